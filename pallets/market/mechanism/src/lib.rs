@@ -1,1 +1,152 @@
+//! The arithmetic of a market's epoch: rank, trust, consensus, incentive, bonds, dividends, emission.
+//!
+//! Pure and exact: integers alone, no clock, no storage, and a defined result for every input that the
+//! types allow. `docs/mechanism.md` of the repository explains the formulas, the representation and its
+//! precision, with an example worked by hand.
+//!
+//! A small market is settled by [`epoch`]. A large one is fed in row by row, over as many blocks as it
+//! takes: [`Votes`], then [`Bonds`], then [`Dividends`](bonds::Dividends), then [`emission::payouts`],
+//! in the order that [`epoch`] shows.
+
 #![no_std]
+// Consensus code: whatever could panic, overflow or divide by zero has to say how it does not.
+#![deny(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::float_arithmetic
+)]
+
+extern crate alloc;
+
+pub mod bond;
+pub mod bonds;
+pub mod consensus;
+pub mod emission;
+pub mod fixed;
+pub mod market;
+pub mod parameters;
+pub mod rows;
+pub mod scaled;
+pub mod sigmoid;
+
+use alloc::vec::Vec;
+
+pub use bond::Bond;
+pub use bonds::{Bonds, Dividends, Holding};
+pub use consensus::{Verdict, Votes};
+pub use fixed::ONE;
+pub use market::{Clock, Market, Slot};
+pub use parameters::{OutOfRange, Parameters};
+pub use rows::{Row, Weight};
+
+/// Number of a slot in its market.
+pub type Uid = u16;
+
+/// What an epoch gave one neuron. Shares are in parts of 10^18 ([`ONE`]).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Neuron {
+    /// Share of the counted stake's weight given to it.
+    pub rank: u64,
+    /// Share of the counted stake with an edge to it.
+    pub trust: u64,
+    /// Sigmoid of its trust, strictly between 0 and 1 (0 for an empty slot).
+    pub consensus: u64,
+    /// Rank times consensus, normalised.
+    pub incentive: u64,
+    /// Its part of what the bonds earned.
+    pub dividend: u64,
+    /// What it is paid, in units of currency.
+    pub payout: u64,
+}
+
+/// What came of an epoch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// By uid, as many as there are slots; all 0 for an empty one.
+    pub neurons: Vec<Neuron>,
+    /// The consensus loss in parts of 10^18, rounded down.
+    pub loss: i64,
+    /// Whether the loss is negative and the quorum is met.
+    pub in_consensus: bool,
+    /// Share of all stake that voted, in parts of 10^18.
+    pub voting: u64,
+    /// Units minted: the sum of the payouts, which is the whole emission or 0.
+    pub minted: u64,
+}
+
+/// Settles one epoch, from rows to payouts.
+///
+/// `rows` and `bonds` are by uid. Missing rows are empty ones; `bonds` is brought to the number of
+/// slots and left as the epoch leaves it. `emission` is in units. Adding the payouts to the stakes
+/// (step 11) is the caller's.
+pub fn epoch(
+    market: &Market,
+    rows: &[Row],
+    bonds: &mut Vec<Vec<Holding>>,
+    emission: u64,
+) -> Outcome {
+    let row = |uid: Uid| rows.get(usize::from(uid)).copied().unwrap_or_default();
+
+    let mut votes = Votes::new(market);
+    for uid in market.uids() {
+        votes.add_row(market, uid, &row(uid));
+    }
+    let verdict = votes.finish(market);
+
+    bonds.resize_with(market.slots.len(), Vec::new);
+    let mut forward = Bonds::new(market);
+    let mut renewed = Vec::new();
+    for (uid, held) in market.uids().zip(bonds.iter_mut()) {
+        forward.update_row(market, &verdict, uid, &row(uid), held, &mut renewed);
+        core::mem::swap(held, &mut renewed);
+    }
+    let mut dividends = forward.finish(&verdict);
+    for (uid, held) in market.uids().zip(bonds.iter()) {
+        dividends.add_row(uid, held);
+    }
+    let dividend = dividends.finish();
+
+    let payouts = emission::payouts(
+        market,
+        verdict.in_consensus,
+        &verdict.incentive,
+        &dividend,
+        emission,
+    );
+    Outcome::new(&verdict, &dividend, &payouts)
+}
+
+impl Outcome {
+    /// Puts together what the stages gave.
+    pub fn new(verdict: &Verdict, dividend: &[u64], payouts: &[u64]) -> Self {
+        let shares = verdict
+            .rank
+            .iter()
+            .zip(&verdict.trust)
+            .zip(&verdict.consensus)
+            .zip(&verdict.incentive);
+        let paid = dividend.iter().zip(payouts);
+        Self {
+            neurons: shares
+                .zip(paid)
+                .map(
+                    |((((&rank, &trust), &consensus), &incentive), (&dividend, &payout))| Neuron {
+                        rank,
+                        trust,
+                        consensus,
+                        incentive,
+                        dividend,
+                        payout,
+                    },
+                )
+                .collect(),
+            loss: verdict.loss,
+            in_consensus: verdict.in_consensus,
+            voting: verdict.voting,
+            minted: payouts.iter().copied().fold(0, u64::saturating_add),
+        }
+    }
+}

@@ -1,2 +1,11 @@
-//! 
-fn main() {}
+//! A node of the Noesis chain.
+
+mod chain_spec;
+mod cli;
+mod command;
+mod rpc;
+mod service;
+
+fn main() -> sc_cli::Result<()> {
+    command::run()
+}

@@ -1,2 +1,158 @@
-//! 
+//! The Noesis chain's runtime: the market pallet among the few others that a chain needs.
+//!
+//! `configs` says how each pallet is set, `genesis_presets` how a chain starts, `apis` what the node
+//! may ask.
+
 #![cfg_attr(not(feature = "std"), no_std)]
+// Composition is all macros, and FRAME's macros do not document what they generate.
+#![allow(missing_docs)]
+
+extern crate alloc;
+
+pub mod apis;
+pub mod configs;
+pub mod genesis_presets;
+
+use sp_runtime::{
+    generic, impl_opaque_keys,
+    traits::{BlakeTwo256, IdentifyAccount, Verify},
+    MultiAddress, MultiSignature,
+};
+use sp_version::RuntimeVersion;
+
+#[cfg(feature = "std")]
+include!(concat!(env!("OUT_DIR"), "/wasm_binary.rs"));
+
+/// Signature of a transaction, by any of Substrate's schemes.
+pub type Signature = MultiSignature;
+/// An account: 32 bytes, shown as SS58 with prefix 42.
+pub type AccountId = <<Signature as Verify>::Signer as IdentifyAccount>::AccountId;
+/// Address of an account in a transaction.
+pub type Address = MultiAddress<AccountId, ()>;
+/// An amount, in units of 10^-9 NOE.
+pub type Balance = u128;
+/// Number of a transaction of an account.
+pub type Nonce = u32;
+/// A hash.
+pub type Hash = sp_core::H256;
+/// Number of a block.
+pub type BlockNumber = market_primitives::BlockNumber;
+/// A block's header.
+pub type Header = generic::Header<BlockNumber, BlakeTwo256>;
+/// A block.
+pub type Block = generic::Block<Header, UncheckedExtrinsic>;
+
+/// Milliseconds from one block to the next.
+///
+/// Both presets are for trying things out on one machine, where an epoch should take seconds.
+pub const SLOT_DURATION: u64 = 1_000;
+
+/// The least that an account can own. One unit, so that the account that holds all stake can equal
+/// its ledger exactly, whatever is left in it; what keeps people from creating accounts without
+/// end is the fee.
+pub const EXISTENTIAL_DEPOSIT: Balance = 1;
+
+/// Blocks as the node's networking sees them: it need not understand a transaction to pass it on.
+pub mod opaque {
+    pub use sp_runtime::OpaqueExtrinsic as UncheckedExtrinsic;
+
+    /// An opaque block.
+    pub type Block = sp_runtime::generic::Block<super::Header, UncheckedExtrinsic>;
+}
+
+impl_opaque_keys! {
+    /// The keys of an authority.
+    pub struct SessionKeys {
+        pub aura: Aura,
+        pub grandpa: Grandpa,
+    }
+}
+
+/// Which runtime this is.
+#[sp_version::runtime_version]
+pub const VERSION: RuntimeVersion = RuntimeVersion {
+    spec_name: alloc::borrow::Cow::Borrowed("noesis"),
+    impl_name: alloc::borrow::Cow::Borrowed("noesis"),
+    authoring_version: 1,
+    spec_version: 100,
+    impl_version: 1,
+    apis: apis::RUNTIME_API_VERSIONS,
+    transaction_version: 1,
+    system_version: 1,
+};
+
+/// The checks of every transaction. Besides the usual ones only [`pallet_market::CheckMarketCall`],
+/// which carries no data, so that ordinary clients need not know it.
+pub type TransactionExtensions = (
+    frame_system::CheckNonZeroSender<Runtime>,
+    frame_system::CheckSpecVersion<Runtime>,
+    frame_system::CheckTxVersion<Runtime>,
+    frame_system::CheckGenesis<Runtime>,
+    frame_system::CheckEra<Runtime>,
+    frame_system::CheckNonce<Runtime>,
+    frame_system::CheckWeight<Runtime>,
+    pallet_market::CheckMarketCall<Runtime>,
+    pallet_skip_feeless_payment::SkipCheckIfFeeless<
+        Runtime,
+        pallet_transaction_payment::ChargeTransactionPayment<Runtime>,
+    >,
+    frame_metadata_hash_extension::CheckMetadataHash<Runtime>,
+);
+
+/// A transaction as it comes from outside.
+pub type UncheckedExtrinsic =
+    generic::UncheckedExtrinsic<Address, RuntimeCall, Signature, TransactionExtensions>;
+
+/// Executes blocks.
+pub type Executive = frame_executive::Executive<
+    Runtime,
+    Block,
+    frame_system::ChainContext<Runtime>,
+    Runtime,
+    AllPalletsWithSystem,
+>;
+
+#[frame_support::runtime]
+mod runtime {
+    #[runtime::runtime]
+    #[runtime::derive(
+        RuntimeCall,
+        RuntimeEvent,
+        RuntimeError,
+        RuntimeOrigin,
+        RuntimeFreezeReason,
+        RuntimeHoldReason,
+        RuntimeSlashReason,
+        RuntimeLockId,
+        RuntimeTask,
+        RuntimeViewFunction
+    )]
+    pub struct Runtime;
+
+    #[runtime::pallet_index(0)]
+    pub type System = frame_system;
+
+    #[runtime::pallet_index(1)]
+    pub type Timestamp = pallet_timestamp;
+
+    #[runtime::pallet_index(2)]
+    pub type Aura = pallet_aura;
+
+    #[runtime::pallet_index(3)]
+    pub type Grandpa = pallet_grandpa;
+
+    #[runtime::pallet_index(4)]
+    pub type Balances = pallet_balances;
+
+    #[runtime::pallet_index(5)]
+    pub type TransactionPayment = pallet_transaction_payment;
+
+    #[runtime::pallet_index(6)]
+    pub type SkipFeelessPayment = pallet_skip_feeless_payment;
+
+    #[runtime::pallet_index(7)]
+    pub type Sudo = pallet_sudo;
+
+    #[runtime::pallet_index(8)]
+    pub type Market = pallet_market;
+}

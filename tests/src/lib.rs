@@ -1,1 +1,120 @@
-//! 
+//! What tests of the whole system share: real programs, on ports and in folders of their own.
+//!
+//! The programs are those that `cargo build --workspace` put beside the tests.
+
+use anyhow::{ensure, Context, Result};
+use noesis_chain::Chain;
+use std::{
+    fs::File,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+/// How long a node may take until it answers.
+const NODE_START: Duration = Duration::from_secs(60);
+
+/// The path of one of our programs.
+pub fn program(name: &str) -> Result<PathBuf> {
+    let test = std::env::current_exe()?;
+    // The test lies in `<target>/release/deps`, the programs one folder up.
+    let folder = test.ancestors().nth(2).context("the test has no folder")?;
+    let path = folder.join(name);
+    ensure!(
+        path.exists(),
+        "{} is not built: run scripts/test, or cargo build --release --workspace",
+        path.display()
+    );
+    Ok(path)
+}
+
+/// The user's cache folder of Noesis, as `scripts/env` sets it.
+pub fn cache() -> Result<PathBuf> {
+    std::env::var_os("NOESIS_CACHE")
+        .map(PathBuf::from)
+        .context("NOESIS_CACHE is not set: run the tests by scripts/test, or source scripts/env")
+}
+
+/// A port that was free a moment ago.
+pub fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+}
+
+/// A process that ends with its owner.
+pub struct Process(Child);
+
+impl Process {
+    /// Starts a program with its output in `log`.
+    pub fn start(command: &mut Command, log: &Path) -> Result<Self> {
+        let log = File::options().create(true).append(true).open(log)?;
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .with_context(|| format!("cannot start {command:?}"))?;
+        Ok(Self(child))
+    }
+
+    /// Whether it still runs.
+    pub fn is_running(&mut self) -> Result<bool> {
+        Ok(self.0.try_wait()?.is_none())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended by itself, which is what is wanted.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A node of the development chain.
+pub struct Node {
+    /// Where it answers.
+    pub url: String,
+    process: Process,
+    log: PathBuf,
+}
+
+impl Node {
+    /// Starts a node whose chain lies in `folder` and which answers on `rpc_port`.
+    pub fn start(folder: &Path, rpc_port: u16) -> Result<Self> {
+        let log = folder.join("node.log");
+        let process = Process::start(
+            Command::new(program("noesis-node")?)
+                .arg("--dev")
+                .arg("--base-path")
+                .arg(folder.join("chain"))
+                .args(["--rpc-port", &rpc_port.to_string()])
+                .args(["--port", &free_port()?.to_string()])
+                .args(["--no-prometheus", "--no-telemetry", "--no-mdns"]),
+            &log,
+        )?;
+        Ok(Self {
+            url: format!("ws://127.0.0.1:{rpc_port}"),
+            process,
+            log,
+        })
+    }
+
+    /// Waits until it answers.
+    pub async fn chain(&mut self) -> Result<Chain> {
+        let start = Instant::now();
+        loop {
+            match Chain::connect(&self.url).await {
+                Ok(chain) => return Ok(chain),
+                Err(reason) => {
+                    ensure!(
+                        self.process.is_running()? && start.elapsed() < NODE_START,
+                        "the node does not answer ({reason}); its log:\n{}",
+                        std::fs::read_to_string(&self.log)?
+                    );
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                }
+            }
+        }
+    }
+}

@@ -14,7 +14,7 @@ use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
 use serde::{Deserialize, Serialize};
 
-pub use share::{Share, SignedShare};
+pub use share::{share_parts, Share, SignedShare};
 
 /// Number of a market, from 0 in order of creation.
 pub type MarketId = u16;

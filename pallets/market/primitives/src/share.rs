@@ -17,6 +17,9 @@ macro_rules! share {
         pub struct $name(pub $inner);
 
         impl $name {
+            /// One.
+            pub const ONE: Self = Self(ONE as $inner);
+
             /// The value as a floating-point number, for display and clients only.
             pub fn to_f64(self) -> f64 {
                 self.0 as f64 / ONE as f64
@@ -50,3 +53,18 @@ share!(
     SignedShare,
     i64
 );
+
+/// Shares in JSON as whole parts of 10^18, for what a runtime reads: `#[serde(with = "share_parts")]`.
+pub mod share_parts {
+    use super::{Deserialize, Deserializer, Serializer, Share};
+
+    /// Writes the parts.
+    pub fn serialize<S: Serializer>(share: &Share, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(share.0)
+    }
+
+    /// Reads the parts.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Share, D::Error> {
+        u64::deserialize(deserializer).map(Share)
+    }
+}

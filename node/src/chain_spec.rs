@@ -1,0 +1,57 @@
+//! The chains that the node knows by name.
+
+use noesis_runtime::WASM_BINARY;
+use sc_service::{ChainType, GenericChainSpec, Properties};
+use sp_genesis_builder::{DEV_RUNTIME_PRESET, LOCAL_TESTNET_RUNTIME_PRESET};
+
+/// The chain of this name, or the one in the file of this path.
+pub fn load(id: &str) -> Result<Box<dyn sc_service::ChainSpec>, String> {
+    Ok(Box::new(match id {
+        "dev" => preset(
+            "Noesis Development",
+            "noesis_dev",
+            ChainType::Development,
+            DEV_RUNTIME_PRESET,
+        )?,
+        "" | "local" => preset(
+            "Noesis Local",
+            "noesis_local",
+            ChainType::Local,
+            LOCAL_TESTNET_RUNTIME_PRESET,
+        )?,
+        path => GenericChainSpec::from_json_file(path.into()).map_err(|reason| {
+            format!(
+                "'{path}' is neither a preset (dev, local) nor a readable chain specification: \
+                 {reason}"
+            )
+        })?,
+    }))
+}
+
+/// A chain from a preset of the runtime.
+fn preset(
+    name: &str,
+    id: &str,
+    kind: ChainType,
+    genesis: &str,
+) -> Result<GenericChainSpec, String> {
+    let code = WASM_BINARY.ok_or(
+        "this node was built without its runtime's Wasm: unset SKIP_WASM_BUILD and build again",
+    )?;
+    Ok(GenericChainSpec::builder(code, None)
+        .with_name(name)
+        .with_id(id)
+        .with_chain_type(kind)
+        .with_properties(currency())
+        .with_genesis_config_preset_name(genesis)
+        .build())
+}
+
+/// How wallets show amounts.
+fn currency() -> Properties {
+    let mut properties = Properties::new();
+    properties.insert("tokenSymbol".into(), "NOE".into());
+    properties.insert("tokenDecimals".into(), 9.into());
+    properties.insert("ss58Format".into(), 42.into());
+    properties
+}

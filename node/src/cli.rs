@@ -1,0 +1,49 @@
+//! The node's command line.
+
+/// Everything that one can ask of the node.
+#[derive(Debug, clap::Parser)]
+#[command(after_help = "Example: a chain on this machine, in a folder of its own\n  \
+    noesis-node --chain dev --alice --base-path /tmp/noesis --rpc-port 9944")]
+pub struct Cli {
+    /// What to do instead of running a node.
+    #[command(subcommand)]
+    pub subcommand: Option<Subcommand>,
+
+    /// How to run it.
+    #[clap(flatten)]
+    pub run: sc_cli::RunCmd,
+}
+
+/// What the node does besides running.
+#[derive(Debug, clap::Subcommand)]
+// Parsed once at start: its size is of no concern.
+#[allow(clippy::large_enum_variant)]
+pub enum Subcommand {
+    /// Generate, inspect and insert keys.
+    #[command(subcommand)]
+    Key(sc_cli::KeySubcommand),
+
+    /// Print a chain specification.
+    ExportChainSpec(sc_cli::ExportChainSpecCmd),
+
+    /// Validate blocks of the database again.
+    CheckBlock(sc_cli::CheckBlockCmd),
+
+    /// Write blocks to a file.
+    ExportBlocks(sc_cli::ExportBlocksCmd),
+
+    /// Write the state of a block as a chain specification.
+    ExportState(sc_cli::ExportStateCmd),
+
+    /// Read blocks from a file.
+    ImportBlocks(sc_cli::ImportBlocksCmd),
+
+    /// Remove the whole chain from the base path.
+    PurgeChain(sc_cli::PurgeChainCmd),
+
+    /// Go back to an earlier block.
+    Revert(sc_cli::RevertCmd),
+
+    /// Show the database's columns.
+    ChainInfo(sc_cli::ChainInfoCmd),
+}

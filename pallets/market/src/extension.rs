@@ -1,0 +1,91 @@
+//! What the transaction pool refuses: free calls that would fail.
+//!
+//! `set_weights` and `serve` cost a registered hotkey nothing. So that nobody fills blocks for free,
+//! every check of these calls is made before they enter a block: one that would fail is invalid,
+//! with `InvalidTransaction::Custom(i)`, `i` the index of the reason in the pallet's
+//! [`Error`](crate::Error), which any client finds in the metadata. The extension carries no data
+//! and none is signed, so that ordinary clients need not know it.
+
+use crate::{Call, Config, Error, Pallet};
+use codec::{Decode, DecodeWithMemTracking, Encode};
+use core::marker::PhantomData;
+use frame_support::{
+    pallet_prelude::TransactionSource,
+    traits::{IsSubType, OriginTrait},
+    weights::Weight,
+    DefaultNoBound,
+};
+use frame_system::pallet_prelude::BlockNumberFor;
+use scale_info::TypeInfo;
+use sp_runtime::{
+    impl_tx_ext_default,
+    traits::{DispatchInfoOf, TransactionExtension, ValidateResult},
+    transaction_validity::InvalidTransaction,
+};
+
+/// Makes free calls of this pallet that would fail invalid.
+#[derive(Encode, Decode, DecodeWithMemTracking, DefaultNoBound, Clone, Eq, PartialEq, TypeInfo)]
+#[scale_info(skip_type_params(T))]
+pub struct CheckMarketCall<T>(PhantomData<T>);
+
+impl<T> core::fmt::Debug for CheckMarketCall<T> {
+    fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        formatter.write_str("CheckMarketCall")
+    }
+}
+
+impl<T: Config + Send + Sync> TransactionExtension<T::RuntimeCall> for CheckMarketCall<T>
+where
+    T::RuntimeCall: IsSubType<Call<T>>,
+    BlockNumberFor<T>: Into<u32>,
+{
+    const IDENTIFIER: &'static str = "CheckMarketCall";
+    type Implicit = ();
+    type Val = ();
+    type Pre = ();
+
+    fn weight(&self, call: &T::RuntimeCall) -> Weight {
+        use crate::WeightInfo;
+        // The checks read what the calls read: their weight bounds that of the checks.
+        match call.is_sub_type() {
+            Some(Call::set_weights { weights, .. }) => {
+                T::WeightInfo::set_weights(weights.len() as u32)
+            }
+            Some(Call::serve { .. }) => T::WeightInfo::serve(),
+            _ => Weight::zero(),
+        }
+    }
+
+    fn validate(
+        &self,
+        origin: T::RuntimeOrigin,
+        call: &T::RuntimeCall,
+        _info: &DispatchInfoOf<T::RuntimeCall>,
+        _len: usize,
+        _implicit: (),
+        _implication: &impl Encode,
+        _source: TransactionSource,
+    ) -> ValidateResult<(), T::RuntimeCall> {
+        if let (Some(hotkey), Some(call)) = (origin.as_signer(), call.is_sub_type()) {
+            let checked = match call {
+                Call::set_weights { market, weights } => {
+                    Pallet::<T>::check_weights(*market, hotkey, weights).map(|_| ())
+                }
+                Call::serve {
+                    market, endpoint, ..
+                } => Pallet::<T>::check_serve(*market, hotkey, endpoint).map(|_| ()),
+                _ => Ok(()),
+            };
+            checked.map_err(|error| InvalidTransaction::Custom(index(&error)))?;
+        }
+        Ok((Default::default(), (), origin))
+    }
+
+    impl_tx_ext_default!(T::RuntimeCall; prepare);
+}
+
+/// The index of an error in the pallet's list, as the metadata numbers it.
+fn index<T: Config>(error: &Error<T>) -> u8 {
+    // A field-less variant encodes as its index alone.
+    error.encode().first().copied().unwrap_or(u8::MAX)
+}

@@ -1,0 +1,108 @@
+//! Slots and their price.
+
+use crate::{mock::*, *};
+use frame_support::{assert_noop, assert_ok};
+use market_primitives::NOE;
+
+#[test]
+fn a_registration_burns_its_cost_and_takes_the_next_slot() {
+    on_chain(|| {
+        let issuance = Balances::total_issuance();
+        assert_ok!(MarketPallet::register(RuntimeOrigin::signed(1), TEXT, hotkey(1), NOE.into()));
+        assert_eq!(Balances::free_balance(1), u128::from(ENDOWMENT - NOE));
+        assert_eq!(Balances::total_issuance(), issuance - u128::from(NOE));
+        assert_eq!(Uids::<Test>::get(TEXT, hotkey(1)), Some(0));
+        let slot = Slots::<Test>::get(TEXT, 0).expect("the slot is taken");
+        assert_eq!((slot.hotkey, slot.coldkey, slot.registered_at), (hotkey(1), 1, 1));
+        System::assert_last_event(
+            Event::Registered { market: TEXT, uid: 0, hotkey: hotkey(1), coldkey: 1, cost: NOE }
+                .into(),
+        );
+        assert_eq!(register(2), 1);
+    });
+}
+
+#[test]
+fn an_unknown_market_is_refused() {
+    on_chain(|| {
+        assert_noop!(
+            MarketPallet::register(RuntimeOrigin::signed(1), 7, hotkey(1), u128::MAX),
+            Error::<Test>::UnknownMarket
+        );
+    });
+}
+
+#[test]
+fn a_full_market_is_refused_and_costs_nothing() {
+    on_chain(|| {
+        (1..=8).for_each(|coldkey| {
+            register(coldkey);
+        });
+        assert_noop!(
+            MarketPallet::register(RuntimeOrigin::signed(9), TEXT, hotkey(9), u128::MAX),
+            Error::<Test>::MarketFull
+        );
+        assert_eq!(Balances::free_balance(9), u128::from(ENDOWMENT));
+    });
+}
+
+#[test]
+fn a_hotkey_has_one_slot_in_a_market() {
+    on_chain(|| {
+        register(1);
+        assert_noop!(
+            MarketPallet::register(RuntimeOrigin::signed(2), TEXT, hotkey(1), u128::MAX),
+            Error::<Test>::AlreadyRegistered
+        );
+    });
+}
+
+#[test]
+fn nobody_pays_more_than_the_offer() {
+    on_chain(|| {
+        assert_noop!(
+            MarketPallet::register(RuntimeOrigin::signed(1), TEXT, hotkey(1), u128::from(NOE) - 1),
+            Error::<Test>::CostAboveMaximum
+        );
+    });
+}
+
+#[test]
+fn a_coldkey_without_money_is_refused() {
+    on_chain(|| {
+        assert_noop!(
+            MarketPallet::register(RuntimeOrigin::signed(99), TEXT, hotkey(99), u128::MAX),
+            Error::<Test>::InsufficientBalance
+        );
+    });
+}
+
+#[test]
+fn the_price_rises_with_demand_and_falls_with_every_block() {
+    on_chain(|| {
+        let cost = || MarketPallet::registration_cost(TEXT, &rules(), System::block_number());
+        assert_eq!(cost(), NOE);
+        register(1);
+        assert_eq!(cost(), NOE * 126 / 100);
+        let mut last = cost();
+        for block in 2..=11 {
+            run_to(block);
+            assert!(cost() < last, "block {block}: {} then {}", last, cost());
+            last = cost();
+        }
+        assert_eq!(cost(), NOE * 63 / 100, "halved in a tempo");
+        run_to(300);
+        assert_eq!(cost(), NOE / 100, "never below the floor");
+        run_to(5_000);
+        assert_eq!(cost(), NOE / 100, "however long nobody comes");
+    });
+}
+
+#[test]
+fn a_hotkey_signs_without_owning_anything() {
+    on_chain(|| {
+        register(1);
+        assert_eq!(Balances::total_balance(&hotkey(1)), 0);
+        assert_eq!(System::sufficients(&hotkey(1)), 1);
+    });
+}

@@ -10,13 +10,10 @@ use crate::{
     sigmoid, Uid,
 };
 
-/// Bits after the point of a column's rank: with 16 bits of uids and 64 of stake, 127 in all.
-const RANK_BITS: u32 = 47;
-
 /// What the votes for one neuron add up to, in stake.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Column {
-    /// Stake times normalised weight, in units of 2^-47.
+    /// Stake times normalised weight, scaled so that the whole market's stake just fits.
     pub rank: u128,
     /// Stake with an edge.
     pub trust: u128,
@@ -87,9 +84,9 @@ impl Votes {
         let stake = u128::from(voter.stake);
         self.stake = self.stake.saturating_add(stake);
         // The only division of the row; the rest is multiply and add. No sum below overflows: over all
-        // rows the products come to no more than all stake.
+        // rows the products come to no more than all stake, and that is scaled to fit.
         let factor = stake
-            .wrapping_shl(RANK_BITS)
+            .wrapping_shl(market.stake.leading_zeros())
             .checked_div(sum.into())
             .unwrap_or(0);
         let limit = market.trust_limit(sum.into());

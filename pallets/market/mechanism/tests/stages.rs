@@ -1,0 +1,378 @@
+//! Each stage by itself, at its boundaries.
+
+#![allow(clippy::unwrap_used)] // a test may
+
+use market_mechanism::{
+    bonds::Bonds,
+    fixed::{apportion, share},
+    parameters::{RHO_MAX, RHO_ONE},
+    rows::largest_share,
+    sigmoid::consensus,
+    Bond, Clock, Holding, Market, OutOfRange, Parameters, Row, Slot, Verdict, Votes, Weight, ONE,
+};
+
+const CLOCK: Clock = Clock {
+    epoch: 1,
+    now: 100,
+    previous: 50,
+};
+
+fn slot(stake: u64, registered_at: u64) -> Option<Slot> {
+    Some(Slot {
+        stake,
+        registered_at,
+    })
+}
+
+fn verdict(parameters: Parameters, slots: &[Option<Slot>], rows: &[(u64, &[Weight])]) -> Verdict {
+    let market = Market::new(parameters, slots, CLOCK);
+    let mut votes = Votes::new(&market);
+    for (uid, &(set_at, edges)) in rows.iter().enumerate() {
+        votes.add_row(&market, uid as u16, &Row { set_at, edges });
+    }
+    votes.finish(&market)
+}
+
+/// Ranks as a test writes them, in thousandths.
+fn thousandths(shares: &[u64]) -> Vec<u64> {
+    shares.iter().map(|share| share / (ONE / 1_000)).collect()
+}
+
+#[test]
+fn shares_are_exact_and_never_above_one() {
+    assert_eq!(share(1, 3), 333_333_333_333_333_333);
+    assert_eq!(share(0, 0), 0);
+    assert_eq!(share(5, 0), 0);
+    assert_eq!(share(7, 5), ONE);
+    assert_eq!(share(u128::MAX, u128::MAX), ONE);
+    assert_eq!(share(1 << 79, 1 << 80), ONE / 2);
+}
+
+#[test]
+fn apportioning_is_exact_and_prefers_the_larger_remainder_then_the_lower_index() {
+    assert_eq!(apportion(10, &[1, 1, 1]), [4, 3, 3]);
+    assert_eq!(apportion(10, &[3, 3, 1]), [4, 4, 2]);
+    assert_eq!(apportion(2, &[1, 1, 1, 2]), [1, 0, 0, 1]);
+    assert_eq!(apportion(10, &[0, 0]), [0, 0]);
+    assert_eq!(apportion(10, &[]), [0; 0]);
+    assert_eq!(apportion(0, &[1, 2]), [0, 0]);
+    let most = apportion(u64::MAX, &[u64::MAX; 3]);
+    assert_eq!(most, [u64::MAX / 3; 3]);
+}
+
+#[test]
+fn the_sigmoid_is_accurate_and_stays_inside_zero_and_one() {
+    let mut worst = 0.0_f64;
+    for rho in [
+        1,
+        RHO_ONE / 3,
+        RHO_ONE,
+        10 * RHO_ONE,
+        37_700_000_001,
+        RHO_MAX,
+    ] {
+        for kappa in [0, 1, ONE / 3, ONE / 2, ONE - 1, ONE] {
+            let parameters = Parameters {
+                rho,
+                kappa,
+                ..Parameters::DEFAULT
+            };
+            let mut last = 0;
+            for step in 0..=4_000 {
+                let trust = ONE / 4_000 * step;
+                let found = consensus(&parameters, trust).parts;
+                assert!(0 < found && found < ONE);
+                assert!(found >= last, "rising");
+                last = found;
+                let x = rho as f64 / 1e9 * ((trust as f64 - kappa as f64) / 1e18);
+                let exact = 1.0 / (1.0 + (-x).exp());
+                worst = worst.max((found as f64 / 1e18 - exact).abs());
+            }
+        }
+    }
+    assert!(worst < 1e-14, "{worst:e}");
+    let half = consensus(&Parameters::DEFAULT, ONE / 2);
+    assert_eq!(half.parts, ONE / 2);
+    for distance in [1, 12_345, ONE / 7, ONE / 2] {
+        let above = consensus(&Parameters::DEFAULT, ONE / 2 + distance).parts;
+        let below = consensus(&Parameters::DEFAULT, ONE / 2 - distance).parts;
+        assert_eq!(above + below, ONE);
+    }
+}
+
+#[test]
+fn parameters_out_of_range_are_named_and_clamped() {
+    assert_eq!(Parameters::DEFAULT.validate(), Ok(()));
+    assert_eq!(Parameters::LOCAL.validate(), Ok(()));
+    assert_eq!(Parameters::PAPER.validate(), Ok(()));
+    let too_much = Parameters {
+        rho: u64::MAX,
+        kappa: u64::MAX,
+        lambda: u64::MAX,
+        alpha: u64::MAX,
+        trust_threshold: u64::MAX,
+        quorum: u64::MAX,
+        ..Parameters::DEFAULT
+    };
+    assert_eq!(too_much.validate(), Err(OutOfRange::Rho));
+    assert_eq!(too_much.clamped().validate(), Ok(()));
+    let good = Parameters::DEFAULT;
+    let over = ONE + 1;
+    let cases = [
+        (Parameters { rho: 0, ..good }, OutOfRange::Rho),
+        (
+            Parameters {
+                kappa: over,
+                ..good
+            },
+            OutOfRange::Kappa,
+        ),
+        (
+            Parameters {
+                lambda: over,
+                ..good
+            },
+            OutOfRange::Lambda,
+        ),
+        (
+            Parameters {
+                alpha: over,
+                ..good
+            },
+            OutOfRange::Alpha,
+        ),
+        (
+            Parameters {
+                trust_threshold: over,
+                ..good
+            },
+            OutOfRange::TrustThreshold,
+        ),
+        (
+            Parameters {
+                quorum: over,
+                ..good
+            },
+            OutOfRange::Quorum,
+        ),
+    ];
+    for (parameters, error) in cases {
+        assert_eq!(parameters.validate(), Err(error));
+        assert_eq!(parameters.clamped().validate(), Ok(()));
+    }
+}
+
+#[test]
+fn edges_to_slots_registered_after_the_row_was_set_are_dropped() {
+    let slots = [slot(10, 0), slot(0, 60), slot(0, 61), None];
+    let rows: [(u64, &[Weight]); 1] = [(60, &[(1, 1), (2, 1), (3, 1), (9, 1)])];
+    let found = verdict(Parameters::DEFAULT, &slots, &rows);
+    assert_eq!(found.rank, [0, ONE, 0, 0]);
+    assert_eq!(found.row_sums, [1, 0, 0, 0]);
+}
+
+#[test]
+fn a_row_of_the_previous_owner_or_past_the_cutoff_does_not_count() {
+    let parameters = Parameters {
+        activity_cutoff: 40,
+        ..Parameters::DEFAULT
+    };
+    let edges: &[Weight] = &[(3, 1)];
+    let slots = [slot(10, 0), slot(10, 0), slot(10, 80), slot(0, 0)];
+    let found = verdict(parameters, &slots, &[(60, edges), (59, edges), (79, edges)]);
+    assert_eq!(found.row_sums, [1, 0, 0, 0]);
+    // A third of all stake votes: enough for the quorum.
+    assert_eq!(thousandths(&[found.voting]), [333]);
+    assert!(found.in_consensus);
+}
+
+#[test]
+fn the_diagonal_counts_where_self_weight_is_on() {
+    let slots = [slot(10, 0), slot(10, 0)];
+    let rows: [(u64, &[Weight]); 2] = [(90, &[(0, 3), (1, 1)]), (90, &[(1, 5)])];
+    let off = verdict(Parameters::DEFAULT, &slots, &rows);
+    // With nothing left, the second row votes for nobody.
+    assert_eq!(off.rank, [0, ONE]);
+    assert_eq!(off.voting, ONE / 2);
+    let parameters = Parameters {
+        self_weight: true,
+        ..Parameters::DEFAULT
+    };
+    let on = verdict(parameters, &slots, &rows);
+    assert_eq!(on.rank, [ONE / 8 * 3, ONE / 8 * 5]);
+}
+
+#[test]
+fn unsorted_repeated_and_zero_edges_are_ignored() {
+    let slots = [slot(10, 0), slot(0, 0), slot(0, 0), slot(0, 0)];
+    let rows: [(u64, &[Weight]); 1] = [(90, &[(1, 0), (2, 4), (2, 9), (1, 9), (3, 4)])];
+    let found = verdict(Parameters::DEFAULT, &slots, &rows);
+    assert_eq!(found.rank, [0, 0, ONE / 2, ONE / 2]);
+}
+
+#[test]
+fn an_edge_at_the_trust_threshold_is_none() {
+    // Four neurons, threshold 0.4 / 4: a weight of one tenth is just too small.
+    let parameters = Parameters {
+        trust_threshold: ONE / 10 * 4,
+        ..Parameters::DEFAULT
+    };
+    let slots = [slot(10, 0), slot(0, 0), slot(0, 0), slot(0, 0)];
+    let at: [(u64, &[Weight]); 1] = [(90, &[(1, 100), (2, 900)])];
+    let above: [(u64, &[Weight]); 1] = [(90, &[(1, 101), (2, 899)])];
+    assert_eq!(verdict(parameters, &slots, &at).trust, [0, 0, ONE, 0]);
+    assert_eq!(verdict(parameters, &slots, &above).trust, [0, ONE, ONE, 0]);
+}
+
+#[test]
+fn idle_stake_counts_only_where_it_is_to() {
+    let slots = [slot(30, 0), slot(70, 0)];
+    let rows: [(u64, &[Weight]); 1] = [(90, &[(1, 1)])];
+    let found = verdict(Parameters::DEFAULT, &slots, &rows);
+    assert_eq!((found.rank[1], found.trust[1]), (ONE, ONE));
+    assert!(found.in_consensus);
+    let parameters = Parameters {
+        count_idle_stake: true,
+        ..Parameters::DEFAULT
+    };
+    let found = verdict(parameters, &slots, &rows);
+    assert_eq!(
+        (found.rank[1], found.trust[1]),
+        (ONE / 10 * 3, ONE / 10 * 3)
+    );
+    assert!(!found.in_consensus);
+}
+
+#[test]
+fn an_epoch_below_the_quorum_is_not_in_consensus() {
+    let rows: [(u64, &[Weight]); 1] = [(90, &[(1, 1)])];
+    let met = verdict(Parameters::DEFAULT, &[slot(25, 0), slot(75, 0)], &rows);
+    assert!(met.in_consensus);
+    let missed = verdict(Parameters::DEFAULT, &[slot(249, 0), slot(751, 0)], &rows);
+    assert!(missed.loss < 0 && !missed.in_consensus);
+}
+
+#[test]
+fn markets_of_nobody_of_one_and_without_stake_have_defined_results() {
+    let nobody = verdict(Parameters::DEFAULT, &[], &[]);
+    assert!(nobody.rank.is_empty() && !nobody.in_consensus);
+    let edges: &[Weight] = &[(0, 1)];
+    let one = verdict(Parameters::PAPER, &[slot(1, 0)], &[(90, edges)]);
+    assert_eq!((one.rank[0], one.incentive[0]), (ONE, ONE));
+    assert!(one.in_consensus);
+    let poor = verdict(Parameters::PAPER, &[slot(0, 0)], &[(90, edges)]);
+    assert_eq!((poor.rank[0], poor.incentive[0], poor.loss), (0, 0, 0));
+    assert!(!poor.in_consensus);
+}
+
+/// Brings one row of bonds forward in a market without votes but `row`.
+fn forward(
+    parameters: Parameters,
+    slots: &[Option<Slot>],
+    clock: Clock,
+    row: &[Weight],
+    bonds: &[Holding],
+) -> Vec<Holding> {
+    let market = Market::new(parameters, slots, clock);
+    let row = Row {
+        set_at: clock.now,
+        edges: row,
+    };
+    let mut votes = Votes::new(&market);
+    votes.add_row(&market, 0, &row);
+    let verdict = votes.finish(&market);
+    let mut renewed = vec![(9, Bond::from_bits(9))];
+    Bonds::new(&market).update_row(&market, &verdict, 0, &row, bonds, &mut renewed);
+    renewed
+}
+
+/// A bond of 2^-halvings.
+fn bond(halvings: u32) -> Bond {
+    Bond::from_bits((127 - halvings) << 25)
+}
+
+#[test]
+fn bonds_of_and_in_slots_that_changed_hands_start_at_zero() {
+    let clock = Clock { epoch: 2, ..CLOCK };
+    let bonds = [(1, bond(1)), (2, bond(1)), (3, bond(1)), (4, bond(1))];
+    let slots = [slot(1, 0), slot(1, 50), slot(1, 51), None, slot(1, 0)];
+    let left = forward(Parameters::PAPER, &slots, clock, &[], &bonds);
+    assert_eq!(left, [(1, bond(2)), (4, bond(2))]);
+    // The newcomer's own row: nothing of the old one, and its own votes count.
+    let slots = [slot(1, 51), slot(0, 0), slot(0, 0)];
+    let left = forward(Parameters::DEFAULT, &slots, clock, &[(2, 7)], &bonds);
+    assert_eq!(left, [(2, bond(1))]);
+    let left = forward(Parameters::DEFAULT, &[None], clock, &[(0, 7)], &bonds);
+    assert_eq!(left, []);
+}
+
+#[test]
+fn bonds_decay_to_nothing_and_leave_the_row() {
+    let slots = [slot(1, 0), slot(0, 0)];
+    let mut bonds = vec![(1, bond(0))];
+    let mut epochs = 0;
+    while !bonds.is_empty() {
+        epochs += 1;
+        let clock = Clock {
+            epoch: 1_000,
+            ..CLOCK
+        };
+        bonds = forward(Parameters::DEFAULT, &slots, clock, &[], &bonds);
+        assert!(epochs < 1_000);
+    }
+    // 0.9^836 is the first power below 2^-127.
+    assert!((830..840).contains(&epochs), "{epochs}");
+}
+
+#[test]
+fn bonds_follow_votes_by_the_larger_of_alpha_and_one_in_t() {
+    let slots = [slot(1, 0), slot(0, 0)];
+    let share = |bonds: Vec<Holding>| bonds[0].1.to_fixed() as f64 / 2_f64.powi(127);
+    let old = [(1, bond(2))];
+    let at = |epoch, alpha| {
+        let parameters = Parameters {
+            alpha,
+            ..Parameters::DEFAULT
+        };
+        share(forward(
+            parameters,
+            &slots,
+            Clock { epoch, ..CLOCK },
+            &[(1, 1)],
+            &old,
+        ))
+    };
+    let close = |found: f64, exact: f64| assert!((found / exact - 1.0).abs() < 6e-8, "{found}");
+    close(at(0, 0), 1.0);
+    close(at(1, 0), 1.0);
+    close(at(4, 0), 0.75 * 0.25 + 0.25);
+    close(at(4, ONE / 10), 0.75 * 0.25 + 0.25);
+    close(at(1_000, ONE / 10), 0.9 * 0.25 + 0.1);
+    close(at(1_000, ONE), 1.0);
+    close(at(u64::MAX, 0), 0.25);
+}
+
+#[test]
+fn tiny_steps_are_not_lost_to_rounding() {
+    // 300,000 epochs of a millionth part: each is far below the last bit of the bond.
+    let slots = [slot(999, 0), slot(0, 0), slot(1, 0)];
+    let mut bonds = vec![(1, bond(1))];
+    let mut exact = 0.5_f64;
+    for epoch in 10_000_000..10_300_000 {
+        let clock = Clock { epoch, ..CLOCK };
+        bonds = forward(Parameters::PAPER, &slots, clock, &[(1, 1)], &bonds);
+        exact += (0.999 - exact) / epoch as f64;
+    }
+    let found = bonds[0].1.to_fixed() as f64 / 2_f64.powi(127);
+    assert!((found - exact).abs() < 2e-5, "{found} and {exact}");
+    assert!(exact - 0.5 > 1e-2);
+}
+
+#[test]
+fn the_largest_share_of_a_row_is_never_understated() {
+    assert_eq!(largest_share(&[]), 0);
+    assert_eq!(largest_share(&[(1, 0)]), 0);
+    assert_eq!(largest_share(&[(1, 7)]), ONE);
+    assert_eq!(largest_share(&[(1, 1), (2, 1)]), ONE / 2);
+    assert_eq!(largest_share(&[(1, 1), (2, 2)]), ONE / 3 * 2 + 1);
+}

@@ -1,1 +1,50 @@
-//! 
+//! The chain as its clients see it: snapshots of markets, and signed calls.
+//!
+//! The only crate that knows subxt. Calls are encoded against the metadata of the node that
+//! answers, so that the clients build without the runtime. Reading is of finalized blocks; a signed
+//! call returns when the block that holds it is finalized, so that the next snapshot shows it.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use noesis_chain::{keypair, Chain};
+//! let chain = Chain::connect("ws://127.0.0.1:9944").await?;
+//! let market = chain.find_market("text").await?;
+//! let coldkey = keypair("//Charlie")?;
+//! let hotkey = keypair("//Charlie//hotkey")?;
+//! let uid = chain.register(&coldkey, market, hotkey.public_key().0, 2_000_000_000).await?;
+//! chain.serve(&hotkey, market, "127.0.0.1:9101").await?;
+//! println!("slot {uid} of {:?}", chain.metagraph(market).await?.neurons);
+//! # Ok(()) }
+//! ```
+
+mod account;
+mod blocks;
+mod connection;
+mod error;
+mod query;
+mod submit;
+
+pub use account::{keypair, AccountId, AccountIdError, KeyError};
+pub use connection::Chain;
+pub use error::{ChainError, MarketError};
+pub use market_primitives::{
+    BlockNumber, MarketId, MarketRules, Modality, Share, SignedShare, Uid, MAX_ENDPOINT_LENGTH, NOE,
+};
+pub use subxt_signer::sr25519::Keypair;
+
+/// Public key of a neuron's hotkey.
+pub type Hotkey = [u8; 32];
+
+/// One consistent snapshot of a market, with accounts as they are written on this chain.
+pub type Metagraph = market_primitives::Metagraph<AccountId>;
+
+/// One neuron of a [`Metagraph`].
+pub type Neuron = market_primitives::Neuron<AccountId>;
+
+/// The neuron of `hotkey` in a snapshot, `None` where it holds no slot.
+pub fn find_neuron<'a>(metagraph: &'a Metagraph, hotkey: &Hotkey) -> Option<&'a Neuron> {
+    metagraph
+        .neurons
+        .iter()
+        .find(|neuron| neuron.hotkey.0 == *hotkey)
+}

@@ -1,0 +1,120 @@
+//! Questions about finalized blocks.
+
+use market_primitives::{BlockNumber, MarketId, Modality};
+use subxt::{
+    dynamic,
+    ext::scale_decode::{self, DecodeAsType},
+    rpcs::client::rpc_params,
+    utils::H256,
+};
+
+use crate::{AccountId, Chain, ChainError, MarketError, Metagraph};
+
+/// Most markets that are looked through for a name.
+const MOST_MARKETS: MarketId = 64;
+
+/// The part of `frame_system::AccountInfo` that is needed here.
+#[derive(DecodeAsType)]
+#[decode_as_type(crate_path = "scale_decode")]
+struct AccountInfo {
+    data: AccountData,
+}
+
+/// The part of `pallet_balances::AccountData` that is needed here.
+#[derive(DecodeAsType)]
+#[decode_as_type(crate_path = "scale_decode")]
+struct AccountData {
+    free: u128,
+}
+
+impl Chain {
+    /// The market as of the last finalized block: one consistent snapshot.
+    ///
+    /// Fails with [`MarketError::UnknownMarket`] where there is no such market.
+    pub async fn metagraph(&self, market: MarketId) -> Result<Metagraph, ChainError> {
+        self.metagraph_at_hash(market, None).await
+    }
+
+    /// The market as it was after block number `block`, which the node must still keep.
+    pub async fn metagraph_at(
+        &self,
+        market: MarketId,
+        block: BlockNumber,
+    ) -> Result<Metagraph, ChainError> {
+        let number = u64::from(block).into();
+        let hash = self
+            .ask(self.methods.chain_get_block_hash(Some(number)))
+            .await?
+            .ok_or_else(|| {
+                ChainError::Unexpected(format!("the node has no block of number {block}"))
+            })?;
+        self.metagraph_at_hash(market, Some(hash)).await
+    }
+
+    pub(crate) async fn metagraph_at_hash(
+        &self,
+        market: MarketId,
+        hash: Option<H256>,
+    ) -> Result<Metagraph, ChainError> {
+        let params = match hash {
+            Some(hash) => rpc_params![market, hash],
+            None => rpc_params![market],
+        };
+        self.ask(
+            self.rpc
+                .request::<Option<Metagraph>>("market_metagraph", params),
+        )
+        .await?
+        .ok_or(ChainError::Market(MarketError::UnknownMarket))
+    }
+
+    /// The market called `name`: its number, or the first of the modality `text`, `image` or `tensor`.
+    ///
+    /// Fails with [`ChainError::NoSuchMarket`], naming those there are.
+    pub async fn find_market(&self, name: &str) -> Result<MarketId, ChainError> {
+        let number = name.parse::<MarketId>().ok();
+        let mut offered = Vec::new();
+        for market in 0..MOST_MARKETS {
+            let modality = match self.metagraph(market).await {
+                Ok(metagraph) => metagraph.modality,
+                Err(ChainError::Market(MarketError::UnknownMarket)) => break,
+                Err(error) => return Err(error),
+            };
+            if number == Some(market) || word(modality) == name {
+                return Ok(market);
+            }
+            offered.push(format!("{} ({market})", word(modality)));
+        }
+        Err(ChainError::NoSuchMarket {
+            name: name.into(),
+            offered: if offered.is_empty() {
+                "none".into()
+            } else {
+                offered.join(", ")
+            },
+        })
+    }
+
+    /// Units that `account` can spend, as of the last finalized block; 0 for an unknown account.
+    pub async fn balance(&self, account: AccountId) -> Result<u64, ChainError> {
+        let address = dynamic::storage::<([u8; 32],), AccountInfo>("System", "Account");
+        let question = async {
+            let block = self.client.at_current_block().await?;
+            let value = block.storage().try_fetch(address, (account.0,)).await?;
+            let info = value.map(|value| value.decode()).transpose()?;
+            Ok::<_, subxt::Error>(info)
+        };
+        let free = self.ask(question).await?.map_or(0, |info| info.data.free);
+        u64::try_from(free)
+            .map_err(|_| ChainError::Unexpected(format!("a balance of {free} units")))
+    }
+}
+
+/// The name people call a modality by.
+fn word(modality: Modality) -> &'static str {
+    match modality {
+        Modality::Text => "text",
+        Modality::Image => "image",
+        Modality::Tensor => "tensor",
+    }
+}

@@ -12,6 +12,10 @@ const LEADING: u64 = 1 << MANTISSA_BITS;
 const CUT_BITS: u32 = 63 - MANTISSA_BITS;
 /// What those bits can hold.
 const CUT_MASK: u64 = (1 << CUT_BITS) - 1;
+/// The other bits of 64.
+const CUT_OFFSET: u32 = 64 - CUT_BITS;
+/// An odd number near 2^64 over the golden ratio: multiplying by it spreads low bits over the high ones.
+const SCATTER: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// A bond: a share of all stake, in 32 bits.
 ///
@@ -69,8 +73,8 @@ impl Bond {
         }
     }
 
-    /// `value * 2^exponent` as a bond, rounded up where the bits cut off exceed the threshold that
-    /// `dither` sets, evenly spread over all it can be.
+    /// `value * 2^exponent` as a bond, rounded up where the bits cut off, of [`CUT_BITS`], carry when
+    /// `dither`, of as many, is added.
     ///
     /// Too small becomes zero, too large becomes the largest.
     fn round(value: u64, exponent: i32, dither: u64) -> Self {
@@ -80,7 +84,7 @@ impl Bond {
         let zeros = value.leading_zeros();
         let value = value.wrapping_shl(zeros);
         let carry = (value & CUT_MASK)
-            .wrapping_add(dither & CUT_MASK)
+            .wrapping_add(dither)
             .wrapping_shr(CUT_BITS);
         let mantissa = value.wrapping_shr(CUT_BITS).wrapping_add(carry);
         let field = exponent
@@ -136,7 +140,8 @@ impl Growth {
         };
         let sum = at(kept, kept_exponent).saturating_add(at(added, self.step.1));
         let seed = u64::from(bond.0).wrapping_shl(16) | u64::from(weight);
-        Bond::round(sum, exponent, mix(seed ^ self.salt))
+        let chance = (seed ^ self.salt).wrapping_mul(SCATTER);
+        Bond::round(sum, exponent, chance.wrapping_shr(CUT_OFFSET))
     }
 }
 
@@ -185,7 +190,7 @@ impl Yield {
 
 /// Scatters the bits of a number over all 64 (the finaliser of SplitMix64).
 pub(crate) fn mix(seed: u64) -> u64 {
-    let mut bits = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut bits = seed.wrapping_add(SCATTER);
     bits = (bits ^ bits.wrapping_shr(30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     bits = (bits ^ bits.wrapping_shr(27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     bits ^ bits.wrapping_shr(31)

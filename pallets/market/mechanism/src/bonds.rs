@@ -7,7 +7,7 @@ use crate::{
     consensus::Verdict,
     fixed::{apportion, ONE},
     market::Market,
-    rows::{edges, Row},
+    rows::{side_by_side, Reach, Row},
     scaled::Scaled,
     Uid,
 };
@@ -31,7 +31,7 @@ pub struct Dividends {
     /// By uid of the neuron in whom bonds are held.
     yields: Vec<Yield>,
     /// By uid, in units of 2^-62.
-    sums: Vec<u64>,
+    pub sums: Vec<u64>,
 }
 
 impl Bonds {
@@ -68,36 +68,24 @@ impl Bonds {
             .divide(Scaled::new(row_sum.into(), 0));
         let growth = Growth::new(keep, step, mix(market.clock.epoch));
 
-        let mut votes = edges(market, uid, row).filter(|_| row_sum > 0).peekable();
+        let reach = Reach::new(market, uid, row.set_at);
         let previous = market.clock.previous;
-        let own = market.is_known(uid, previous);
-        let mut least = 0_u32;
-        let held = bonds.iter().copied().filter(|&(to, _)| {
-            let in_order = u32::from(to) >= least;
-            if in_order {
-                least = u32::from(to).saturating_add(1);
-            }
-            own && in_order && market.is_known(to, previous)
-        });
-        let mut push = |to: Uid, bond: Bond| {
+        let settled = market.is_settled(previous);
+        let kept = market.is_known(uid, previous);
+        renewed.reserve(row.edges.len().max(bonds.len()));
+        for (to, weight, bond) in side_by_side(row.edges, bonds) {
+            let voted = row_sum > 0 && reach.has(to);
+            let held = kept && (settled || market.is_known(to, previous));
+            let bond = growth.grow(
+                if held { bond } else { Bond::ZERO },
+                if voted { weight } else { 0 },
+            );
             if let Some(sum) = self.column_sums.get_mut(usize::from(to)) {
                 if !bond.is_zero() {
                     *sum = sum.saturating_add(bond.to_fixed());
                     renewed.push((to, bond));
                 }
             }
-        };
-        for (to, bond) in held {
-            while let Some((new, weight)) = votes.next_if(|&(new, _)| new < to) {
-                push(new, growth.grow(Bond::ZERO, weight));
-            }
-            let weight = votes
-                .next_if(|&(new, _)| new == to)
-                .map_or(0, |vote| vote.1);
-            push(to, growth.grow(bond, weight));
-        }
-        for (new, weight) in votes {
-            push(new, growth.grow(Bond::ZERO, weight));
         }
     }
 

@@ -1,6 +1,8 @@
 //! Step 1, rows: which edges of a row of weights count.
 
 use crate::{
+    bond::Bond,
+    bonds::Holding,
     fixed::{share, ONE},
     market::Market,
     Uid,
@@ -33,27 +35,85 @@ pub fn largest_share(edges: &[Weight]) -> u64 {
     }
 }
 
-/// The edges of the row of `uid` that count: to occupied slots whose owner was there when the row was
-/// set, in rising order of uid, and not to itself unless the market allows it.
+/// Which uids an edge of one row may go to: those of occupied slots whose owner was there when the row
+/// was set, and not its own unless the market allows it.
+pub(crate) struct Reach<'a> {
+    market: &'a Market<'a>,
+    set_at: u64,
+    /// Whether all slots are such: then there is no need to look at each.
+    settled: bool,
+    excluded: Option<Uid>,
+}
+
+impl<'a> Reach<'a> {
+    /// Of the row of `uid` that was set at the given time.
+    pub(crate) fn new(market: &'a Market<'a>, uid: Uid, set_at: u64) -> Self {
+        Self {
+            market,
+            set_at,
+            settled: market.is_settled(set_at),
+            excluded: (!market.parameters.self_weight).then_some(uid),
+        }
+    }
+
+    /// Whether an edge to this uid counts.
+    #[inline]
+    pub(crate) fn has(&self, to: Uid) -> bool {
+        let known = if self.settled {
+            usize::from(to) < self.market.slots.len()
+        } else {
+            self.market.is_known(to, self.set_at)
+        };
+        known && self.excluded != Some(to)
+    }
+}
+
+/// The edges of the row of `uid` that count, in rising order of uid.
 pub(crate) fn edges<'a>(
     market: &'a Market,
     uid: Uid,
     row: &Row<'a>,
 ) -> impl Iterator<Item = Weight> + 'a {
-    let set_at = row.set_at;
-    let settled = market.is_settled(set_at);
-    let itself = (!market.parameters.self_weight).then_some(uid);
+    let reach = Reach::new(market, uid, row.set_at);
     let mut least = 0_u32;
     row.edges.iter().copied().filter(move |&(to, weight)| {
         let in_order = u32::from(to) >= least;
         if in_order {
             least = u32::from(to).saturating_add(1);
         }
-        let known = if settled {
-            usize::from(to) < market.slots.len()
-        } else {
-            market.is_known(to, set_at)
+        in_order && weight > 0 && reach.has(to)
+    })
+}
+
+/// The edges of a row beside the bonds of the same neuron, both as they are stored: uid by uid, in
+/// rising order, weight 0 or [`Bond::ZERO`] where there is but one of the two. What is out of order is
+/// left out.
+pub(crate) fn side_by_side<'a>(
+    mut edges: &'a [Weight],
+    mut bonds: &'a [Holding],
+) -> impl Iterator<Item = (Uid, u16, Bond)> + 'a {
+    let mut least = 0_u32;
+    core::iter::from_fn(move || loop {
+        let edge = edges.split_first();
+        let bond = bonds.split_first();
+        let uid = match (edge, bond) {
+            (Some((edge, _)), Some((bond, _))) => edge.0.min(bond.0),
+            (Some((edge, _)), None) => edge.0,
+            (None, Some((bond, _))) => bond.0,
+            (None, None) => return None,
         };
-        in_order && weight > 0 && known && itself != Some(to)
+        let mut found = (uid, 0, Bond::ZERO);
+        if let Some((&(_, weight), rest)) = edge.filter(|(edge, _)| edge.0 == uid) {
+            found.1 = weight;
+            edges = rest;
+        }
+        if let Some((&(_, bond), rest)) = bond.filter(|(bond, _)| bond.0 == uid) {
+            found.2 = bond;
+            bonds = rest;
+        }
+        if u32::from(uid) >= least {
+            least = u32::from(uid).saturating_add(1);
+            return Some(found);
+        }
     })
 }

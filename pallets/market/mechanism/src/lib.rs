@@ -7,6 +7,29 @@
 //! A small market is settled by [`epoch`]. A large one is fed in row by row, over as many blocks as it
 //! takes: [`Votes`], then [`Bonds`], then [`Dividends`](bonds::Dividends), then [`emission::payouts`],
 //! in the order that [`epoch`] shows.
+//!
+//! The first epoch of the example in the documentation:
+//!
+//! ```
+//! use market_mechanism::{epoch, Clock, Market, Parameters, Row, Slot, ONE};
+//!
+//! let slots = [600, 200, 200, 0].map(|stake| Some(Slot { stake, registered_at: 0 }));
+//! let clock = Clock { epoch: 1, now: 100, previous: 0 };
+//! let market = Market::new(Parameters::DEFAULT, &slots, clock);
+//! let rows = [
+//!     Row { set_at: 90, edges: &[(2, 3), (3, 1)] },
+//!     Row { set_at: 90, edges: &[(3, 1)] },
+//! ];
+//! let mut bonds = Vec::new();
+//! let outcome = epoch(&market, &rows, &mut bonds, 1_000_000);
+//!
+//! assert!(outcome.in_consensus);
+//! assert_eq!(outcome.voting, ONE / 5 * 4);
+//! assert_eq!(outcome.neurons[2].rank, ONE / 10_000 * 5_625);
+//! assert_eq!(outcome.neurons[2].trust, ONE / 4 * 3);
+//! let payouts = outcome.neurons.iter().map(|neuron| neuron.payout);
+//! assert_eq!(payouts.collect::<Vec<_>>(), [369_904, 130_096, 272_333, 227_667]);
+//! ```
 
 #![no_std]
 // Consensus code: whatever could panic, overflow or divide by zero has to say how it does not.

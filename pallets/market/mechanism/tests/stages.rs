@@ -101,6 +101,57 @@ fn the_sigmoid_is_accurate_and_stays_inside_zero_and_one() {
 }
 
 #[test]
+fn the_sigmoid_agrees_with_sixty_decimal_digits_to_two_parts() {
+    // rho, kappa, trust, consensus; computed with Python's decimal module.
+    let vectors = [
+        (10_000_000_000, ONE / 2, 0, 6_692_850_924_284_856),
+        (10_000_000_000, ONE / 2, ONE, 993_307_149_075_715_144),
+        (
+            10_000_000_000,
+            ONE / 2,
+            ONE / 4 * 3,
+            924_141_819_978_756_449,
+        ),
+        (
+            10_000_000_000,
+            ONE / 2,
+            ONE / 100 * 49,
+            475_020_812_521_060_014,
+        ),
+        (10_000_000_000, ONE / 2, ONE / 3, 158_869_104_880_915_151),
+        (
+            1_000_000_000,
+            ONE / 2,
+            123_456_789_012_345_678,
+            406_960_902_346_784_346,
+        ),
+        (
+            37_700_000_001,
+            ONE / 3,
+            400_000_000_000_000_001,
+            925_071_266_207_604_415,
+        ),
+        (
+            100_000_000_000,
+            ONE / 2,
+            ONE / 100 * 48,
+            119_202_922_022_117_556,
+        ),
+        (100_000_000_000, ONE, ONE / 10 * 7, 93_576),
+        (1, 0, ONE, 500_000_000_250_000_000),
+    ];
+    for (rho, kappa, trust, exact) in vectors {
+        let parameters = Parameters {
+            rho,
+            kappa,
+            ..Parameters::DEFAULT
+        };
+        let found = consensus(&parameters, trust).parts;
+        assert!(found.abs_diff(exact) <= 2, "{found} for {exact}");
+    }
+}
+
+#[test]
 fn parameters_out_of_range_are_named_and_clamped() {
     assert_eq!(Parameters::DEFAULT.validate(), Ok(()));
     assert_eq!(Parameters::LOCAL.validate(), Ok(()));

@@ -2,8 +2,10 @@
 
 /// Everything that one can ask of the node.
 #[derive(Debug, clap::Parser)]
-#[command(after_help = "Example: a chain on this machine, in a folder of its own\n  \
-    noesis-node --chain dev --alice --base-path /tmp/noesis --rpc-port 9944")]
+#[command(
+    after_help = "Example: a chain on this machine, in a folder of its own\n  \
+    noesis-node --chain dev --alice --base-path /tmp/noesis --rpc-port 9944"
+)]
 pub struct Cli {
     /// What to do instead of running a node.
     #[command(subcommand)]

@@ -25,8 +25,11 @@ pub trait Market {
     /// The results of the last finished epoch of a market and its neurons, in block `at` or else in
     /// the last finalized one; null where there is no such market.
     #[method(name = "market_metagraph")]
-    fn metagraph(&self, market: MarketId, at: Option<Hash>)
-        -> RpcResult<Option<Metagraph<AccountId>>>;
+    fn metagraph(
+        &self,
+        market: MarketId,
+        at: Option<Hash>,
+    ) -> RpcResult<Option<Metagraph<AccountId>>>;
 }
 
 /// Answers from the runtime's own API.

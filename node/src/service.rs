@@ -26,8 +26,7 @@ pub type Pool = sc_transaction_pool::TransactionPoolHandle<Block, Client>;
 
 type Backend = sc_service::TFullBackend<Block>;
 type SelectChain = sc_consensus::LongestChain<Backend, Block>;
-type GrandpaImport =
-    sc_consensus_grandpa::GrandpaBlockImport<Backend, Block, Client, SelectChain>;
+type GrandpaImport = sc_consensus_grandpa::GrandpaBlockImport<Backend, Block, Client, SelectChain>;
 type GrandpaLink = sc_consensus_grandpa::LinkHalf<Block, Client, SelectChain>;
 
 /// What both a running node and the subcommands need.
@@ -44,8 +43,7 @@ pub type Parts = sc_service::PartialComponents<
 const JUSTIFICATION_PERIOD: u32 = 512;
 
 /// How long GRANDPA waits for gossip. A third of a block, so that a block is final within two.
-const GOSSIP_DURATION: Duration =
-    Duration::from_millis(noesis_runtime::SLOT_DURATION / 3);
+const GOSSIP_DURATION: Duration = Duration::from_millis(noesis_runtime::SLOT_DURATION / 3);
 
 /// Part of a slot that is for proposing a block.
 const PROPOSAL_PART: f32 = 2.0 / 3.0;
@@ -283,9 +281,7 @@ pub fn start<Network: NetworkBackend<Block, Hash>>(
                 justification_generation_period: JUSTIFICATION_PERIOD,
                 name: Some(name),
                 observer_enabled: false,
-                keystore: role
-                    .is_authority()
-                    .then(|| keystore_container.keystore()),
+                keystore: role.is_authority().then(|| keystore_container.keystore()),
                 local_role: role,
                 telemetry: telemetry_handle(),
                 protocol_name: grandpa_protocol,

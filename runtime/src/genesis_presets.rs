@@ -42,9 +42,7 @@ fn genesis(authorities: &[(Sr25519Keyring, Ed25519Keyring)]) -> Value {
     let account = |who: Sr25519Keyring| -> AccountId { who.to_account_id() };
     build_struct_json_patch!(RuntimeGenesisConfig {
         balances: BalancesConfig {
-            balances: endowed()
-                .map(|who| (account(who), ENDOWMENT))
-                .to_vec(),
+            balances: endowed().map(|who| (account(who), ENDOWMENT)).to_vec(),
         },
         aura: AuraConfig {
             authorities: authorities

@@ -59,7 +59,10 @@ fn useful_miners_earn_and_useless_ones_do_not() -> Result<()> {
         ensure!(trained > pay(other)?, "{other} earns more than trained");
     }
     let useless = (pay("noise")? + pay("late")?) / minted;
-    ensure!(useless < 0.02, "noise and late earn {useless} of the emission");
+    ensure!(
+        useless < 0.02,
+        "noise and late earn {useless} of the emission"
+    );
     Ok(())
 }
 

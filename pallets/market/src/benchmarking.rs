@@ -36,7 +36,11 @@ mod benchmarks {
             Slots::<T>::insert(
                 MARKET,
                 uid,
-                Slot { hotkey, coldkey: coldkey::<T>(), registered_at: 0 },
+                Slot {
+                    hotkey,
+                    coldkey: coldkey::<T>(),
+                    registered_at: 0,
+                },
             );
             Stakes::<T>::insert(MARKET, uid, NOE);
         }
@@ -63,7 +67,12 @@ mod benchmarks {
     fn register() {
         market::<T>(1);
         #[extrinsic_call]
-        _(RawOrigin::Signed(coldkey::<T>()), MARKET, hotkey::<T>(1), u128::MAX);
+        _(
+            RawOrigin::Signed(coldkey::<T>()),
+            MARKET,
+            hotkey::<T>(1),
+            u128::MAX,
+        );
         assert_eq!(NeuronCount::<T>::get(MARKET), 2);
     }
 
@@ -72,7 +81,12 @@ mod benchmarks {
         market::<T>(1);
         let endpoint = [vec![b'a'; 122], b":65535".to_vec()].concat();
         #[extrinsic_call]
-        _(RawOrigin::Signed(hotkey::<T>(0)), MARKET, endpoint, Some([1; 32]));
+        _(
+            RawOrigin::Signed(hotkey::<T>(0)),
+            MARKET,
+            endpoint,
+            Some([1; 32]),
+        );
         assert!(Endpoints::<T>::contains_key(MARKET, 0));
     }
 
@@ -88,7 +102,12 @@ mod benchmarks {
     fn add_stake() {
         market::<T>(1);
         #[extrinsic_call]
-        _(RawOrigin::Signed(coldkey::<T>()), MARKET, hotkey::<T>(0), u128::from(NOE));
+        _(
+            RawOrigin::Signed(coldkey::<T>()),
+            MARKET,
+            hotkey::<T>(0),
+            u128::from(NOE),
+        );
         assert_eq!(Stakes::<T>::get(MARKET, 0), 2 * NOE);
     }
 
@@ -96,7 +115,12 @@ mod benchmarks {
     fn remove_stake() {
         market::<T>(1);
         #[extrinsic_call]
-        _(RawOrigin::Signed(coldkey::<T>()), MARKET, hotkey::<T>(0), u128::from(NOE));
+        _(
+            RawOrigin::Signed(coldkey::<T>()),
+            MARKET,
+            hotkey::<T>(0),
+            u128::from(NOE),
+        );
         assert_eq!(Stakes::<T>::get(MARKET, 0), 0);
     }
 
@@ -119,5 +143,9 @@ mod benchmarks {
         assert_eq!(Epochs::<T>::get(MARKET).epoch, 1);
     }
 
-    impl_benchmark_test_suite!(Pallet, crate::mock::chain_with(crate::mock::rules()), crate::mock::Test);
+    impl_benchmark_test_suite!(
+        Pallet,
+        crate::mock::chain_with(crate::mock::rules()),
+        crate::mock::Test
+    );
 }

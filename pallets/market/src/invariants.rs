@@ -84,7 +84,10 @@ where
             ensure!(uid < count, "an empty slot has weights");
             ensure!(
                 row.edges.windows(2).all(|pair| pair[0].0 < pair[1].0)
-                    && row.edges.iter().all(|(to, weight)| *to < count && *weight > 0),
+                    && row
+                        .edges
+                        .iter()
+                        .all(|(to, weight)| *to < count && *weight > 0),
                 "a row of weights is unsorted, names an empty slot or holds a zero"
             );
         }

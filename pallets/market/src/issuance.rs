@@ -24,7 +24,8 @@ where
     pub fn schedule(block: BlockNumber) -> u128 {
         let interval = T::HalvingInterval::get().max(1);
         let (halvings, rest) = (block / interval, block % interval);
-        let reward = |halving: u32| u128::from(T::BlockReward::get().checked_shr(halving).unwrap_or(0));
+        let reward =
+            |halving: u32| u128::from(T::BlockReward::get().checked_shr(halving).unwrap_or(0));
         // The reward is a `u64`: after 64 halvings nothing is left, which bounds the sum.
         let whole: u128 = (0..halvings.min(64))
             .map(|halving| reward(halving).saturating_mul(interval.into()))

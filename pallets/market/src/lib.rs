@@ -59,9 +59,7 @@ pub mod pallet {
 
     /// What the runtime decides.
     #[pallet::config]
-    pub trait Config:
-        frame_system::Config<RuntimeEvent: From<Event<Self>>, Hash: Default>
-    {
+    pub trait Config: frame_system::Config<RuntimeEvent: From<Event<Self>>, Hash: Default> {
         /// The currency that is staked, burned and minted.
         type Currency: Inspect<Self::AccountId, Balance = u128> + Mutate<Self::AccountId>;
         /// Measured weights of the calls and of the epoch.
@@ -115,8 +113,7 @@ pub mod pallet {
 
     /// The bonds that each neuron holds.
     #[pallet::storage]
-    pub type Bonds<T> =
-        StorageDoubleMap<_, Identity, MarketId, Identity, Uid, BondRow, ValueQuery>;
+    pub type Bonds<T> = StorageDoubleMap<_, Identity, MarketId, Identity, Uid, BondRow, ValueQuery>;
 
     /// What the last finished epoch gave each neuron.
     #[pallet::storage]
@@ -182,11 +179,23 @@ pub mod pallet {
         /// A neuron published where it serves.
         Serving { market: MarketId, uid: Uid },
         /// A neuron set a row of weights.
-        WeightsSet { market: MarketId, uid: Uid, edges: u16 },
+        WeightsSet {
+            market: MarketId,
+            uid: Uid,
+            edges: u16,
+        },
         /// Units went from a coldkey into a slot.
-        StakeAdded { market: MarketId, uid: Uid, amount: u64 },
+        StakeAdded {
+            market: MarketId,
+            uid: Uid,
+            amount: u64,
+        },
         /// Units went from a slot back to its coldkey.
-        StakeRemoved { market: MarketId, uid: Uid, amount: u64 },
+        StakeRemoved {
+            market: MarketId,
+            uid: Uid,
+            amount: u64,
+        },
         /// An epoch was finished. `minted` is 0 where the market was not in consensus.
         EpochFinished {
             market: MarketId,
@@ -254,7 +263,10 @@ pub mod pallet {
         }
 
         fn integrity_test() {
-            assert!(T::HalvingInterval::get() > 0, "the reward must halve at some time");
+            assert!(
+                T::HalvingInterval::get() > 0,
+                "the reward must halve at some time"
+            );
         }
 
         #[cfg(feature = "try-runtime")]

@@ -46,10 +46,7 @@ where
         }
 
         let neurons = NeuronCount::<T>::get(market);
-        ensure!(
-            weights.len() <= usize::from(neurons),
-            Error::TooManyWeights
-        );
+        ensure!(weights.len() <= usize::from(neurons), Error::TooManyWeights);
         ensure!(
             weights.windows(2).all(|pair| pair[0].0 < pair[1].0),
             Error::WeightsUnsorted

@@ -45,7 +45,9 @@ impl<T: frame_system::Config> WeightInfo for Measured<T> {
             .saturating_add(Weight::from_parts(20_000_000, 0).saturating_mul(neurons.into()))
             .saturating_add(Weight::from_parts(20_000, 0).saturating_mul(edges.into()))
             .saturating_add(
-                T::DbWeight::get().reads_writes(7, 4).saturating_mul(neurons.into()),
+                T::DbWeight::get()
+                    .reads_writes(7, 4)
+                    .saturating_mul(neurons.into()),
             )
     }
 }

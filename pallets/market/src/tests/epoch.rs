@@ -27,12 +27,22 @@ fn useful_miners_earn_useless_ones_do_not_and_all_of_it_is_paid() {
         run_to(TEMPO);
 
         let last = Epochs::<Test>::get(TEXT);
-        assert_eq!((last.epoch, last.block, last.in_consensus), (1, TEMPO, true));
+        assert_eq!(
+            (last.epoch, last.block, last.in_consensus),
+            (1, TEMPO, true)
+        );
         assert!(last.loss.0 < 0);
         assert_eq!(last.minted, u64::from(TEMPO) * NOE);
         assert_eq!(TotalMinted::<Test>::get(), last.minted);
-        assert_eq!(Balances::total_issuance(), issuance + u128::from(last.minted));
-        assert_eq!((0..5).map(pay).sum::<u64>(), last.minted, "paid to the unit");
+        assert_eq!(
+            Balances::total_issuance(),
+            issuance + u128::from(last.minted)
+        );
+        assert_eq!(
+            (0..5).map(pay).sum::<u64>(),
+            last.minted,
+            "paid to the unit"
+        );
 
         assert!(pay(2) > pay(3) && pay(3) > 0, "{} and {}", pay(2), pay(3));
         assert_eq!(pay(4), 0);
@@ -83,15 +93,21 @@ fn below_the_quorum_nothing_is_minted() {
 
 #[test]
 fn miners_that_earn_and_never_vote_do_not_stop_the_market() {
-    on_chain_with(Parameters { activity_cutoff: 1_000_000, ..rules() }, || {
-        market();
-        vote(1, &[(2, 1)]);
-        vote(2, &[(2, 1)]);
-        for epoch in 1..=60 {
-            run_to(epoch * TEMPO);
-            assert!(Epochs::<Test>::get(TEXT).in_consensus, "epoch {epoch}");
-        }
-    });
+    on_chain_with(
+        Parameters {
+            activity_cutoff: 1_000_000,
+            ..rules()
+        },
+        || {
+            market();
+            vote(1, &[(2, 1)]);
+            vote(2, &[(2, 1)]);
+            for epoch in 1..=60 {
+                run_to(epoch * TEMPO);
+                assert!(Epochs::<Test>::get(TEXT).in_consensus, "epoch {epoch}");
+            }
+        },
+    );
 }
 
 #[test]
@@ -127,17 +143,23 @@ fn an_edge_to_a_slot_taken_later_does_not_count() {
 
 #[test]
 fn bonds_pay_the_validator_that_was_early() {
-    on_chain_with(Parameters { activity_cutoff: 1_000_000, ..rules() }, || {
-        market();
-        vote(1, &[(2, 1)]);
-        vote(2, &[(3, 1)]);
-        run_to(3 * TEMPO);
-        // Now both value miner 3 (uid 2): the first has held bonds in it for longer.
-        vote(2, &[(2, 1)]);
-        run_to(4 * TEMPO);
-        assert!(pay(0) > pay(1), "{} and {}", pay(0), pay(1));
-        assert!(!Bonds::<Test>::get(TEXT, 0).is_empty());
-    });
+    on_chain_with(
+        Parameters {
+            activity_cutoff: 1_000_000,
+            ..rules()
+        },
+        || {
+            market();
+            vote(1, &[(2, 1)]);
+            vote(2, &[(3, 1)]);
+            run_to(3 * TEMPO);
+            // Now both value miner 3 (uid 2): the first has held bonds in it for longer.
+            vote(2, &[(2, 1)]);
+            run_to(4 * TEMPO);
+            assert!(pay(0) > pay(1), "{} and {}", pay(0), pay(1));
+            assert!(!Bonds::<Test>::get(TEXT, 0).is_empty());
+        },
+    );
 }
 
 #[test]
@@ -163,7 +185,10 @@ fn the_schedule_halves_and_ends_below_its_cap() {
         assert_eq!(MarketPallet::schedule(1_002), 1_001 * noe);
         assert!(MarketPallet::schedule(u32::MAX) < 2_000 * noe);
         let half = Share(Share::ONE.0 / 2);
-        assert_eq!(MarketPallet::emission_between(990, 1_010, half), 15 * NOE / 2);
+        assert_eq!(
+            MarketPallet::emission_between(990, 1_010, half),
+            15 * NOE / 2
+        );
         assert_eq!(MarketPallet::emission_between(10, 5, Share::ONE), 0);
     });
 }
@@ -176,7 +201,10 @@ fn the_metagraph_shows_what_the_epoch_gave() {
         vote(2, &[(2, 1)]);
         run_to(TEMPO + 3);
         let shown = MarketPallet::metagraph(TEXT).expect("the market exists");
-        assert_eq!((shown.epoch, shown.block, shown.next_epoch_block), (1, TEMPO, 2 * TEMPO));
+        assert_eq!(
+            (shown.epoch, shown.block, shown.next_epoch_block),
+            (1, TEMPO, 2 * TEMPO)
+        );
         assert_eq!(shown.neurons.len(), 5);
         assert_eq!(shown.neurons[2].pay, pay(2));
         assert_eq!(shown.neurons[2].stake, Stakes::<Test>::get(TEXT, 2));
@@ -184,7 +212,11 @@ fn the_metagraph_shows_what_the_epoch_gave() {
         assert_eq!(MarketPallet::metagraph(7), None);
         assert_eq!(
             Balances::total_balance(&MarketPallet::stake_account()),
-            shown.neurons.iter().map(|neuron| u128::from(neuron.stake)).sum::<u128>()
+            shown
+                .neurons
+                .iter()
+                .map(|neuron| u128::from(neuron.stake))
+                .sum::<u128>()
         );
     });
 }

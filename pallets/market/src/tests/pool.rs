@@ -22,11 +22,20 @@ fn validate(signer: AccountId, call: &RuntimeCall) -> Result<(), TransactionVali
 }
 
 fn set_weights(weights: &[(u16, u16)]) -> RuntimeCall {
-    Call::set_weights { market: TEXT, weights: weights.to_vec() }.into()
+    Call::set_weights {
+        market: TEXT,
+        weights: weights.to_vec(),
+    }
+    .into()
 }
 
 fn serve(endpoint: &[u8]) -> RuntimeCall {
-    Call::serve { market: TEXT, endpoint: endpoint.to_vec(), certificate: None }.into()
+    Call::serve {
+        market: TEXT,
+        endpoint: endpoint.to_vec(),
+        certificate: None,
+    }
+    .into()
 }
 
 /// The pool's answer that names this error of the pallet.
@@ -37,14 +46,26 @@ fn refused(error: Error<Test>) -> Result<(), TransactionValidityError> {
 #[test]
 fn a_free_call_that_would_fail_never_enters_a_block() {
     on_chain(|| {
-        assert_eq!(validate(hotkey(1), &set_weights(&[(1, 1)])), refused(Error::NotRegistered));
+        assert_eq!(
+            validate(hotkey(1), &set_weights(&[(1, 1)])),
+            refused(Error::NotRegistered)
+        );
         register(1);
         register(2);
-        assert_eq!(validate(hotkey(1), &set_weights(&[(1, 0)])), refused(Error::AllWeightsZero));
-        assert_eq!(validate(hotkey(1), &serve(b"nowhere")), refused(Error::EndpointInvalid));
+        assert_eq!(
+            validate(hotkey(1), &set_weights(&[(1, 0)])),
+            refused(Error::AllWeightsZero)
+        );
+        assert_eq!(
+            validate(hotkey(1), &serve(b"nowhere")),
+            refused(Error::EndpointInvalid)
+        );
         assert_eq!(validate(hotkey(1), &set_weights(&[(1, 1)])), Ok(()));
         vote(1, &[(1, 1)]);
-        assert_eq!(validate(hotkey(1), &set_weights(&[(1, 1)])), refused(Error::WeightsTooEarly));
+        assert_eq!(
+            validate(hotkey(1), &set_weights(&[(1, 1)])),
+            refused(Error::WeightsTooEarly)
+        );
         assert_eq!(validate(hotkey(1), &serve(b"host:80")), Ok(()));
     });
 }
@@ -61,7 +82,12 @@ fn the_codes_that_clients_know_do_not_change() {
 #[test]
 fn other_calls_pass() {
     on_chain(|| {
-        let call = Call::add_stake { market: TEXT, hotkey: hotkey(1), amount: 1 }.into();
+        let call = Call::add_stake {
+            market: TEXT,
+            hotkey: hotkey(1),
+            amount: 1,
+        }
+        .into();
         assert_eq!(validate(1, &call), Ok(()));
     });
 }
@@ -75,7 +101,12 @@ fn only_registered_hotkeys_call_for_free() {
         assert!(free(hotkey(1), &serve(b"host:80")));
         assert!(!free(hotkey(2), &set_weights(&[(1, 1)])));
         assert!(!free(1, &set_weights(&[(1, 1)])));
-        let paid = Call::add_stake { market: TEXT, hotkey: hotkey(1), amount: 1 }.into();
+        let paid = Call::add_stake {
+            market: TEXT,
+            hotkey: hotkey(1),
+            amount: 1,
+        }
+        .into();
         assert!(!free(1, &paid));
     });
 }

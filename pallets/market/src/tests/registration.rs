@@ -8,15 +8,29 @@ use market_primitives::NOE;
 fn a_registration_burns_its_cost_and_takes_the_next_slot() {
     on_chain(|| {
         let issuance = Balances::total_issuance();
-        assert_ok!(MarketPallet::register(RuntimeOrigin::signed(1), TEXT, hotkey(1), NOE.into()));
+        assert_ok!(MarketPallet::register(
+            RuntimeOrigin::signed(1),
+            TEXT,
+            hotkey(1),
+            NOE.into()
+        ));
         assert_eq!(Balances::free_balance(1), u128::from(ENDOWMENT - NOE));
         assert_eq!(Balances::total_issuance(), issuance - u128::from(NOE));
         assert_eq!(Uids::<Test>::get(TEXT, hotkey(1)), Some(0));
         let slot = Slots::<Test>::get(TEXT, 0).expect("the slot is taken");
-        assert_eq!((slot.hotkey, slot.coldkey, slot.registered_at), (hotkey(1), 1, 1));
+        assert_eq!(
+            (slot.hotkey, slot.coldkey, slot.registered_at),
+            (hotkey(1), 1, 1)
+        );
         System::assert_last_event(
-            Event::Registered { market: TEXT, uid: 0, hotkey: hotkey(1), coldkey: 1, cost: NOE }
-                .into(),
+            Event::Registered {
+                market: TEXT,
+                uid: 0,
+                hotkey: hotkey(1),
+                coldkey: 1,
+                cost: NOE,
+            }
+            .into(),
         );
         assert_eq!(register(2), 1);
     });
@@ -61,7 +75,12 @@ fn a_hotkey_has_one_slot_in_a_market() {
 fn nobody_pays_more_than_the_offer() {
     on_chain(|| {
         assert_noop!(
-            MarketPallet::register(RuntimeOrigin::signed(1), TEXT, hotkey(1), u128::from(NOE) - 1),
+            MarketPallet::register(
+                RuntimeOrigin::signed(1),
+                TEXT,
+                hotkey(1),
+                u128::from(NOE) - 1
+            ),
             Error::<Test>::CostAboveMaximum
         );
     });

@@ -58,7 +58,11 @@ fn take(step: Step) {
         }
     };
     if result.is_err() {
-        assert_eq!(before, storage_root(StateVersion::V1), "a failed call changed the state");
+        assert_eq!(
+            before,
+            storage_root(StateVersion::V1),
+            "a failed call changed the state"
+        );
     }
     check();
 }

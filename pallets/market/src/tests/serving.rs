@@ -4,7 +4,12 @@ use crate::{mock::*, *};
 use frame_support::{assert_noop, assert_ok};
 
 fn serve(endpoint: &[u8]) -> sp_runtime::DispatchResult {
-    MarketPallet::serve(RuntimeOrigin::signed(hotkey(1)), TEXT, endpoint.to_vec(), None)
+    MarketPallet::serve(
+        RuntimeOrigin::signed(hotkey(1)),
+        TEXT,
+        endpoint.to_vec(),
+        None,
+    )
 }
 
 #[test]
@@ -26,7 +31,15 @@ fn what_is_no_endpoint_is_refused() {
         register(1);
         let long = [b"a".repeat(130).as_slice(), b":80"].concat();
         let wrong: [&[u8]; 9] = [
-            b"", b"host", b":80", b"host:", b"host:0", b"host:65536", b"ho st:80", b"\xff:80", &long,
+            b"",
+            b"host",
+            b":80",
+            b"host:",
+            b"host:0",
+            b"host:65536",
+            b"ho st:80",
+            b"\xff:80",
+            &long,
         ];
         for endpoint in wrong {
             assert_noop!(serve(endpoint), Error::<Test>::EndpointInvalid);
@@ -44,7 +57,12 @@ fn too_early_unregistered_and_wrong_market_are_refused() {
         run_to(5);
         assert_noop!(serve(b"host:81"), Error::<Test>::ServeTooEarly);
         assert_noop!(
-            MarketPallet::serve(RuntimeOrigin::signed(hotkey(1)), 7, b"host:80".to_vec(), None),
+            MarketPallet::serve(
+                RuntimeOrigin::signed(hotkey(1)),
+                7,
+                b"host:80".to_vec(),
+                None
+            ),
             Error::<Test>::UnknownMarket
         );
     });

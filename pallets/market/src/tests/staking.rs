@@ -19,7 +19,10 @@ fn stake_goes_in_and_comes_back_to_the_unit() {
         let before = Balances::free_balance(1);
         assert_ok!(add(1, u128::from(5 * NOE)));
         assert_eq!(Stakes::<Test>::get(TEXT, uid), 5 * NOE);
-        assert_eq!(Balances::total_balance(&MarketPallet::stake_account()), u128::from(5 * NOE));
+        assert_eq!(
+            Balances::total_balance(&MarketPallet::stake_account()),
+            u128::from(5 * NOE)
+        );
         check();
         // All but one unit, which the account must go on holding exactly.
         assert_ok!(remove(1, u128::from(5 * NOE - 1)));
@@ -47,11 +50,20 @@ fn amounts_that_are_not_there_are_refused() {
         stake(1, NOE);
         assert_noop!(add(1, 0), Error::<Test>::AmountZero);
         assert_noop!(remove(1, 0), Error::<Test>::AmountZero);
-        assert_noop!(remove(1, u128::from(NOE) + 1), Error::<Test>::InsufficientStake);
+        assert_noop!(
+            remove(1, u128::from(NOE) + 1),
+            Error::<Test>::InsufficientStake
+        );
         assert_noop!(remove(1, u128::MAX), Error::<Test>::InsufficientStake);
-        assert_noop!(add(1, u128::from(ENDOWMENT)), Error::<Test>::InsufficientBalance);
+        assert_noop!(
+            add(1, u128::from(ENDOWMENT)),
+            Error::<Test>::InsufficientBalance
+        );
         assert_noop!(add(1, u128::MAX), Error::<Test>::InsufficientBalance);
-        assert_noop!(add(1, u128::from(u64::MAX)), Error::<Test>::InsufficientBalance);
+        assert_noop!(
+            add(1, u128::from(u64::MAX)),
+            Error::<Test>::InsufficientBalance
+        );
     });
 }
 

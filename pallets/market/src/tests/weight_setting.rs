@@ -25,7 +25,10 @@ fn a_row_replaces_the_last_one_and_holds_no_zeros() {
         run_to(6);
         assert_ok!(set(&[(1, 1), (2, 2)]));
         let row = Weights::<Test>::get(TEXT, 0).expect("it was set");
-        assert_eq!((row.set_at, row.edges.into_inner()), (6, vec![(1, 1), (2, 2)]));
+        assert_eq!(
+            (row.set_at, row.edges.into_inner()),
+            (6, vec![(1, 1), (2, 2)])
+        );
     });
 }
 
@@ -38,7 +41,10 @@ fn each_fault_has_its_reason() {
             MarketPallet::set_weights(RuntimeOrigin::signed(hotkey(1)), 7, vec![(1, 1)]),
             Error::<Test>::UnknownMarket
         );
-        assert_noop!(set(&[(0, 1), (1, 1), (2, 1), (3, 1)]), Error::<Test>::TooManyWeights);
+        assert_noop!(
+            set(&[(0, 1), (1, 1), (2, 1), (3, 1)]),
+            Error::<Test>::TooManyWeights
+        );
         assert_noop!(set(&[(2, 1), (1, 1)]), Error::<Test>::WeightsUnsorted);
         assert_noop!(set(&[(1, 1), (1, 1)]), Error::<Test>::WeightsUnsorted);
         assert_noop!(set(&[(1, 1), (3, 1)]), Error::<Test>::UnknownUid);
@@ -51,7 +57,11 @@ fn each_fault_has_its_reason() {
 
 #[test]
 fn rows_too_thin_or_too_peaked_are_refused() {
-    let rules = Parameters { min_weights: 2, max_weight: Share(Share::ONE.0 / 2), ..rules() };
+    let rules = Parameters {
+        min_weights: 2,
+        max_weight: Share(Share::ONE.0 / 2),
+        ..rules()
+    };
     on_chain_with(rules, || {
         three();
         assert_noop!(set(&[(1, 1)]), Error::<Test>::TooFewWeights);

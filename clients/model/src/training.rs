@@ -1,0 +1,343 @@
+//! Training on one's own text: a step at a time, resumable, the same for the same seed.
+//!
+//! The batch of step `n` depends on the seed and on `n` alone, and a checkpoint holds the parameters
+//! and both moments of the optimizer. So a training that was interrupted goes on as if it had not
+//! been: bit for bit, on one thread of one CPU.
+
+use std::{ops::ControlFlow, path::Path};
+
+use rand::{rngs::StdRng, SeedableRng};
+use serde::{Deserialize, Serialize};
+use tch::{nn, no_grad, Device, Tensor};
+
+use crate::{
+    checkpoint::{self, Checkpoint, CheckpointError},
+    optimizer::{trainable, AdamW},
+    seeded,
+    text::{DataError, Split, Text},
+    transformer::{next_token_loss, ConfigError, Transformer, TransformerConfig},
+};
+
+/// The settings of a training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainingConfig {
+    /// Sequences a step.
+    pub batch: usize,
+    /// Tokens read in each, each of which has a target; at most the model's context.
+    pub length: usize,
+    /// Highest learning rate.
+    pub rate: f64,
+    /// Steps over which the rate rises to it.
+    pub warmup_steps: u64,
+    /// Step at which the rate has fallen, along a cosine, to a twentieth of it; it stays there.
+    pub decay_steps: u64,
+    /// AdamW's decoupled weight decay.
+    pub weight_decay: f64,
+    /// Norm to which gradients are clipped.
+    pub clip: f64,
+    /// Decides the initial parameters and every batch.
+    pub seed: u64,
+}
+
+impl Default for TrainingConfig {
+    fn default() -> Self {
+        Self {
+            batch: 32,
+            length: 64,
+            rate: 4e-3,
+            warmup_steps: 50,
+            decay_steps: 1500,
+            weight_decay: 0.1,
+            clip: 1.0,
+            seed: 0,
+        }
+    }
+}
+
+impl TrainingConfig {
+    /// The learning rate of a step, counted from 0.
+    pub fn rate_at(&self, step: u64) -> f64 {
+        const FLOOR: f64 = 0.05;
+        if step < self.warmup_steps {
+            return self.rate * (step + 1) as f64 / self.warmup_steps as f64;
+        }
+        let span = self.decay_steps.saturating_sub(self.warmup_steps).max(1);
+        let done = ((step - self.warmup_steps) as f64 / span as f64).min(1.0);
+        let cosine = 0.5 * (1.0 + (std::f64::consts::PI * done).cos());
+        self.rate * (FLOOR + (1.0 - FLOOR) * cosine)
+    }
+}
+
+/// Why a training stopped or did not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainingError {
+    /// The sizes describe no model.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The text gave no batch.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The checkpoint could not be written or read.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The loss is no number any more. The parameters are those before the step.
+    #[error("the loss of step {step} is not finite: lower the learning rate, or go back to an earlier checkpoint")]
+    Diverged {
+        /// Which step.
+        step: u64,
+    },
+}
+
+/// A step that was taken.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Progress {
+    /// Steps taken so far.
+    pub step: u64,
+    /// Loss of this step's batch before the step, in nats a byte.
+    pub loss: f64,
+}
+
+/// A model in training.
+#[derive(Debug)]
+pub struct Trainer {
+    store: nn::VarStore,
+    model: Transformer,
+    optimizer: AdamW,
+    /// Follows the gradients of others, whose scale has nothing to do with that of the own loss.
+    feedback: AdamW,
+    config: TrainingConfig,
+    step: u64,
+}
+
+impl Trainer {
+    /// A model with random parameters, decided by the seed.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when the sizes describe no model.
+    pub fn new(
+        model: &TransformerConfig,
+        config: TrainingConfig,
+        device: Device,
+    ) -> Result<Self, ConfigError> {
+        let store = nn::VarStore::new(device);
+        let model = seeded(config.seed, || Transformer::new(&store.root(), model))?;
+        Ok(Self {
+            optimizer: AdamW::of(&store, config.weight_decay),
+            feedback: AdamW::of(&store, 0.0),
+            step: 0,
+            store,
+            model,
+            config,
+        })
+    }
+
+    /// As [`Trainer::new`], then goes on from the checkpoint at `path` if there is one.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Trainer::new`]; a [`CheckpointError`] when the file is damaged or of another model.
+    pub fn resume(
+        path: &Path,
+        model: &TransformerConfig,
+        config: TrainingConfig,
+        device: Device,
+    ) -> Result<Self, TrainingError> {
+        let mut trainer = Self::new(model, config, device)?;
+        if let Some(checkpoint) = checkpoint::load(path)? {
+            trainer.restore(&checkpoint)?;
+        }
+        Ok(trainer)
+    }
+
+    /// Goes on from a checkpoint.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointError::Mismatch`] when it is of another model; then nothing has changed.
+    pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<(), CheckpointError> {
+        let saved: TransformerConfig = checkpoint.config()?;
+        if saved != *self.model.config() {
+            return Err(checkpoint.mismatch(format!(
+                "it is of {saved:?} and this model is {:?}",
+                self.model.config()
+            )));
+        }
+        checkpoint.restore(&self.state())?;
+        self.step = checkpoint.step;
+        Ok(())
+    }
+
+    /// Writes all that [`Trainer::restore`] needs.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointError::File`] when the system refuses.
+    pub fn save(&self, path: &Path) -> Result<(), CheckpointError> {
+        checkpoint::save(path, self.step, self.model.config(), &self.state())
+    }
+
+    /// The parameters and the state of both optimizers.
+    fn state(&self) -> Vec<(String, Tensor)> {
+        let mut state = trainable(&self.store);
+        state.extend(self.optimizer.state("optimizer"));
+        state.extend(self.feedback.state("feedback"));
+        state
+    }
+
+    /// The model.
+    pub fn model(&self) -> &Transformer {
+        &self.model
+    }
+
+    /// The store that holds its parameters.
+    pub fn store(&self) -> &nn::VarStore {
+        &self.store
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &TrainingConfig {
+        &self.config
+    }
+
+    /// Number of values that training changes.
+    pub fn parameter_count(&self) -> u64 {
+        let sizes = trainable(&self.store);
+        let sizes = sizes.iter().map(|(_, tensor)| tensor.numel() as u64);
+        sizes.sum()
+    }
+
+    /// Steps taken so far, those before a restart included.
+    pub fn step_count(&self) -> u64 {
+        self.step
+    }
+
+    /// Takes one step.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainingError::Data`] when the text has no piece that long, [`TrainingError::Diverged`] when
+    /// the loss or its gradient is not finite; then nothing has changed.
+    pub fn train_step(&mut self, text: &Text) -> Result<Progress, TrainingError> {
+        let mut rng = batch_rng(self.config.seed, self.step);
+        let TrainingConfig { batch, length, .. } = self.config;
+        let batch = text.sample(Split::Training, batch, length + 1, &mut rng)?;
+        let loss = sequence_loss(&self.model, &batch.to_device(self.store.device()));
+        let value = loss.double_value(&[]);
+        let rate = self.config.rate_at(self.step);
+        let diverged = TrainingError::Diverged { step: self.step };
+        if !value.is_finite() {
+            return Err(diverged);
+        }
+        let norm = self.optimizer.minimise(&loss, rate, self.config.clip);
+        norm.ok_or(diverged)?;
+        self.step += 1;
+        Ok(Progress {
+            step: self.step,
+            loss: value,
+        })
+    }
+
+    /// Trains until `steps` have been taken in all, those before a restart included, or until
+    /// `progress` breaks.
+    ///
+    /// # Errors
+    ///
+    /// As [`Trainer::train_step`].
+    pub fn train(
+        &mut self,
+        text: &Text,
+        steps: u64,
+        mut progress: impl FnMut(Progress) -> ControlFlow<()>,
+    ) -> Result<(), TrainingError> {
+        while self.step < steps {
+            if progress(self.train_step(text)?).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a step, with an optimizer of its own, along the gradient of someone else's loss with
+    /// respect to the representation of `tokens`: `gradient` is `f32 [batch, sequence,
+    /// response_dim]`. The forward pass is computed again, and the parameters' gradient is clipped to
+    /// the norm `clip`. Returns the norm before clipping, or `None` when it is not finite: then
+    /// nothing has changed.
+    ///
+    /// # Panics
+    ///
+    /// On tokens that [`TransformerConfig::check_tokens`] would refuse, and on a gradient of another
+    /// shape than the representation.
+    pub fn follow(
+        &mut self,
+        tokens: &Tensor,
+        gradient: &Tensor,
+        rate: f64,
+        clip: f64,
+    ) -> Option<f64> {
+        let inner_product = (self.model.represent(tokens) * gradient).sum(tch::Kind::Float);
+        self.feedback.minimise(&inner_product, rate, clip)
+    }
+
+    /// Mean loss over pieces of a split, in nats a byte: the same pieces every time.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError`] when the split has no piece that long.
+    pub fn evaluate(&self, text: &Text, split: Split, batches: u64) -> Result<f64, DataError> {
+        let TrainingConfig { batch, length, .. } = self.config;
+        evaluate(
+            &self.model,
+            self.store.device(),
+            text,
+            split,
+            batches,
+            batch,
+            length,
+        )
+    }
+}
+
+/// Next-token loss of a model over `[batch, length + 1]` tokens: each but the last is read, each but
+/// the first is a target.
+pub fn sequence_loss(model: &Transformer, tokens: &Tensor) -> Tensor {
+    let length = tokens.size()[1] - 1;
+    let logits = model.forward(&tokens.narrow(1, 0, length));
+    next_token_loss(&logits, &tokens.narrow(1, 1, length))
+}
+
+/// Mean loss of a model over pieces of a split, in nats a byte: the same pieces every time.
+///
+/// # Errors
+///
+/// [`DataError`] when the split has no piece that long.
+pub fn evaluate(
+    model: &Transformer,
+    device: Device,
+    text: &Text,
+    split: Split,
+    batches: u64,
+    batch: usize,
+    length: usize,
+) -> Result<f64, DataError> {
+    let mut sum = 0.0;
+    for number in 0..batches {
+        let mut rng = batch_rng(0, number);
+        let tokens = text.sample(split, batch, length + 1, &mut rng)?;
+        let loss = no_grad(|| sequence_loss(model, &tokens.to_device(device)));
+        sum += loss.double_value(&[]);
+    }
+    Ok(sum / batches.max(1) as f64)
+}
+
+/// The random numbers of one batch.
+fn batch_rng(seed: u64, step: u64) -> StdRng {
+    let mut key = [0; 32];
+    key[..8].copy_from_slice(&seed.to_le_bytes());
+    key[8..16].copy_from_slice(&step.to_le_bytes());
+    StdRng::from_seed(key)
+}
+
+#[cfg(test)]
+mod tests;

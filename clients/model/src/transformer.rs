@@ -1,0 +1,364 @@
+//! A small GPT over bytes: a decoder-only transformer as in "Attention is all you need" (Vaswani et
+//! al., 2017), pre-norm and with learned positions as in GPT-2 (Radford et al., 2019).
+//!
+//! ```text
+//! x = wte[token] + wpe[position]
+//! x = x + attention(layer_norm(x)); x = x + mlp(layer_norm(x))     for each layer
+//! representation = W_r layer_norm(x)           what a neuron answers: [batch, sequence, response_dim]
+//! logits = W_h representation                  the language head reads the representation alone
+//! ```
+//!
+//! Since the head reads nothing but the representation, training puts all that the model knows of
+//! the next token into it, and a linear map of the caller's own can read it there.
+
+use serde::{Deserialize, Serialize};
+use tch::{
+    nn::{self, Module},
+    Device, Kind, Tensor,
+};
+
+use crate::text::VOCABULARY;
+
+/// The sizes of a [`Transformer`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TransformerConfig {
+    /// Number of tokens.
+    pub vocabulary: i64,
+    /// Length of the vectors between the layers.
+    pub width: i64,
+    /// Number of blocks.
+    pub layers: i64,
+    /// Number of attention heads, which divides `width`.
+    pub heads: i64,
+    /// Longest sequence.
+    pub context: i64,
+    /// Length of the vectors that are answered.
+    pub response_dim: i64,
+}
+
+impl Default for TransformerConfig {
+    /// The size that a local network runs: about 0.14 million parameters.
+    fn default() -> Self {
+        Self {
+            vocabulary: VOCABULARY,
+            width: 64,
+            layers: 2,
+            heads: 4,
+            context: 64,
+            response_dim: 64,
+        }
+    }
+}
+
+/// Why a configuration describes no model.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum ConfigError {
+    /// A size is zero, negative, or beyond all reason.
+    #[error("the model's {name} is {value}: choose one from 1 to {largest}")]
+    OutOfRange {
+        /// Which.
+        name: &'static str,
+        /// What it is.
+        value: i64,
+        /// Largest allowed.
+        largest: i64,
+    },
+    /// The heads do not share the width evenly.
+    #[error("a width of {width} cannot be shared by {heads} heads: choose a multiple")]
+    Heads {
+        /// The width.
+        width: i64,
+        /// The heads.
+        heads: i64,
+    },
+}
+
+/// Why tokens are no input of a model.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum TokenError {
+    /// Not `[batch, sequence]` with something in it, or not as many tokens as that.
+    #[error("tokens must be [batch, sequence], neither of them 0, and fill that shape: shape {shape:?} came with {tokens} tokens")]
+    Shape {
+        /// The shape.
+        shape: Vec<usize>,
+        /// How many tokens came.
+        tokens: usize,
+    },
+    /// Longer than the context.
+    #[error("a sequence of {sequence} tokens is longer than the model's context of {context}")]
+    TooLong {
+        /// Length of the sequences.
+        sequence: usize,
+        /// Longest allowed.
+        context: usize,
+    },
+    /// Not in the vocabulary.
+    #[error("token {token} is not in the vocabulary of 0 to {last}")]
+    Unknown {
+        /// The token.
+        token: i64,
+        /// The last one that exists.
+        last: i64,
+    },
+}
+
+impl TransformerConfig {
+    /// Checks the sizes, before memory is taken for them.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] naming the size that is wrong.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let sizes = [
+            ("vocabulary", self.vocabulary, 1 << 20),
+            ("width", self.width, 1 << 16),
+            ("number of layers", self.layers, 1 << 10),
+            ("number of heads", self.heads, 1 << 10),
+            ("context", self.context, 1 << 20),
+            ("response dimension", self.response_dim, 1 << 16),
+        ];
+        for (name, value, largest) in sizes {
+            if !(1..=largest).contains(&value) {
+                return Err(ConfigError::OutOfRange {
+                    name,
+                    value,
+                    largest,
+                });
+            }
+        }
+        if self.width % self.heads != 0 {
+            return Err(ConfigError::Heads {
+                width: self.width,
+                heads: self.heads,
+            });
+        }
+        Ok(())
+    }
+
+    /// Checks tokens that came over a wire: `[batch, sequence]`, not longer than the context, each
+    /// within the vocabulary. What passes cannot make [`Transformer::represent`] panic.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenError`] saying what is wrong with them.
+    pub fn check_tokens(&self, shape: &[usize], tokens: &[i64]) -> Result<(), TokenError> {
+        let wrong_shape = || TokenError::Shape {
+            shape: shape.to_vec(),
+            tokens: tokens.len(),
+        };
+        let &[batch, sequence] = shape else {
+            return Err(wrong_shape());
+        };
+        let fills = batch.checked_mul(sequence) == Some(tokens.len());
+        if batch == 0 || sequence == 0 || !fills {
+            return Err(wrong_shape());
+        }
+        let context = usize::try_from(self.context).unwrap_or(0);
+        if sequence > context {
+            return Err(TokenError::TooLong { sequence, context });
+        }
+        let unknown = tokens
+            .iter()
+            .find(|token| !(0..self.vocabulary).contains(*token));
+        unknown.map_or(Ok(()), |token| {
+            Err(TokenError::Unknown {
+                token: *token,
+                last: self.vocabulary - 1,
+            })
+        })
+    }
+}
+
+/// `y = x W^T + b`, with weights drawn from a normal distribution.
+fn linear(path: nn::Path, from: i64, to: i64, deviation: f64) -> nn::Linear {
+    let config = nn::LinearConfig {
+        ws_init: nn::Init::Randn {
+            mean: 0.0,
+            stdev: deviation,
+        },
+        bs_init: Some(nn::Init::Const(0.0)),
+        bias: true,
+    };
+    nn::linear(path, from, to, config)
+}
+
+fn layer_norm(path: nn::Path, width: i64) -> nn::LayerNorm {
+    nn::layer_norm(path, vec![width], nn::LayerNormConfig::default())
+}
+
+/// GPT-2's deviation of the initial weights.
+const DEVIATION: f64 = 0.02;
+
+/// `softmax(Q K^T / sqrt(d) + mask) V` for each head, side by side.
+#[derive(Debug)]
+struct CausalSelfAttention {
+    query_key_value: nn::Linear,
+    projection: nn::Linear,
+    heads: i64,
+}
+
+impl CausalSelfAttention {
+    fn new(path: &nn::Path, config: &TransformerConfig, residual_deviation: f64) -> Self {
+        let width = config.width;
+        Self {
+            query_key_value: linear(path / "query_key_value", width, 3 * width, DEVIATION),
+            projection: linear(path / "projection", width, width, residual_deviation),
+            heads: config.heads,
+        }
+    }
+
+    /// `[batch, sequence, width]` to the same. `mask` is `[sequence, sequence]`, true where a
+    /// position would look at a later one.
+    fn forward(&self, x: &Tensor, mask: &Tensor) -> Tensor {
+        let size = x.size();
+        let (batch, sequence, width) = (size[0], size[1], size[2]);
+        let per_head = width / self.heads;
+        // [3, batch, heads, sequence, per_head]
+        let parts = self
+            .query_key_value
+            .forward(x)
+            .view([batch, sequence, 3, self.heads, per_head])
+            .permute([2, 0, 3, 1, 4]);
+        let (query, key, value) = (parts.get(0), parts.get(1), parts.get(2));
+        let scores = query.matmul(&key.transpose(-2, -1)) * (1.0 / (per_head as f64).sqrt());
+        let attention = scores
+            .masked_fill(mask, f64::NEG_INFINITY)
+            .softmax(-1, Kind::Float);
+        let mixed = attention.matmul(&value).transpose(1, 2);
+        let mixed = mixed.contiguous().view([batch, sequence, width]);
+        self.projection.forward(&mixed)
+    }
+}
+
+/// Attention, then a perceptron; each reads a normalised input and adds to the stream.
+#[derive(Debug)]
+struct Block {
+    attention_norm: nn::LayerNorm,
+    attention: CausalSelfAttention,
+    mlp_norm: nn::LayerNorm,
+    expand: nn::Linear,
+    contract: nn::Linear,
+}
+
+impl Block {
+    fn new(path: &nn::Path, config: &TransformerConfig) -> Self {
+        let width = config.width;
+        // Every block adds twice to the stream: scaled down so that its variance stays near one.
+        let residual_deviation = DEVIATION / (2.0 * config.layers as f64).sqrt();
+        Self {
+            attention_norm: layer_norm(path / "attention_norm", width),
+            attention: CausalSelfAttention::new(&(path / "attention"), config, residual_deviation),
+            mlp_norm: layer_norm(path / "mlp_norm", width),
+            expand: linear(path / "expand", width, 4 * width, DEVIATION),
+            contract: linear(path / "contract", 4 * width, width, residual_deviation),
+        }
+    }
+
+    fn forward(&self, x: &Tensor, mask: &Tensor) -> Tensor {
+        let x = x + self
+            .attention
+            .forward(&self.attention_norm.forward(x), mask);
+        let hidden = self.expand.forward(&self.mlp_norm.forward(&x)).gelu("none");
+        x + self.contract.forward(&hidden)
+    }
+}
+
+/// The model. Its parameters live in the `VarStore` it was made in.
+#[derive(Debug)]
+pub struct Transformer {
+    config: TransformerConfig,
+    tokens: Tensor,
+    positions: Tensor,
+    blocks: Vec<Block>,
+    norm: nn::LayerNorm,
+    representation: nn::Linear,
+    head: nn::Linear,
+    device: Device,
+}
+
+impl Transformer {
+    /// Makes a model with random parameters under `path`; [`crate::seeded`] makes them repeatable.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when the sizes describe no model.
+    pub fn new(path: &nn::Path, config: &TransformerConfig) -> Result<Self, ConfigError> {
+        config.check()?;
+        let table = |name: &str, rows: i64| path.randn(name, &[rows, config.width], 0.0, DEVIATION);
+        // The last two maps keep the variance of what they read: an untrained model's answer is as
+        // large as a trained one's.
+        let keep = |from: i64| 1.0 / (from as f64).sqrt();
+        Ok(Self {
+            tokens: table("tokens", config.vocabulary),
+            positions: table("positions", config.context),
+            blocks: (0..config.layers)
+                .map(|layer| Block::new(&(path / "blocks" / layer), config))
+                .collect(),
+            norm: layer_norm(path / "norm", config.width),
+            representation: linear(
+                path / "representation",
+                config.width,
+                config.response_dim,
+                keep(config.width),
+            ),
+            head: linear(
+                path / "head",
+                config.response_dim,
+                config.vocabulary,
+                DEVIATION,
+            ),
+            device: path.device(),
+            config: config.clone(),
+        })
+    }
+
+    /// Its sizes.
+    pub fn config(&self) -> &TransformerConfig {
+        &self.config
+    }
+
+    /// Tokens `i64 [batch, sequence]` to representations `f32 [batch, sequence, response_dim]`.
+    /// Position `t` depends on the tokens up to `t` alone.
+    ///
+    /// # Panics
+    ///
+    /// On tokens that [`TransformerConfig::check_tokens`] would refuse.
+    pub fn represent(&self, tokens: &Tensor) -> Tensor {
+        let sequence = tokens.size()[1];
+        let later = Tensor::ones([sequence, sequence], (Kind::Bool, self.device)).triu(1);
+        let embedded = Tensor::embedding(&self.tokens, tokens, -1, false, false);
+        let mut x = embedded + self.positions.narrow(0, 0, sequence);
+        for block in &self.blocks {
+            x = block.forward(&x, &later);
+        }
+        self.representation.forward(&self.norm.forward(&x))
+    }
+
+    /// Representations `[batch, sequence, response_dim]` to logits `[batch, sequence, vocabulary]`
+    /// of each next token.
+    pub fn logits(&self, representation: &Tensor) -> Tensor {
+        self.head.forward(representation)
+    }
+
+    /// Tokens `i64 [batch, sequence]` to logits `[batch, sequence, vocabulary]`.
+    ///
+    /// # Panics
+    ///
+    /// As [`Transformer::represent`].
+    pub fn forward(&self, tokens: &Tensor) -> Tensor {
+        self.logits(&self.represent(tokens))
+    }
+}
+
+/// Mean cross entropy, in nats a token, of logits `[batch, sequence, vocabulary]` against the tokens
+/// `i64 [batch, sequence]` that came next.
+pub fn next_token_loss(logits: &Tensor, targets: &Tensor) -> Tensor {
+    let vocabulary = logits.size()[2];
+    logits
+        .reshape([-1, vocabulary])
+        .cross_entropy_for_logits(&targets.reshape([-1]))
+}
+
+#[cfg(test)]
+mod tests;

@@ -46,6 +46,7 @@ impl Bond {
     }
 
     /// Mantissa with its leading 1, and exponent: the value is `mantissa * 2^exponent`.
+    #[inline]
     fn parts(self) -> (u64, i32) {
         if self.is_zero() {
             return (0, 0);
@@ -61,6 +62,7 @@ impl Bond {
     }
 
     /// The value in units of 2^-127, rounded down.
+    #[inline]
     pub fn to_fixed(self) -> u128 {
         let (mantissa, exponent) = self.parts();
         let shift = exponent.saturating_add(127);
@@ -77,6 +79,7 @@ impl Bond {
     /// `dither`, of as many, is added.
     ///
     /// Too small becomes zero, too large becomes the largest.
+    #[inline]
     fn round(value: u64, exponent: i32, dither: u64) -> Self {
         if value == 0 {
             return Self::ZERO;
@@ -124,6 +127,7 @@ impl Growth {
     /// Rounding is up or down by chance, in proportion, so that steps far smaller than a bond's last
     /// bit are not lost over many epochs. The chance comes from the bond, the weight and the salt
     /// alone, so that it is the same everywhere and does not depend on the order of uids.
+    #[inline]
     pub(crate) fn grow(&self, bond: Bond, weight: u16) -> Bond {
         let (mantissa, exponent) = bond.parts();
         let kept = mantissa.wrapping_mul(self.keep.0);
@@ -172,6 +176,7 @@ impl Yield {
     }
 
     /// The dividend of a bond, in units of 2^-62, rounded down.
+    #[inline]
     pub(crate) fn of(self, bond: Bond) -> u64 {
         let (mantissa, exponent) = bond.parts();
         // Two narrow products are faster in Wasm than one of 128 bits.

@@ -66,6 +66,7 @@ impl<'a> Market<'a> {
     }
 
     /// The slot of a uid, if it is occupied.
+    #[inline]
     pub(crate) fn slot(&self, uid: Uid) -> Option<&Slot> {
         self.slots.get(usize::from(uid)).and_then(Option::as_ref)
     }
@@ -80,6 +81,7 @@ impl<'a> Market<'a> {
     }
 
     /// Whether something that refers to a slot since the moment `since` refers to its present owner.
+    #[inline]
     pub(crate) fn is_known(&self, uid: Uid, since: u64) -> bool {
         self.slot(uid)
             .is_some_and(|slot| slot.registered_at <= since)

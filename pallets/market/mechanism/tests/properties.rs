@@ -310,7 +310,7 @@ fn any_bonds() -> impl Strategy<Value = Vec<Holding>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(4_000))]
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
     fn any_input_has_a_result_that_adds_up(

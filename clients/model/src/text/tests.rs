@@ -78,7 +78,7 @@ fn a_sample_repeats_with_its_seed() {
 #[test]
 fn a_text_without_references_is_cut_into_parts_that_make_up_the_whole() {
     for line in ["some words without any reference\n", "no line end "] {
-        let content = line.repeat(300);
+        let content = line.repeat(600);
         let text = Text::load(file(content.as_bytes()).path()).unwrap();
         assert_eq!(text.books(Split::Training).len(), 8);
         let bytes: usize = SPLITS.iter().map(|split| text.length(*split)).sum();

@@ -1,4 +1,4 @@
-use tch::{nn::VarStore, no_grad};
+use tch::{nn::VarStore, no_grad, Device, Kind};
 
 use super::*;
 

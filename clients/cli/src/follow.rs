@@ -1,0 +1,117 @@
+//! Follows a market from finalized block to finalized block, without missing an epoch.
+
+use std::time::Duration;
+
+use futures::StreamExt;
+use noesis_chain::{BlockNumber, Chain, ChainError, MarketId, Metagraph};
+use tokio::sync::mpsc;
+
+/// Pause before asking again a node that does not answer yet.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// What the follower has to tell.
+pub enum Update {
+    /// The market as of a finalized block.
+    Snapshot {
+        /// The block.
+        block: BlockNumber,
+        /// The market.
+        metagraph: Box<Metagraph>,
+    },
+    /// The node does not answer; the follower goes on trying.
+    Waiting(ChainError),
+    /// Nothing more will come.
+    Failed(ChainError),
+}
+
+/// Follows the market called `market` on the node at `url`, whether or not it answers already.
+///
+/// The follower ends when the receiver is dropped.
+pub fn follow(url: String, market: String) -> mpsc::Receiver<Update> {
+    let (sender, receiver) = mpsc::channel(16);
+    tokio::spawn(async move {
+        // The receiver's end is the only thing that stops it in between; then nobody listens.
+        let Err(error) = run(&url, &market, &sender).await else {
+            return;
+        };
+        let _ = sender.send(Update::Failed(error)).await;
+    });
+    receiver
+}
+
+async fn run(url: &str, market: &str, out: &mpsc::Sender<Update>) -> Result<(), ChainError> {
+    let (chain, market) = loop {
+        match open(url, market).await {
+            Ok(opened) => break opened,
+            Err(error) if error.retryable() => {
+                if out.send(Update::Waiting(error)).await.is_err() {
+                    return Ok(());
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+            Err(error) => return Err(error),
+        }
+    };
+    let mut blocks = chain.finalized_blocks().await?;
+    let mut last: Option<Metagraph> = None;
+    while let Some(block) = blocks.next().await {
+        let block = block?;
+        let now = match chain.metagraph(market).await {
+            Ok(metagraph) => metagraph,
+            Err(error) if error.retryable() => {
+                if out.send(Update::Waiting(error)).await.is_err() {
+                    return Ok(());
+                }
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        for metagraph in missed(&chain, market, last.as_ref(), &now).await {
+            if !tell(out, metagraph.block, metagraph).await {
+                return Ok(());
+            }
+        }
+        last = Some(now.clone());
+        // The snapshot may be of a later block than the one that woke us, never of an earlier one.
+        if !tell(out, block.max(now.block), now).await {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// Passes a snapshot on; `false` when nobody listens any more.
+async fn tell(out: &mpsc::Sender<Update>, block: BlockNumber, metagraph: Metagraph) -> bool {
+    let metagraph = Box::new(metagraph);
+    out.send(Update::Snapshot { block, metagraph })
+        .await
+        .is_ok()
+}
+
+async fn open(url: &str, market: &str) -> Result<(Chain, MarketId), ChainError> {
+    let chain = Chain::connect(url).await?;
+    let market = chain.find_market(market).await?;
+    Ok((chain, market))
+}
+
+/// The epochs that finality jumped over, oldest first. What the node no longer keeps is left out.
+async fn missed(
+    chain: &Chain,
+    market: MarketId,
+    last: Option<&Metagraph>,
+    now: &Metagraph,
+) -> Vec<Metagraph> {
+    let mut found = Vec::new();
+    let Some(last) = last else { return found };
+    let (mut epoch, mut due) = (last.epoch + 1, last.next_epoch_block);
+    while epoch < now.epoch {
+        match chain.metagraph_at(market, due).await {
+            Ok(metagraph) if metagraph.epoch == epoch && metagraph.next_epoch_block > due => {
+                (epoch, due) = (epoch + 1, metagraph.next_epoch_block);
+                found.push(metagraph);
+            }
+            _ => break,
+        }
+    }
+    found
+}

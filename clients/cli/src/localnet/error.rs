@@ -1,0 +1,80 @@
+//! What keeps a local network from starting or running, in words that say what to do.
+
+use std::{path::PathBuf, time::Duration};
+
+/// Why there is no local network, or none any more.
+#[derive(Debug, thiserror::Error)]
+pub enum LocalnetError {
+    /// Somebody listens on a port that is needed.
+    #[error("port {port}, meant for {purpose}, is in use: end what listens there, or give other ports with --base-port (now {base})")]
+    PortInUse {
+        /// The port.
+        port: u16,
+        /// What it is for.
+        purpose: String,
+        /// The base port now.
+        base: u16,
+    },
+    /// The ports would go beyond the last one.
+    #[error("--base-port {base} leaves no room for the ports above it: give one between 1024 and {}", u16::MAX - super::plan::PORTS)]
+    BasePort {
+        /// The base port given.
+        base: u16,
+    },
+    /// A program is missing.
+    #[error("the program {path} is missing: build it (scripts/localnet does), or give the folder of the programs with --binaries")]
+    NoProgram {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// The text is missing.
+    #[error("the text {path} cannot be read ({reason}): scripts/setup fetches one; give its path with --data")]
+    NoData {
+        /// Where it was looked for.
+        path: PathBuf,
+        /// What the system said.
+        reason: String,
+    },
+    /// The text is empty.
+    #[error(
+        "the text {path} is empty: give a file with some 100 kilobytes of text or more with --data"
+    )]
+    EmptyData {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The folder belongs to somebody else.
+    #[error("the folder {path} holds something that is no local network's: give an empty or a new one with --folder")]
+    ForeignFolder {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Another local network runs in the folder.
+    #[error("another local network runs in {path}: end it, or give another folder with --folder and other ports with --base-port")]
+    FolderInUse {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A process died.
+    #[error("{name} ended ({status}) and the network with it; the last lines of {log}:\n{tail}")]
+    Died {
+        /// Which one.
+        name: String,
+        /// Its exit status in words.
+        status: String,
+        /// Its log.
+        log: PathBuf,
+        /// The end of its log.
+        tail: String,
+    },
+    /// It took too long.
+    #[error("after {} seconds: {stage}. Look into the logs in {logs}, or wait longer with --timeout", limit.as_secs())]
+    TimedOut {
+        /// The limit.
+        limit: Duration,
+        /// What was still awaited.
+        stage: String,
+        /// Folder of the logs.
+        logs: PathBuf,
+    },
+}

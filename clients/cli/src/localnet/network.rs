@@ -1,0 +1,312 @@
+//! The running network: what is started when, what is known of it, and when it is done.
+
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use anyhow::{bail, Result};
+use noesis_chain::{find_neuron, Hotkey, Metagraph};
+use tokio::time::MissedTickBehavior;
+
+use super::{
+    error::LocalnetError,
+    events::Events,
+    plan::{hotkey, members, names, Member, Plan},
+    process::Supervisor,
+    report::{line, Report},
+    Arguments,
+};
+use crate::{
+    follow::{follow, Update},
+    row::{rows, Answers, Names, Role},
+    screen::{say, Screen},
+    view::{ProcessState, View},
+};
+
+/// How often processes, events and keys are looked at.
+const TICK: Duration = Duration::from_millis(100);
+
+/// One neuron of ours and how far it has come.
+struct Neuron {
+    member: Member,
+    hotkey: Hotkey,
+    registered: bool,
+    published: bool,
+}
+
+impl Neuron {
+    /// Whether it has done all that it does before the first epoch.
+    fn up(&self) -> bool {
+        self.registered && (self.published || self.member.role == Role::Validator)
+    }
+
+    /// What it is doing.
+    fn doing(&self) -> &'static str {
+        match (self.registered, self.up(), self.member.role) {
+            (false, ..) => "registering",
+            (true, false, _) => "publishing its endpoint",
+            (true, true, Role::Miner) => "serving",
+            (true, true, Role::Validator) => "validating",
+        }
+    }
+}
+
+/// The network while it runs.
+pub struct Network<'a> {
+    plan: &'a Plan,
+    supervisor: &'a mut Supervisor,
+    screen: Option<Screen>,
+    view: View,
+    neurons: Vec<Neuron>,
+    names: Names,
+    answers: Answers,
+    events: Vec<Events>,
+    report: Report,
+    json: Option<PathBuf>,
+    epochs: Option<usize>,
+    limit: Option<Duration>,
+    begin: Instant,
+    /// When the last process was started.
+    started: Option<Instant>,
+    /// When every neuron had registered and every miner had published its endpoint.
+    up: Option<Instant>,
+}
+
+impl<'a> Network<'a> {
+    /// Starts the node.
+    pub fn new(
+        arguments: &Arguments,
+        plan: &'a Plan,
+        supervisor: &'a mut Supervisor,
+    ) -> Result<Self> {
+        supervisor.start("node", plan.node(), &plan.log("node"))?;
+        let neurons = members()
+            .into_iter()
+            .map(|member| {
+                Ok(Neuron {
+                    hotkey: hotkey(&member)?,
+                    member,
+                    registered: false,
+                    published: false,
+                })
+            })
+            .collect::<Result<Vec<Neuron>>>()?;
+        let events = neurons
+            .iter()
+            .filter(|neuron| neuron.member.role == Role::Validator)
+            .map(|neuron| Events::new(neuron.member.name, plan.events(neuron.member.name)))
+            .collect();
+        let mut view = View::new(format!(
+            "{} market, local network at {}",
+            plan.market,
+            plan.url()
+        ));
+        view.hints = vec![
+            format!("logs in {}", plan.logs().display()),
+            format!(
+                "noesis metagraph --market {} --url {}",
+                plan.market,
+                plan.url()
+            ),
+            "q or Ctrl-C ends every process of this network".into(),
+        ];
+        let mut network = Self {
+            plan,
+            supervisor,
+            screen: None,
+            view,
+            neurons,
+            names: names()?,
+            answers: Answers::new(),
+            events,
+            report: Report::default(),
+            json: arguments.json.clone(),
+            epochs: arguments.epochs.map(|epochs| epochs as usize),
+            limit: arguments.limit(),
+            begin: Instant::now(),
+            started: None,
+            up: None,
+        };
+        if arguments.table() {
+            network.screen = Some(Screen::open()?);
+        }
+        network.stage("starting the node".into());
+        Ok(network)
+    }
+
+    /// Runs until enough epochs were paid or somebody presses `q`.
+    pub async fn run(mut self) -> Result<()> {
+        let mut updates = follow(self.plan.url(), self.plan.market.clone());
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                update = updates.recv() => match update {
+                    Some(Update::Snapshot { block, metagraph }) => {
+                        self.take(block, &metagraph)?;
+                        if self.epochs.is_some_and(|epochs| self.report.epochs.len() >= epochs) {
+                            return Ok(());
+                        }
+                    }
+                    // The node is only starting; should it have died, the next tick tells.
+                    Some(Update::Waiting(_)) => {}
+                    Some(Update::Failed(error)) => bail!(error),
+                    None => bail!("the node's blocks ended"),
+                },
+                _ = tick.tick() => {
+                    if self.tick()? {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes up a snapshot of the market.
+    fn take(&mut self, block: u32, metagraph: &Metagraph) -> Result<()> {
+        // A node that finalizes blocks makes them.
+        if self.started.is_none() && block > 0 {
+            self.start_neurons()?;
+        }
+        for neuron in &mut self.neurons {
+            let found = find_neuron(metagraph, &neuron.hotkey);
+            neuron.registered = found.is_some();
+            neuron.published = found.is_some_and(|found| found.endpoint.is_some());
+        }
+        let now = Instant::now();
+        if self.up.is_none() && self.neurons.iter().all(Neuron::up) {
+            self.up = Some(now);
+        }
+        let rows = rows(metagraph, &self.names, &self.answers);
+        self.view.show(block, metagraph, rows.clone());
+        if self.report.add(metagraph, rows, &self.view.trainings) {
+            self.paid(now)?;
+        }
+        self.describe(metagraph);
+        Ok(())
+    }
+
+    fn start_neurons(&mut self) -> Result<()> {
+        for (index, neuron) in self.neurons.iter().enumerate() {
+            let name = neuron.member.name;
+            let command = self.plan.neuron(index, &neuron.member);
+            self.supervisor.start(name, command, &self.plan.log(name))?;
+        }
+        self.started = Some(Instant::now());
+        Ok(())
+    }
+
+    /// An epoch was paid: measure the first, write the report, say it.
+    fn paid(&mut self, now: Instant) -> Result<()> {
+        let since = |from: Option<Instant>| Some(now.duration_since(from?).as_secs_f64());
+        let report = &mut self.report;
+        if report.first_paid_epoch_seconds_after_start.is_none() {
+            report.first_paid_epoch_seconds_after_start = since(self.started);
+            report.first_paid_epoch_seconds = since(self.up.or(Some(now)));
+        }
+        self.view.paid_epochs = report.epochs.len();
+        if let Some(json) = &self.json {
+            report.write(json)?;
+        }
+        if let Some(epoch) = self.report.epochs.last() {
+            self.say(&line(epoch));
+        }
+        Ok(())
+    }
+
+    /// Says what the network is about.
+    fn describe(&mut self, metagraph: &Metagraph) {
+        let missing: Vec<String> = self
+            .neurons
+            .iter()
+            .filter(|neuron| !neuron.up())
+            .map(|neuron| format!("{} {}", neuron.member.name, neuron.doing()))
+            .collect();
+        let stage = if self.started.is_none() {
+            "waiting for the node's first finalized block".into()
+        } else if !missing.is_empty() {
+            missing.join(", ")
+        } else if self.report.epochs.is_empty() {
+            format!("all up; no epoch paid yet, {} finished", metagraph.epoch)
+        } else {
+            String::new()
+        };
+        self.stage(stage);
+    }
+
+    /// Looks after processes, events, keys and time; whether somebody asked to end.
+    fn tick(&mut self) -> Result<bool> {
+        self.supervisor.check()?;
+        let now = Instant::now();
+        for events in &mut self.events {
+            events.read(now, &mut self.answers);
+        }
+        self.view.trainings = self
+            .events
+            .iter()
+            .map(|events| events.training.clone())
+            .collect();
+        self.view.answer(&self.answers);
+        self.view.processes = self.processes();
+        if let Some(limit) = self.limit.filter(|limit| self.begin.elapsed() > *limit) {
+            return Err(LocalnetError::TimedOut {
+                limit,
+                stage: match self.view.stage.as_str() {
+                    "" => format!("only {} epochs were paid", self.report.epochs.len()),
+                    stage => stage.into(),
+                },
+                logs: self.plan.logs(),
+            }
+            .into());
+        }
+        match &mut self.screen {
+            None => Ok(false),
+            Some(screen) => {
+                screen.draw(&self.view)?;
+                Ok(screen.asked_to_end()?)
+            }
+        }
+    }
+
+    fn processes(&self) -> Vec<ProcessState> {
+        let node = ProcessState {
+            name: "node".into(),
+            doing: if self.started.is_some() {
+                "making blocks"
+            } else {
+                "starting"
+            }
+            .into(),
+            ready: self.started.is_some(),
+        };
+        let neurons = self.neurons.iter().map(|neuron| ProcessState {
+            name: neuron.member.name.into(),
+            doing: match self.started {
+                Some(_) => neuron.doing(),
+                None => "waiting",
+            }
+            .into(),
+            ready: neuron.up(),
+        });
+        std::iter::once(node).chain(neurons).collect()
+    }
+
+    /// Notes what is awaited, and says it where there is no table.
+    fn stage(&mut self, stage: String) {
+        if self.view.stage != stage {
+            self.view.stage = stage;
+            if !self.view.stage.is_empty() {
+                self.say(&self.view.stage.clone());
+            }
+        }
+    }
+
+    /// A line for whoever has no table.
+    fn say(&self, text: &str) {
+        if self.screen.is_none() {
+            let seconds = self.begin.elapsed().as_secs_f64();
+            say(&format!("[{seconds:5.1} s] {text}"));
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! What is checked before anything starts.
+
+use super::*;
+
+/// A plan in `folder` with programs and a text, at `base_port`.
+fn plan(folder: &Path, base_port: u16) -> Plan {
+    for program in ["noesis-node", "noesis-miner", "noesis-validator", "text"] {
+        std::fs::write(folder.join(program), "x").unwrap();
+    }
+    Plan {
+        binaries: folder.into(),
+        data: folder.join("text"),
+        folder: folder.join("net"),
+        base_port,
+        seed: 1,
+        market: "text".into(),
+        train_steps: 10,
+    }
+}
+
+/// A listener at base port + `offset` of a range that was otherwise free a moment ago.
+fn listener_at(offset: u16) -> (TcpListener, u16) {
+    loop {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        if (1024 + offset..u16::MAX - PORTS).contains(&port) {
+            let base = port - offset;
+            let free = [0, 1, 11, 12, 13, 14]
+                .iter()
+                .filter(|other| **other != offset)
+                .all(|other| TcpListener::bind(("127.0.0.1", base + other)).is_ok());
+            if free {
+                return (listener, base);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_port_in_use_is_named_with_its_purpose_and_the_flag() {
+    let folder = tempfile::tempdir().unwrap();
+    for (offset, purpose) in [(0, "the node's JSON-RPC"), (13, "the miner `noise`")] {
+        let (listener, base) = listener_at(offset);
+        let error = plan(folder.path(), base).check().unwrap_err();
+        assert!(
+            matches!(&error, LocalnetError::PortInUse { port, .. } if *port == base + offset),
+            "{error}"
+        );
+        let words = error.to_string();
+        assert!(
+            words.contains(purpose) && words.contains("--base-port"),
+            "{words}"
+        );
+        drop(listener);
+    }
+}
+
+#[test]
+fn base_ports_out_of_range_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for base in [0, 80, u16::MAX, u16::MAX - PORTS + 1] {
+        let error = plan(folder.path(), base).check().unwrap_err();
+        assert!(matches!(error, LocalnetError::BasePort { .. }), "{error}");
+    }
+}
+
+#[test]
+fn missing_programs_and_bad_texts_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let (listener, base) = listener_at(0);
+    drop(listener);
+    let mut plan = plan(folder.path(), base);
+    plan.check().unwrap();
+
+    std::fs::write(&plan.data, "").unwrap();
+    assert!(matches!(plan.check(), Err(LocalnetError::EmptyData { .. })));
+    plan.data = folder.path().join("nothing");
+    assert!(matches!(plan.check(), Err(LocalnetError::NoData { .. })));
+    plan.data = folder.path().into();
+    assert!(matches!(plan.check(), Err(LocalnetError::NoData { .. })));
+
+    std::fs::remove_file(folder.path().join("noesis-miner")).unwrap();
+    let error = plan.check().unwrap_err().to_string();
+    assert!(error.contains("noesis-miner") && error.contains("--binaries"));
+}
+
+#[test]
+fn a_foreign_folder_is_not_touched_and_a_taken_one_not_shared() {
+    let folder = tempfile::tempdir().unwrap();
+    let foreign = folder.path().join("logs");
+    std::fs::create_dir(&foreign).unwrap();
+    let error = take_folder(folder.path()).unwrap_err();
+    assert!(error.to_string().contains("--folder"), "{error}");
+    assert!(foreign.exists());
+
+    let ours = folder.path().join("net");
+    let lock = take_folder(&ours).unwrap();
+    std::fs::write(ours.join("logs/old.log"), "old").unwrap();
+    std::fs::write(ours.join("notes.txt"), "kept").unwrap();
+    let error = take_folder(&ours).unwrap_err();
+    assert!(
+        error.to_string().contains("another local network runs"),
+        "{error}"
+    );
+    drop(lock);
+    let _lock = take_folder(&ours).unwrap();
+    assert!(!ours.join("logs/old.log").exists(), "every start is fresh");
+    assert!(ours.join("notes.txt").exists(), "what is not ours stays");
+}
+
+#[test]
+fn networks_beside_each_other_share_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let one = plan(folder.path(), 20_000);
+    let mut two = plan(folder.path(), 20_000 + PORTS);
+    two.folder = folder.path().join("other");
+    let ports = |plan: &Plan| -> Vec<u16> { plan.ports().iter().map(|port| port.0).collect() };
+    assert!(ports(&one).iter().all(|port| !ports(&two).contains(port)));
+    let arguments = format!("{:?}", two.node());
+    assert!(arguments.contains("--no-mdns"), "{arguments}");
+    assert!(!arguments.contains(&format!("{:?}", one.folder)));
+}
+
+#[test]
+fn the_four_miners_differ_as_they_should() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = plan(folder.path(), 20_000);
+    let members = members();
+    let command = |name: &str| {
+        let index = members
+            .iter()
+            .position(|member| member.name == name)
+            .unwrap();
+        format!("{:?}", plan.neuron(index, &members[index]))
+    };
+    assert!(command("noise").contains("\"--fault\" \"noise\""));
+    assert!(command("late").contains("\"--fault\" \"late:"));
+    assert!(!command("trained").contains("--fault"));
+    assert!(
+        !command("scratch").contains("--steps"),
+        "it learns as it serves"
+    );
+    assert!(command("trained").contains("\"--steps\" \"0\""));
+    assert!(command("validator-1").contains("noesis-validator"));
+    assert_eq!(names().unwrap().len(), members.len());
+    // The trained miner serves what its training wrote.
+    let checkpoint = format!("{:?}", plan.checkpoint("trained"));
+    assert!(command("trained").contains(&checkpoint));
+    assert!(format!("{:?}", plan.train()).contains(&checkpoint));
+}

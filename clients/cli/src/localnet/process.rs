@@ -1,0 +1,175 @@
+//! Child processes: started by us, and ended by us, these and no others.
+
+use std::{
+    fs::File,
+    io::{Read, Seek, SeekFrom},
+    path::{Path, PathBuf},
+    process::{Command, ExitStatus, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context, Result};
+use rustix::process::{kill_process, Pid, Signal};
+use tokio::{process::Child, time::timeout};
+
+use super::error::LocalnetError;
+
+/// How long all processes together may take to end when asked to.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Lines of a dead process's log that are shown.
+const TAIL_LINES: usize = 12;
+
+/// Most bytes of a log that are looked at for its last lines.
+const TAIL_BYTES: u64 = 16 * 1024;
+
+/// The program that makes a child die with its parent, where the system has it (util-linux).
+///
+/// The system call behind it needs `unsafe` code, which this repository does without.
+const SETPRIV: &str = "/usr/bin/setpriv";
+
+/// One running child.
+struct Process {
+    name: String,
+    log: PathBuf,
+    child: Child,
+}
+
+/// Every child of one network. Dropping it kills what still runs.
+#[derive(Default)]
+pub struct Supervisor {
+    processes: Vec<Process>,
+}
+
+impl Supervisor {
+    /// Starts `command` as `name`, writing all it says into the file `log`.
+    pub fn start(&mut self, name: &str, command: Command, log: &Path) -> Result<()> {
+        let out = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
+        let mut command = with_parent(command);
+        command
+            .stdin(Stdio::null())
+            .stderr(out.try_clone()?)
+            .stdout(out);
+        self.spawn(name, command, log)
+    }
+
+    /// Starts `command` as `name`, saying what it says on our own output.
+    pub fn start_aloud(&mut self, name: &str, command: Command) -> Result<()> {
+        let mut command = with_parent(command);
+        command.stdin(Stdio::null());
+        self.spawn(name, command, Path::new(""))
+    }
+
+    fn spawn(&mut self, name: &str, mut command: Command, log: &Path) -> Result<()> {
+        // Its own group, so that a terminal's Ctrl-C reaches it through us, in order.
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        let program = command.get_program().to_owned();
+        let child = tokio::process::Command::from(command)
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("cannot start {name} ({})", program.display()))?;
+        tracing::debug!(name, pid = child.id(), "started");
+        self.processes.push(Process {
+            name: name.into(),
+            log: log.into(),
+            child,
+        });
+        Ok(())
+    }
+
+    /// Fails with [`LocalnetError::Died`] when a process has ended.
+    pub fn check(&mut self) -> Result<()> {
+        for process in &mut self.processes {
+            if let Some(status) = process.child.try_wait()? {
+                return Err(LocalnetError::Died {
+                    name: process.name.clone(),
+                    status: status.to_string(),
+                    tail: tail(&process.log),
+                    log: process.log.clone(),
+                }
+                .into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for the only process to end by itself.
+    pub async fn wait(&mut self) -> Result<ExitStatus> {
+        let process = self.processes.last_mut().context("nothing was started")?;
+        let status = process.child.wait().await?;
+        self.processes.pop();
+        Ok(status)
+    }
+
+    /// Process ids of what runs.
+    #[cfg(test)]
+    fn pids(&self) -> Vec<u32> {
+        self.processes
+            .iter()
+            .filter_map(|process| process.child.id())
+            .collect()
+    }
+
+    /// Ends every process: politely, and after ten seconds by force. Returns the names of those that
+    /// needed force.
+    pub async fn stop(&mut self) -> Vec<String> {
+        for process in &self.processes {
+            // A process that was waited for has no id any more, so no stranger's can be hit.
+            if let Some(pid) = process.child.id().and_then(|id| Pid::from_raw(id as i32)) {
+                let _ = kill_process(pid, Signal::TERM);
+            }
+        }
+        let mut forced = Vec::new();
+        let deadline = tokio::time::Instant::now() + GRACE;
+        for mut process in self.processes.drain(..) {
+            let left = deadline.saturating_duration_since(tokio::time::Instant::now());
+            if timeout(left, process.child.wait()).await.is_err() {
+                let _ = process.child.kill().await;
+                forced.push(process.name);
+            }
+        }
+        forced
+    }
+}
+
+/// `command`, made to end when this program does, however that ends.
+fn with_parent(command: Command) -> Command {
+    if !Path::new(SETPRIV).exists() {
+        return command;
+    }
+    let mut wrapped = Command::new(SETPRIV);
+    wrapped
+        .args(["--pdeath-signal", "TERM", "--"])
+        .arg(command.get_program())
+        .args(command.get_args());
+    for (key, value) in command.get_envs() {
+        match value {
+            Some(value) => wrapped.env(key, value),
+            None => wrapped.env_remove(key),
+        };
+    }
+    wrapped
+}
+
+/// The last lines of a log.
+fn tail(log: &Path) -> String {
+    let read = || -> std::io::Result<String> {
+        let mut file = File::open(log)?;
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(TAIL_BYTES)))?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    let text = read().unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    let last = lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n");
+    if last.is_empty() {
+        "(it wrote nothing)".into()
+    } else {
+        last
+    }
+}
+
+#[cfg(test)]
+mod tests;

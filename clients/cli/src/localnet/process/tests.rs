@@ -1,0 +1,120 @@
+//! Real children, harmless ones.
+
+use super::*;
+use std::time::Instant;
+
+fn command(program: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(program);
+    command.args(arguments);
+    command
+}
+
+fn alive(pid: u32) -> bool {
+    Path::new(&format!("/proc/{pid}")).exists()
+}
+
+#[tokio::test]
+async fn it_ends_exactly_what_it_started() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut stranger = command("sleep", &["60"]).spawn().unwrap();
+    let mut supervisor = Supervisor::default();
+    for name in ["one", "two"] {
+        let log = folder.path().join(name);
+        supervisor
+            .start(name, command("sleep", &["60"]), &log)
+            .unwrap();
+    }
+    let pids = supervisor.pids();
+    assert_eq!(pids.len(), 2);
+    supervisor.check().unwrap();
+
+    let begin = Instant::now();
+    assert!(supervisor.stop().await.is_empty());
+    assert!(begin.elapsed() < GRACE);
+    assert!(pids.iter().all(|pid| !alive(*pid)));
+    assert_eq!(stranger.try_wait().unwrap(), None, "the stranger lives on");
+    stranger.kill().unwrap();
+    stranger.wait().unwrap();
+}
+
+#[tokio::test]
+async fn a_process_that_will_not_listen_is_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("deaf");
+    let mut supervisor = Supervisor::default();
+    let deaf = command(
+        "sh",
+        &["-c", "trap '' TERM; echo deaf; while :; do sleep 1; done"],
+    );
+    supervisor.start("deaf", deaf, &log).unwrap();
+    // It is deaf once it has said so.
+    while !std::fs::read_to_string(&log).unwrap().contains("deaf") {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let pid = supervisor.pids()[0];
+    assert_eq!(supervisor.stop().await, ["deaf"]);
+    assert!(!alive(pid));
+}
+
+#[tokio::test]
+async fn a_death_is_reported_with_the_end_of_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("miner.log");
+    let mut supervisor = Supervisor::default();
+    let script = "for i in $(seq 50); do echo line $i; done; echo the reason >&2; exit 3";
+    supervisor
+        .start("miner", command("sh", &["-c", script]), &log)
+        .unwrap();
+    let error = loop {
+        if let Err(error) = supervisor.check() {
+            break error.to_string();
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    };
+    assert!(error.starts_with("miner ended (exit status: 3)"), "{error}");
+    assert!(error.ends_with("line 50\nthe reason"), "{error}");
+    assert!(!error.contains("line 1\n"), "{error}");
+}
+
+#[tokio::test]
+async fn dropping_the_supervisor_leaves_nobody_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut supervisor = Supervisor::default();
+    let log = folder.path().join("log");
+    supervisor
+        .start("sleeper", command("sleep", &["60"]), &log)
+        .unwrap();
+    let pid = supervisor.pids()[0];
+    drop(supervisor);
+    // The kernel delivers the signal in its own time.
+    for _ in 0..500 {
+        let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        if state.is_empty() || state.contains(") Z ") {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{pid} still runs");
+}
+
+#[tokio::test]
+async fn a_program_that_cannot_be_started_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let mut supervisor = Supervisor::default();
+    let missing = Command::new("/nonexistent/program");
+    // With the wrapper it is the wrapper that fails, at once and in words.
+    let error = match supervisor.start("ghost", missing, &log) {
+        Err(error) => format!("{error:#}"),
+        Ok(()) => loop {
+            if let Err(error) = supervisor.check() {
+                break error.to_string();
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        },
+    };
+    assert!(
+        error.contains("ghost") && error.contains("/nonexistent/program"),
+        "{error}"
+    );
+}

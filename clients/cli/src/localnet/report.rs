@@ -1,0 +1,217 @@
+//! The report: what the table showed at each paid epoch, as JSON.
+
+use std::{io::Write, path::Path};
+
+use anyhow::{Context, Result};
+use noesis_chain::{BlockNumber, Metagraph};
+use serde::Serialize;
+
+use crate::{row::Row, view::Training};
+
+/// What `--json` writes.
+#[derive(Debug, Default, Serialize)]
+pub struct Report {
+    /// Seconds from the moment in which every neuron had registered and every miner had published its
+    /// endpoint, in a finalized block, to the first finalized block that paid; 0 where it paid before.
+    pub first_paid_epoch_seconds: Option<f64>,
+    /// The same from the moment in which the last process was started.
+    pub first_paid_epoch_seconds_after_start: Option<f64>,
+    /// The paid epochs, oldest first.
+    pub epochs: Vec<Epoch>,
+}
+
+/// One epoch that minted something.
+#[derive(Debug, Serialize)]
+pub struct Epoch {
+    /// Its number.
+    pub epoch: u64,
+    /// The block that finished it.
+    pub block: BlockNumber,
+    /// The consensus loss.
+    pub loss: f64,
+    /// Units minted.
+    pub minted: u64,
+    /// The validators' training when it was paid.
+    pub validators: Vec<Validator>,
+    /// The neurons, in order of uid.
+    pub neurons: Vec<Row>,
+}
+
+/// One validator's training in the report.
+#[derive(Debug, Serialize)]
+pub struct Validator {
+    name: String,
+    steps: u64,
+    steps_per_second: Option<f64>,
+    loss: Option<f64>,
+    joined: Option<f64>,
+    alone: Option<f64>,
+}
+
+impl From<&Training> for Validator {
+    fn from(training: &Training) -> Self {
+        Self {
+            name: training.name.clone(),
+            steps: training.step,
+            steps_per_second: training.rate,
+            loss: training.losses.last().copied(),
+            joined: training.joined,
+            alone: training.alone,
+        }
+    }
+}
+
+impl Report {
+    /// Notes the epoch of a snapshot if it paid and is new. Whether it was noted.
+    pub fn add(&mut self, metagraph: &Metagraph, rows: Vec<Row>, trainings: &[Training]) -> bool {
+        let known = self
+            .epochs
+            .last()
+            .is_some_and(|last| last.epoch >= metagraph.epoch);
+        if metagraph.minted == 0 || known {
+            return false;
+        }
+        self.epochs.push(Epoch {
+            epoch: metagraph.epoch,
+            block: metagraph.block,
+            loss: metagraph.loss.to_f64(),
+            minted: metagraph.minted,
+            validators: trainings.iter().map(Validator::from).collect(),
+            neurons: rows,
+        });
+        true
+    }
+
+    /// Writes the report, whole or not at all.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let write = || -> Result<()> {
+            let name = path.file_name().context("it names no file")?;
+            let mut temporary = name.to_owned();
+            temporary.push(format!(".{}.tmp", std::process::id()));
+            let temporary = path.with_file_name(temporary);
+            let mut file = std::fs::File::create(&temporary)?;
+            serde_json::to_writer_pretty(&mut file, self)?;
+            file.write_all(b"\n")?;
+            file.sync_all()?;
+            Ok(std::fs::rename(&temporary, path)?)
+        };
+        write().with_context(|| {
+            format!(
+                "cannot write the report {}: give a path in a folder that exists",
+                path.display()
+            )
+        })
+    }
+}
+
+/// One paid epoch in a line: what was minted, and who got how much of it.
+pub fn line(epoch: &Epoch) -> String {
+    let mut text = format!(
+        "epoch {} at block {}: minted {} NOE, consensus loss {:.3};",
+        epoch.epoch,
+        epoch.block,
+        crate::words::noe(epoch.minted),
+        epoch.loss
+    );
+    for row in &epoch.neurons {
+        let part = row.pay as f64 / epoch.minted.max(1) as f64;
+        text.push_str(&format!(" {} {:.1} %", row.name, 100.0 * part));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::row::{rows, tests::market, Answers, Names, Role};
+    use noesis_chain::NOE;
+
+    fn add(report: &mut Report, metagraph: &Metagraph) -> bool {
+        let names = Names::from([
+            ([0; 32], ("validator-1".into(), Role::Validator)),
+            ([1; 32], ("trained".into(), Role::Miner)),
+        ]);
+        let training = Training {
+            name: "validator-1".into(),
+            step: 7,
+            losses: vec![3.5],
+            ..Training::default()
+        };
+        report.add(
+            metagraph,
+            rows(metagraph, &names, &Answers::new()),
+            &[training],
+        )
+    }
+
+    #[test]
+    fn only_paid_epochs_count_and_each_once() {
+        let mut report = Report::default();
+        assert!(!add(&mut report, &market(1, 0)));
+        assert!(add(&mut report, &market(2, 10 * NOE)));
+        assert!(!add(&mut report, &market(2, 10 * NOE)));
+        assert!(!add(&mut report, &market(3, 0)));
+        assert!(add(&mut report, &market(4, 9 * NOE)));
+        assert_eq!(
+            report
+                .epochs
+                .iter()
+                .map(|epoch| epoch.epoch)
+                .collect::<Vec<_>>(),
+            [2, 4]
+        );
+        assert!(line(&report.epochs[1]).contains("minted 9.000 NOE"));
+        assert!(line(&report.epochs[1]).contains("trained 50.0 %"));
+    }
+
+    #[test]
+    fn the_file_has_the_names_that_readers_rely_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.json");
+        let mut report = Report::default();
+        add(&mut report, &market(2, 10 * NOE));
+        report.first_paid_epoch_seconds = Some(12.5);
+        report.write(&path).unwrap();
+        report.write(&path).unwrap();
+
+        let text = std::fs::read_to_string(&path).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(json["first_paid_epoch_seconds"], 12.5);
+        let epoch = &json["epochs"][0];
+        assert_eq!((&epoch["epoch"], &epoch["block"]), (&2.into(), &20.into()));
+        assert_eq!(epoch["loss"], -0.25);
+        assert_eq!(epoch["minted"], 10 * NOE);
+        let validator = &epoch["neurons"][0];
+        assert_eq!(validator["role"], "validator");
+        assert_eq!(validator["stake"], 1000 * NOE, "an integer of units");
+        let miner = &epoch["neurons"][1];
+        let mut keys: Vec<&String> = miner.as_object().unwrap().keys().collect();
+        keys.sort();
+        assert_eq!(
+            keys,
+            [
+                "consensus",
+                "dividend",
+                "incentive",
+                "name",
+                "pay",
+                "rank",
+                "role",
+                "stake",
+                "trust",
+                "uid"
+            ]
+        );
+        assert_eq!(epoch["validators"][0]["steps"], 7);
+        let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
+        assert_eq!(left.len(), 1, "no temporary file stays");
+    }
+
+    #[test]
+    fn a_report_that_cannot_be_written_says_so() {
+        let error = Report::default()
+            .write(Path::new("/nonexistent/out.json"))
+            .unwrap_err();
+        assert!(format!("{error:#}").contains("a folder that exists"));
+    }
+}

@@ -1,0 +1,80 @@
+//! The terminal while it is ours: restored whatever happens.
+
+use std::{
+    future::Future,
+    io::{self, Write},
+    time::Duration,
+};
+
+use anyhow::{Context, Result};
+use ratatui::{
+    crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers},
+    DefaultTerminal,
+};
+use tokio::signal::unix::{signal, SignalKind};
+
+use crate::view::{draw, View};
+
+/// The alternate screen in raw mode; dropping it, and any panic, gives the terminal back.
+pub struct Screen {
+    terminal: DefaultTerminal,
+}
+
+impl Screen {
+    /// Takes the terminal.
+    pub fn open() -> Result<Self> {
+        ratatui::try_init()
+            .map(|terminal| Self { terminal })
+            .inspect_err(|_| ratatui::restore())
+            .context("cannot take the terminal: run in one, or with --epochs N to do without")
+    }
+
+    /// Draws the state.
+    pub fn draw(&mut self, view: &View) -> io::Result<()> {
+        self.terminal.draw(|frame| draw(frame, view)).map(drop)
+    }
+
+    /// Reads the keys pressed since the last call; whether `q` or Ctrl-C was among them.
+    pub fn asked_to_end(&mut self) -> io::Result<bool> {
+        while event::poll(Duration::ZERO)? {
+            if let Event::Key(key) = event::read()? {
+                let control = key.modifiers.contains(KeyModifiers::CONTROL);
+                let end = match key.code {
+                    KeyCode::Char('q') => true,
+                    KeyCode::Char('c') => control,
+                    _ => false,
+                };
+                if end && key.kind == KeyEventKind::Press {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        ratatui::restore();
+    }
+}
+
+/// Prints a line for whoever still reads; a closed pipe is no reason to fail.
+pub fn say(text: &str) {
+    let mut out = io::stdout().lock();
+    let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+}
+
+/// Completes at the first SIGINT, SIGTERM or SIGHUP after this call.
+pub fn ended() -> io::Result<impl Future<Output = ()>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => (),
+            _ = terminate.recv() => (),
+            _ = hangup.recv() => (),
+        }
+    })
+}

@@ -1,1 +1,41 @@
-//! 
+//! Server and client of the protocol between neurons.
+//!
+//! A miner implements [`Model`] and hands it to [`serve`]; a validator asks it through a [`Client`].
+//! Between the two, every request and every answer is signed by a hotkey, bounded in size and time,
+//! and checked before a tensor is decoded, so that a model sees only well-formed, finite tensors of
+//! its own modality from callers that the chain knows.
+//!
+//! The way of a call, one module an arrow: `client` → `signature` → `channels` → wire →
+//! `connection` → `server` → `admission` (`replay`, rights) → `service` → `tensor`, `inputs` →
+//! [`Model`] → and back through the same.
+
+mod admission;
+mod channels;
+mod client;
+mod connection;
+mod contain;
+mod description;
+mod failure;
+mod inputs;
+mod limits;
+mod model;
+mod raw;
+mod replay;
+mod server;
+mod service;
+pub mod signature;
+mod tensor;
+
+pub use admission::Callers;
+pub use client::{Client, Peer};
+pub use description::{Description, Treatment};
+pub use failure::{Failure, FAILURE_KEY};
+pub use inputs::{check_answer, check_inputs};
+pub use limits::{ClientLimits, Limits};
+pub use market_primitives::Modality;
+pub use model::{Caller, Model};
+pub use server::{serve, ServeError};
+pub use tensor::{Data, Tensor, MAX_DIMENSIONS};
+
+/// The sr25519 public key under which a neuron serves, calls and sets weights.
+pub type Hotkey = [u8; 32];

@@ -1,0 +1,197 @@
+//! Whether a call may come in, told from its headers alone, before any of its body is read.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::{watch, OwnedSemaphorePermit, Semaphore};
+use tonic::codegen::http::HeaderMap;
+
+use crate::{
+    model::Caller,
+    replay::Replay,
+    signature::{milliseconds, Envelope, Method, VALIDITY},
+    Failure, Hotkey, Limits,
+};
+
+/// Who may call, with their stake in units: the neurons of a market, from the finalized metagraph.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Callers(pub HashMap<Hotkey, u64>);
+
+impl FromIterator<(Hotkey, u64)> for Callers {
+    fn from_iter<I: IntoIterator<Item = (Hotkey, u64)>>(callers: I) -> Self {
+        Self(callers.into_iter().collect())
+    }
+}
+
+/// A call that may come in; its place in the queue is free again when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Admitted {
+    pub(crate) caller: Caller,
+    pub(crate) envelope: Envelope,
+    pub(crate) place: Place,
+}
+
+/// The door of one neuron.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    receiver: Hotkey,
+    genesis: [u8; 32],
+    callers: watch::Receiver<Arc<Callers>>,
+    skew: u64,
+    min_stake: u64,
+    replay: Mutex<Replay>,
+    places: Arc<Semaphore>,
+    taken: Arc<Mutex<HashMap<Hotkey, usize>>>,
+    places_per_caller: usize,
+}
+
+impl Admission {
+    /// A door that opens at `start`, in milliseconds since 1970.
+    pub(crate) fn new(
+        receiver: Hotkey,
+        genesis: [u8; 32],
+        callers: watch::Receiver<Arc<Callers>>,
+        limits: &Limits,
+        start: u64,
+    ) -> Self {
+        let skew = milliseconds(limits.clock_skew);
+        Self {
+            receiver,
+            genesis,
+            callers,
+            skew,
+            min_stake: limits.min_stake,
+            replay: Mutex::new(Replay::new(
+                start,
+                milliseconds(VALIDITY).saturating_add(skew),
+                start.saturating_add(skew.saturating_mul(2)),
+                limits.replay_capacity,
+                limits.replay_capacity_per_caller,
+            )),
+            places: Arc::new(Semaphore::new(limits.calls.min(Semaphore::MAX_PERMITS))),
+            taken: Arc::default(),
+            places_per_caller: limits.calls_per_caller,
+        }
+    }
+
+    /// Admits a call by its headers, cheap checks first. `now` is in milliseconds since 1970.
+    ///
+    /// # Errors
+    /// [`Failure::Unauthenticated`], [`Failure::NotAllowed`], [`Failure::Replayed`],
+    /// [`Failure::Busy`].
+    pub(crate) fn admit(
+        &self,
+        method: Method,
+        headers: &HeaderMap,
+        now: u64,
+    ) -> Result<Admitted, Failure> {
+        let (envelope, signature) = Envelope::read(method, headers)?;
+        self.check_destination(&envelope)?;
+        self.check_expiry(envelope.expiry, now)?;
+        let caller = self.check_rights(envelope.sender)?;
+        envelope.verify(&signature)?;
+        let place = self.take_place(caller.hotkey)?;
+        lock(&self.replay).admit(now, caller.hotkey, envelope.expiry, envelope.hash())?;
+        Ok(Admitted {
+            caller,
+            envelope,
+            place,
+        })
+    }
+
+    fn check_destination(&self, envelope: &Envelope) -> Result<(), Failure> {
+        if envelope.genesis != self.genesis {
+            return Err(Failure::Unauthenticated(format!(
+                "signed for another chain; follow the one with genesis {}",
+                hex::encode(self.genesis)
+            )));
+        }
+        if envelope.receiver != self.receiver {
+            return Err(Failure::Unauthenticated(format!(
+                "signed for another neuron; {} answers here, read the metagraph again",
+                hex::encode(self.receiver)
+            )));
+        }
+        Ok(())
+    }
+
+    fn check_expiry(&self, expiry: u64, now: u64) -> Result<(), Failure> {
+        if expiry <= now {
+            return Err(Failure::Unauthenticated(format!(
+                "expired {} ms ago; sign again, with the clock set",
+                now - expiry
+            )));
+        }
+        let latest = now
+            .saturating_add(milliseconds(VALIDITY))
+            .saturating_add(self.skew);
+        if expiry > latest {
+            return Err(Failure::Unauthenticated(format!(
+                "expires {} ms too late; sign for {} s, with the clock set",
+                expiry - latest,
+                VALIDITY.as_secs()
+            )));
+        }
+        Ok(())
+    }
+
+    fn check_rights(&self, hotkey: Hotkey) -> Result<Caller, Failure> {
+        let stake = self.callers.borrow().0.get(&hotkey).copied();
+        let Some(stake) = stake else {
+            return Err(Failure::NotAllowed(format!(
+                "{} is not registered in this market; register, and wait until it is finalized",
+                hex::encode(hotkey)
+            )));
+        };
+        if stake < self.min_stake {
+            return Err(Failure::NotAllowed(format!(
+                "a stake of {stake} units is below {}; add stake",
+                self.min_stake
+            )));
+        }
+        Ok(Caller { hotkey, stake })
+    }
+
+    fn take_place(&self, hotkey: Hotkey) -> Result<Place, Failure> {
+        let permit = self.places.clone().try_acquire_owned();
+        let permit = permit.map_err(|_| Failure::Busy)?;
+        let mut taken = lock(&self.taken);
+        let of_caller = taken.entry(hotkey).or_default();
+        if *of_caller >= self.places_per_caller {
+            return Err(Failure::Busy);
+        }
+        *of_caller += 1;
+        Ok(Place {
+            hotkey,
+            taken: self.taken.clone(),
+            _permit: permit,
+        })
+    }
+}
+
+/// A place in the queue of calls.
+#[derive(Debug)]
+pub(crate) struct Place {
+    hotkey: Hotkey,
+    taken: Arc<Mutex<HashMap<Hotkey, usize>>>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut taken = lock(&self.taken);
+        if let Some(of_caller) = taken.get_mut(&self.hotkey) {
+            *of_caller -= 1;
+            if *of_caller == 0 {
+                taken.remove(&self.hotkey);
+            }
+        }
+    }
+}
+
+/// Locks data that no panic can leave half-changed.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,185 @@
+//! Connections that are bounded in number, in silence and in age.
+
+use std::{
+    future::Future,
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{ready, Context, Poll},
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::{TcpListener, TcpStream},
+    sync::{watch, OwnedSemaphorePermit, Semaphore},
+    time::{sleep, Duration, Instant, Sleep},
+};
+use tokio_stream::Stream;
+use tonic::transport::server::Connected;
+
+use crate::Limits;
+
+/// Length of what every HTTP/2 client sends first.
+const PREFACE_BYTES: usize = 24;
+
+/// Pause after the system could not accept, most likely for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Accepts connections while there is room for them; others are closed at once.
+pub(crate) struct Incoming {
+    listener: TcpListener,
+    room: Arc<Semaphore>,
+    pause: Option<Pin<Box<Sleep>>>,
+    limits: Limits,
+    closed: watch::Receiver<bool>,
+}
+
+impl Incoming {
+    /// Connections of `listener`, all of which end when `closed` turns true or its sender goes.
+    pub(crate) fn new(
+        listener: TcpListener,
+        limits: Limits,
+        closed: watch::Receiver<bool>,
+    ) -> Self {
+        Self {
+            listener,
+            room: Arc::new(Semaphore::new(
+                limits.connections.min(Semaphore::MAX_PERMITS),
+            )),
+            pause: None,
+            limits,
+            closed,
+        }
+    }
+}
+
+impl Stream for Incoming {
+    type Item = io::Result<Connection>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            if let Some(pause) = &mut self.pause {
+                ready!(pause.as_mut().poll(context));
+                self.pause = None;
+            }
+            match ready!(self.listener.poll_accept(context)) {
+                Ok((stream, _)) => {
+                    let Ok(place) = self.room.clone().try_acquire_owned() else {
+                        tracing::debug!("connection closed: as many are open as may be");
+                        continue;
+                    };
+                    let closed = self.closed.clone();
+                    let connection = Connection::new(stream, place, &self.limits, closed);
+                    return Poll::Ready(Some(Ok(connection)));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection; raise the limit of open files");
+                    self.pause = Some(Box::pin(sleep(ACCEPT_PAUSE)));
+                }
+            }
+        }
+    }
+}
+
+/// One connection. Reading fails once it has been silent for too long, is too old, or all are closed;
+/// that ends it, whatever it is doing.
+pub(crate) struct Connection {
+    stream: TcpStream,
+    received: usize,
+    idle: Duration,
+    silence: Pin<Box<Sleep>>,
+    end: Pin<Box<dyn Future<Output = ()> + Send>>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Connection {
+    fn new(
+        stream: TcpStream,
+        place: OwnedSemaphorePermit,
+        limits: &Limits,
+        mut closed: watch::Receiver<bool>,
+    ) -> Self {
+        // Answers are small or written at once; waiting for more would only delay them. Where it
+        // cannot be set, they are delayed.
+        let _ = stream.set_nodelay(true);
+        let age = limits.connection_age.saturating_add(limits.call_time);
+        Self {
+            stream,
+            received: 0,
+            idle: limits.idle,
+            silence: Box::pin(sleep(limits.handshake)),
+            end: Box::pin(async move {
+                tokio::select! {
+                    () = sleep(age) => {}
+                    _ = closed.wait_for(|&closed| closed) => {}
+                }
+            }),
+            _place: place,
+        }
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.end.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Err(timed_out("the connection is too old")));
+        }
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        let bytes = buffer.filled().len() - before;
+        if bytes > 0 {
+            self.received = self.received.saturating_add(bytes);
+            if self.received >= PREFACE_BYTES {
+                let later = Instant::now() + self.idle;
+                self.silence.as_mut().reset(later);
+            }
+        } else if read.is_pending() && self.silence.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Err(timed_out("the connection is silent")));
+        }
+        read
+    }
+}
+
+fn timed_out(words: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, words)
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, bytes)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+impl Connected for Connection {
+    type ConnectInfo = ();
+
+    fn connect_info(&self) {}
+}

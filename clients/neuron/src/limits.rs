@@ -1,0 +1,82 @@
+//! Every bound on what a neuron spends on others, in one place.
+
+use std::time::Duration;
+
+/// Bounds of a server. The memory that callers can claim is at most about
+/// `calls * message_bytes * 4`: a body, its tensors, the answer, and the answer's bytes.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Longest message, received or sent, in bytes of its protobuf form.
+    pub message_bytes: usize,
+    /// Calls admitted at once, from the first byte of the body to the last byte of the answer, those
+    /// that wait inside the model included; one more is answered [`Busy`](crate::Failure::Busy).
+    pub calls: usize,
+    /// Of these, calls of one hotkey.
+    pub calls_per_caller: usize,
+    /// Open connections; one more is closed at once.
+    pub connections: usize,
+    /// Concurrent streams on one connection.
+    pub streams_per_connection: u32,
+    /// Time from accepting a connection to the whole HTTP/2 preface.
+    pub handshake: Duration,
+    /// Time without a byte received after which a connection is closed.
+    pub idle: Duration,
+    /// Age at which a connection is asked to go; one `call_time` later it is closed.
+    pub connection_age: Duration,
+    /// Time for one call, from its headers to its answer; then [`Deadline`](crate::Failure::Deadline).
+    pub call_time: Duration,
+    /// Time that calls in progress are given after the shutdown signal.
+    pub drain: Duration,
+    /// How far a caller's clock may be ahead of ours. For twice as long after a start, requests that
+    /// an earlier run might have answered are told [`Busy`](crate::Failure::Busy).
+    pub clock_skew: Duration,
+    /// Requests remembered so that none is answered twice; when full,
+    /// [`Busy`](crate::Failure::Busy), since forgetting a live one would open it to replay.
+    pub replay_capacity: usize,
+    /// Of these, requests of one hotkey.
+    pub replay_capacity_per_caller: usize,
+    /// Smallest stake of a caller, in units.
+    pub min_stake: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            message_bytes: 16 * 1024 * 1024,
+            calls: 32,
+            calls_per_caller: 16,
+            connections: 128,
+            streams_per_connection: 32,
+            handshake: Duration::from_secs(5),
+            idle: Duration::from_secs(120),
+            connection_age: Duration::from_secs(600),
+            call_time: Duration::from_secs(30),
+            drain: Duration::from_secs(5),
+            clock_skew: Duration::from_secs(2),
+            replay_capacity: 65_536,
+            replay_capacity_per_caller: 8_192,
+            min_stake: 0,
+        }
+    }
+}
+
+/// Bounds of a client.
+#[derive(Clone, Debug)]
+pub struct ClientLimits {
+    /// Longest message, sent or received, in bytes of its protobuf form.
+    pub message_bytes: usize,
+    /// Channels kept open, one an endpoint; the one longest unused gives way.
+    pub channels: usize,
+    /// Time to connect to a peer, within the deadline of the call.
+    pub connect: Duration,
+}
+
+impl Default for ClientLimits {
+    fn default() -> Self {
+        Self {
+            message_bytes: 16 * 1024 * 1024,
+            channels: 256,
+            connect: Duration::from_secs(5),
+        }
+    }
+}

@@ -1,0 +1,334 @@
+//! The service `noesis.v1.Neuron` over raw bytes: admit, hash, decode, check, ask the model, sign.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use noesis_proto::{v1, Bytes, SERVICE};
+use prost::Message;
+use subxt_signer::sr25519::Keypair;
+use tokio::time::timeout;
+use tonic::{
+    body::Body,
+    codegen::{http, BoxFuture, Service, StdError},
+    server::{Grpc, NamedService},
+    Request, Response, Status,
+};
+
+use crate::{
+    admission::{Admission, Admitted, Place},
+    contain::contain,
+    description::modality_from_wire,
+    failure::FAILURE_KEY,
+    inputs::{check_answer, check_inputs},
+    raw::RawCodec,
+    signature::{now_milliseconds, Method},
+    Caller, Description, Failure, Limits, Model, Tensor,
+};
+
+/// What all calls share.
+pub(crate) struct Neuron<M> {
+    pub(crate) model: Arc<M>,
+    pub(crate) identity: Keypair,
+    pub(crate) admission: Admission,
+    pub(crate) limits: Limits,
+}
+
+/// The service, cheap to clone as tonic wants it.
+pub(crate) struct NeuronService<M>(pub(crate) Arc<Neuron<M>>);
+
+impl<M> Clone for NeuronService<M> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<M> NamedService for NeuronService<M> {
+    const NAME: &'static str = SERVICE;
+}
+
+impl<M, B> Service<http::Request<B>> for NeuronService<M>
+where
+    M: Model,
+    B: http_body::Body + Send + 'static,
+    B::Error: Into<StdError> + Send + 'static,
+    B::Data: Send,
+{
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<Self::Response, Infallible>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<B>) -> Self::Future {
+        let neuron = self.0.clone();
+        Box::pin(async move { Ok(neuron.answer(request).await) })
+    }
+}
+
+impl<M: Model> Neuron<M> {
+    async fn answer<B>(self: Arc<Self>, request: http::Request<B>) -> http::Response<Body>
+    where
+        B: http_body::Body + Send + 'static,
+        B::Error: Into<StdError> + Send + 'static,
+    {
+        let Some(method) = Method::of_path(request.uri().path()) else {
+            return refuse(Failure::Unsupported(
+                "there is no such method; see the service's reflection".into(),
+            ));
+        };
+        let headers = request.headers();
+        let admitted = match self.admission.admit(method, headers, now_milliseconds()) {
+            Ok(admitted) => admitted,
+            Err(failure) => return refuse(failure),
+        };
+        let call_time = self.limits.call_time;
+        match timeout(call_time, self.converse(admitted, request)).await {
+            Ok(response) => response,
+            Err(_) => refuse(Failure::Deadline),
+        }
+    }
+
+    /// Reads the body, has it handled, and holds the call's place until the answer is sent.
+    async fn converse<B>(
+        self: Arc<Self>,
+        admitted: Admitted,
+        request: http::Request<B>,
+    ) -> http::Response<Body>
+    where
+        B: http_body::Body + Send + 'static,
+        B::Error: Into<StdError> + Send + 'static,
+    {
+        let Admitted {
+            caller,
+            envelope,
+            place,
+        } = admitted;
+        let mut grpc = Grpc::new(RawCodec).max_decoding_message_size(self.limits.message_bytes);
+        let handle = Handle(move |body: Bytes| async move {
+            if *blake3::hash(&body).as_bytes() != envelope.body {
+                return Err(Failure::Unauthenticated(
+                    "the body is not the one that was signed; sign the bytes that are sent".into(),
+                ));
+            }
+            let answer = self.handle(envelope.method, caller, body).await?;
+            if answer.len() > self.limits.message_bytes {
+                return Err(Failure::TooLarge(format!(
+                    "the answer would have {} bytes, the limit is {}; send a smaller batch",
+                    answer.len(),
+                    self.limits.message_bytes
+                )));
+            }
+            let mut response = Response::new(answer.clone());
+            envelope.sign_answer(&answer, &self.identity, response.metadata_mut());
+            Ok(response)
+        });
+        let response = name_failure(grpc.unary(handle, request).await);
+        response.map(|body| {
+            Body::new(Held {
+                body,
+                _place: place,
+            })
+        })
+    }
+
+    async fn handle(&self, method: Method, caller: Caller, body: Bytes) -> Result<Bytes, Failure> {
+        let description = self.describe().await?;
+        let answer = match method {
+            Method::Describe => description.to_wire().encode_to_vec(),
+            Method::Forward => self.forward(&description, caller, body).await?,
+            Method::Backward => self.backward(&description, caller, body).await?,
+        };
+        Ok(Bytes::from(answer))
+    }
+
+    async fn describe(&self) -> Result<Description, Failure> {
+        let model = self.model.clone();
+        let mut description = contain("the model", async move { model.describe() }).await?;
+        description.hotkey = self.identity.public_key().0;
+        Ok(description)
+    }
+
+    async fn forward(
+        &self,
+        description: &Description,
+        caller: Caller,
+        body: Bytes,
+    ) -> Result<Vec<u8>, Failure> {
+        let request: v1::ForwardRequest = decode(body)?;
+        let inputs = read_inputs(description, request.modality, request.inputs.as_ref())?;
+        let format = Format::choose(request.formats)?;
+        drop(request.inputs);
+        let model = self.model.clone();
+        let work = async move { model.forward(caller, inputs).await };
+        let answer = contain("the model", work).await??;
+        let response = format.write(&answer).map_err(|failure| match failure {
+            Failure::BadShape(words) => {
+                Failure::Internal(format!("the model's answer has a bad shape: {words}"))
+            }
+            other => other,
+        })?;
+        drop(answer);
+        Ok(v1::ForwardResponse {
+            response: Some(response),
+        }
+        .encode_to_vec())
+    }
+
+    async fn backward(
+        &self,
+        description: &Description,
+        caller: Caller,
+        body: Bytes,
+    ) -> Result<Vec<u8>, Failure> {
+        let request: v1::BackwardRequest = decode(body)?;
+        let inputs = read_inputs(description, request.modality, request.inputs.as_ref())?;
+        let gradient = Tensor::from_wire(present("gradient", request.gradient.as_ref())?)?;
+        check_answer(
+            description.modality,
+            &inputs,
+            &gradient,
+            Some(description.response_dim),
+        )?;
+        drop((request.inputs, request.gradient));
+        let model = self.model.clone();
+        let work = async move { model.backward(caller, inputs, gradient).await };
+        let treatment = contain("the model", work).await??;
+        Ok(treatment.to_wire().encode_to_vec())
+    }
+}
+
+fn decode<T: Message + Default>(body: Bytes) -> Result<T, Failure> {
+    T::decode(body).map_err(|error| {
+        Failure::BadShape(format!(
+            "the body is not the message of this method: {error}; encode it by neuron.proto"
+        ))
+    })
+}
+
+fn present<'a, T>(name: &str, part: Option<&'a T>) -> Result<&'a T, Failure> {
+    part.ok_or_else(|| Failure::BadShape(format!("there is no {name}; send one")))
+}
+
+fn read_inputs(
+    description: &Description,
+    modality: i32,
+    inputs: Option<&v1::Tensor>,
+) -> Result<Tensor, Failure> {
+    let modality = modality_from_wire(modality)?;
+    if modality != description.modality {
+        return Err(Failure::WrongModality(format!(
+            "{modality:?} was sent, {:?} is answered here; ask a neuron of that market",
+            description.modality
+        )));
+    }
+    let inputs = Tensor::from_wire(present("inputs", inputs)?)?;
+    check_inputs(modality, &inputs, description.sequence_limit)?;
+    Ok(inputs)
+}
+
+/// The form of an answer.
+#[derive(Clone, Copy)]
+struct Format {
+    f16: bool,
+    f32: bool,
+}
+
+impl Format {
+    fn choose(taken: Option<v1::ResponseFormats>) -> Result<Self, Failure> {
+        let taken = taken.unwrap_or_default();
+        let none = !(taken.f32 || taken.f16 || taken.bf16 || taken.int8_scaled);
+        let format = Self {
+            f16: taken.f16 || none,
+            f32: taken.f32,
+        };
+        if format.f16 || format.f32 {
+            return Ok(format);
+        }
+        Err(Failure::Unsupported(
+            "no format that the caller takes is spoken here; take f16 or f32".into(),
+        ))
+    }
+
+    fn write(self, answer: &Tensor) -> Result<v1::Tensor, Failure> {
+        if self.f16 && (answer.fits_f16() || !self.f32) {
+            answer.to_wire_f16()
+        } else {
+            answer.to_wire()
+        }
+    }
+}
+
+/// An async function of the request's bytes, as tonic's unary service.
+struct Handle<F>(F);
+
+impl<F, R> Service<Request<Bytes>> for Handle<F>
+where
+    F: FnOnce(Bytes) -> R + Clone,
+    R: std::future::Future<Output = Result<Response<Bytes>, Failure>> + Send + 'static,
+{
+    type Response = Response<Bytes>;
+    type Error = Status;
+    type Future = BoxFuture<Response<Bytes>, Status>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Bytes>) -> Self::Future {
+        let answer = (self.0.clone())(request.into_inner());
+        Box::pin(async move { answer.await.map_err(told) })
+    }
+}
+
+fn told(failure: Failure) -> Status {
+    tracing::debug!(%failure, "call refused");
+    failure.into()
+}
+
+fn refuse(failure: Failure) -> http::Response<Body> {
+    told(failure).into_http()
+}
+
+/// Gives a failure that tonic found by itself, such as a message too large, its code in the metadata.
+fn name_failure(response: http::Response<Body>) -> http::Response<Body> {
+    let headers = response.headers();
+    if headers.contains_key(FAILURE_KEY) {
+        return response;
+    }
+    match Status::from_header_map(headers) {
+        Some(status) if status.code() != tonic::Code::Ok => refuse(Failure::from_status(&status)),
+        _ => response,
+    }
+}
+
+/// A body that holds its call's place until it is sent or given up.
+struct Held {
+    body: Body,
+    _place: Place,
+}
+
+impl http_body::Body for Held {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, Status>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        self.body.size_hint()
+    }
+}

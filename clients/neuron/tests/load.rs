@@ -1,0 +1,324 @@
+//! A neuron under load and among rude callers: bounded, and alive afterwards.
+
+mod common;
+
+use std::{sync::Arc, time::Duration};
+
+use common::{echo, envelope, key, limits, message, start, tokens, validator, Mood, Toy, SOON};
+use noesis_neuron::{Client, Failure, Limits, Modality};
+use prost::Message;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    sync::Notify,
+    time::{timeout, Instant},
+};
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+#[tokio::test]
+async fn a_full_queue_is_busy_at_once() {
+    let go = Arc::new(Notify::new());
+    let toy = Toy {
+        mood: Mood::Waits(go.clone()),
+        ..Toy::default()
+    };
+    let limits = Limits {
+        calls: 2,
+        ..limits()
+    };
+    let neuron = start(toy, limits).await;
+    let mut calls = Vec::new();
+    for _ in 0..2 {
+        let peer = neuron.peer();
+        calls.push(tokio::spawn(async move {
+            validator()
+                .forward(&peer, Modality::Text, &tokens([1, 3]), SOON)
+                .await
+        }));
+    }
+    while neuron.reached() < 2 {
+        tokio::task::yield_now().await;
+    }
+    let asked = Instant::now();
+    let third = neuron.forward(&tokens([1, 3])).await;
+    assert_eq!(third, Err(Failure::Busy));
+    assert!(asked.elapsed() < SOON / 2);
+    assert_eq!(neuron.reached(), 2);
+    for call in calls {
+        go.notify_one();
+        assert_eq!(call.await.expect("no panic"), Ok(echo(&tokens([1, 3]))));
+    }
+    // The places are free again.
+    go.notify_one();
+    neuron.assert_answers().await;
+}
+
+#[tokio::test]
+async fn one_caller_cannot_take_every_place() {
+    let go = Arc::new(Notify::new());
+    let toy = Toy {
+        mood: Mood::Waits(go.clone()),
+        ..Toy::default()
+    };
+    let limits = Limits {
+        calls: 2,
+        calls_per_caller: 1,
+        ..limits()
+    };
+    let neuron = start(toy, limits).await;
+    let peer = neuron.peer();
+    let first = tokio::spawn(async move {
+        validator()
+            .forward(&peer, Modality::Text, &tokens([1, 3]), SOON)
+            .await
+    });
+    while neuron.reached() < 1 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(neuron.forward(&tokens([1, 3])).await, Err(Failure::Busy));
+    let other = Client::new(key("//Other"), common::GENESIS);
+    assert!(other.describe(&neuron.peer(), SOON).await.is_ok());
+    go.notify_one();
+    assert!(first.await.expect("no panic").is_ok());
+}
+
+#[tokio::test]
+async fn a_caller_that_goes_away_frees_its_place() {
+    let toy = Toy {
+        mood: Mood::Silent,
+        ..Toy::default()
+    };
+    let limits = Limits {
+        calls: 1,
+        ..limits()
+    };
+    let neuron = start(toy, limits).await;
+    let inputs = tokens([1, 3]);
+    for _ in 0..2 {
+        let late = validator()
+            .forward(
+                &neuron.peer(),
+                Modality::Text,
+                &inputs,
+                Duration::from_millis(200),
+            )
+            .await;
+        assert_eq!(late, Err(Failure::Deadline));
+    }
+    let free = async {
+        while validator().describe(&neuron.peer(), SOON).await == Err(Failure::Busy) {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(SOON, free).await.expect("the place is free");
+}
+
+#[tokio::test]
+async fn an_answer_that_takes_too_long_is_ended_by_the_neuron() {
+    let toy = Toy {
+        mood: Mood::Silent,
+        ..Toy::default()
+    };
+    let limits = Limits {
+        call_time: Duration::from_millis(100),
+        ..limits()
+    };
+    let neuron = start(toy, limits).await;
+    let answer = neuron.forward(&tokens([1, 3])).await;
+    assert_eq!(answer, Err(Failure::Deadline));
+}
+
+#[tokio::test]
+async fn a_full_memory_of_requests_is_busy() {
+    let limits = Limits {
+        replay_capacity: 2,
+        ..limits()
+    };
+    let neuron = start(Toy::default(), limits).await;
+    neuron.assert_answers().await;
+    neuron.assert_answers().await;
+    let third = neuron.forward(&tokens([1, 3])).await;
+    assert_eq!(third, Err(Failure::Busy));
+}
+
+#[tokio::test]
+async fn garbage_at_the_port() {
+    let neuron = start(Toy::default(), limits()).await;
+    let http1 = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".to_vec();
+    let zeros = vec![0; 70_000];
+    let half = PREFACE[..10].to_vec();
+    // A good preface, then a frame of 16 MB that never comes, then one of an unknown type.
+    let long = [PREFACE, &[0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 1]].concat();
+    let unknown = [PREFACE, &[0, 0, 1, 0xee, 0xff, 0xff, 0xff, 0xff, 0xff, 7]].concat();
+    for garbage in [http1, zeros, half, long, unknown] {
+        let mut stream = TcpStream::connect(neuron.address).await.expect("connects");
+        let _ = stream.write_all(&garbage).await; // it may hang up before the end
+        drop(stream);
+        neuron.assert_answers().await;
+    }
+}
+
+/// How long the neuron lets `stream` live.
+async fn lifetime(stream: &mut TcpStream) -> Duration {
+    let opened = Instant::now();
+    let mut buffer = [0; 1024];
+    let ended = async { while matches!(stream.read(&mut buffer).await, Ok(1..)) {} };
+    timeout(SOON, ended).await.expect("the neuron hangs up");
+    opened.elapsed()
+}
+
+#[tokio::test]
+async fn silent_connections_are_closed() {
+    let limits = Limits {
+        handshake: Duration::from_millis(100),
+        idle: Duration::from_millis(400),
+        ..limits()
+    };
+    let neuron = start(Toy::default(), limits).await;
+    let mut mute = TcpStream::connect(neuron.address).await.expect("connects");
+    assert!(lifetime(&mut mute).await >= Duration::from_millis(90));
+    let mut lazy = TcpStream::connect(neuron.address).await.expect("connects");
+    let settings = [PREFACE, &[0, 0, 0, 4, 0, 0, 0, 0, 0]].concat();
+    lazy.write_all(&settings).await.expect("written");
+    assert!(lifetime(&mut lazy).await >= Duration::from_millis(390));
+    neuron.assert_answers().await;
+}
+
+#[tokio::test]
+async fn old_connections_are_closed_and_their_callers_come_again() {
+    let limits = Limits {
+        connection_age: Duration::from_millis(100),
+        call_time: Duration::from_millis(200),
+        ..limits()
+    };
+    let neuron = start(Toy::default(), limits).await;
+    let mut old = TcpStream::connect(neuron.address).await.expect("connects");
+    let settings = [PREFACE, &[0, 0, 0, 4, 0, 0, 0, 0, 0]].concat();
+    old.write_all(&settings).await.expect("written");
+    assert!(lifetime(&mut old).await >= Duration::from_millis(90));
+    let client = validator();
+    let inputs = tokens([1, 3]);
+    let mut answered = 0;
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_millis(600) {
+        // A call may meet the very end of a connection; the next one gets a new one.
+        let answer = client
+            .forward(&neuron.peer(), Modality::Text, &inputs, SOON)
+            .await;
+        answered += usize::from(answer.is_ok());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(answered >= 3, "{answered}");
+}
+
+#[tokio::test]
+async fn a_flood_of_connections_is_bounded() {
+    let limits = Limits {
+        connections: 4,
+        ..limits()
+    };
+    let neuron = start(Toy::default(), limits).await;
+    let mut flood = Vec::new();
+    for _ in 0..50 {
+        flood.push(TcpStream::connect(neuron.address).await.expect("connects"));
+    }
+    // All but four are closed at once; the four wait for the handshake.
+    let mut open = 0;
+    for stream in &mut flood {
+        let mut byte = [0];
+        let read = timeout(Duration::from_millis(200), stream.read(&mut byte)).await;
+        open += usize::from(read.is_err());
+    }
+    assert_eq!(open, 4);
+    let refused = neuron.forward(&tokens([1, 3])).await;
+    assert!(
+        matches!(refused, Err(Failure::Unreachable(_))),
+        "{refused:?}"
+    );
+    drop(flood);
+    let again = async {
+        while neuron.forward(&tokens([1, 3])).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(SOON, again).await.expect("there is room again");
+}
+
+#[tokio::test]
+async fn a_caller_that_sends_slowly_is_cut_off_and_delays_nobody() {
+    let limits = Limits {
+        call_time: Duration::from_millis(300),
+        ..limits()
+    };
+    let neuron = start(Toy::default(), limits).await;
+    // A body that is promised, signed, and never ends.
+    let body = message().encode_to_vec();
+    let mut request = tonic::Request::new(tokio_stream::pending::<Vec<u8>>());
+    envelope(&body).write(&key("//Validator"), request.metadata_mut());
+    let channel = tonic::transport::Endpoint::from_shared(format!("http://{}", neuron.address))
+        .expect("an address")
+        .connect()
+        .await
+        .expect("connects");
+    let slow = tokio::spawn(async move {
+        let mut grpc = tonic::client::Grpc::new(channel);
+        grpc.ready().await.expect("ready");
+        let path =
+            tonic::codegen::http::uri::PathAndQuery::from_static("/noesis.v1.Neuron/Forward");
+        let answer = grpc
+            .client_streaming(request, path, common::bytes::BytesCodec)
+            .await;
+        answer.map_err(|status| Failure::from_status(&status))
+    });
+    neuron.assert_answers().await;
+    let answer = timeout(SOON, slow)
+        .await
+        .expect("cut off")
+        .expect("no panic");
+    assert!(matches!(answer, Err(Failure::Deadline)), "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_caller_that_reads_slowly_holds_only_its_own_places() {
+    let limits = Limits {
+        calls_per_caller: 2,
+        connection_age: Duration::from_millis(500),
+        call_time: Duration::from_millis(500),
+        ..limits()
+    };
+    let neuron = start(Toy::default(), limits).await;
+    // Window of zero: the answer's bytes can never be sent.
+    let channel = tonic::transport::Endpoint::from_shared(format!("http://{}", neuron.address))
+        .expect("an address")
+        .initial_stream_window_size(0_u32)
+        .connect()
+        .await
+        .expect("connects");
+    let mut calls = Vec::new();
+    for _ in 0..2 {
+        let mut request = tonic::Request::new(message());
+        envelope(&message().encode_to_vec()).write(&key("//Validator"), request.metadata_mut());
+        let mut client = noesis_proto::v1::neuron_client::NeuronClient::new(channel.clone());
+        calls.push(tokio::spawn(async move { client.forward(request).await }));
+    }
+    while neuron.reached() < 2 {
+        tokio::task::yield_now().await;
+    }
+    let other = Client::new(key("//Other"), common::GENESIS);
+    assert!(other.describe(&neuron.peer(), SOON).await.is_ok());
+    // The connection's age ends it.
+    for call in calls {
+        assert!(timeout(SOON, call)
+            .await
+            .expect("ends")
+            .expect("no panic")
+            .is_err());
+    }
+    let free = async {
+        while neuron.forward(&tokens([1, 3])).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(SOON, free).await.expect("the places are free");
+}

@@ -18,6 +18,9 @@ use network::Network;
 use plan::Plan;
 use process::Supervisor;
 
+/// How long all processes together may take to end when asked to.
+const GRACE: Duration = Duration::from_secs(10);
+
 /// Flags of `noesis localnet`.
 #[derive(Args)]
 #[command(
@@ -91,7 +94,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
             None => Ok(()),
         },
     };
-    let forced = supervisor.stop().await;
+    let forced = supervisor.stop(GRACE).await;
     if !forced.is_empty() {
         eprintln!(
             "ended by force, for they did not end when asked: {}",

@@ -5,6 +5,7 @@ use std::{
     io::{Read, Seek, SeekFrom},
     path::{Path, PathBuf},
     process::{Command, ExitStatus, Stdio},
+    sync::OnceLock,
     time::Duration,
 };
 
@@ -13,9 +14,6 @@ use rustix::process::{kill_process, Pid, Signal};
 use tokio::{process::Child, time::timeout};
 
 use super::error::LocalnetError;
-
-/// How long all processes together may take to end when asked to.
-const GRACE: Duration = Duration::from_secs(10);
 
 /// Lines of a dead process's log that are shown.
 const TAIL_LINES: usize = 12;
@@ -27,6 +25,9 @@ const TAIL_BYTES: u64 = 16 * 1024;
 ///
 /// The system call behind it needs `unsafe` code, which this repository does without.
 const SETPRIV: &str = "/usr/bin/setpriv";
+
+/// Its flags that ask for SIGTERM when the parent dies.
+const PARENT_DEATH: [&str; 3] = ["--pdeathsig", "TERM", "--"];
 
 /// One running child.
 struct Process {
@@ -110,9 +111,9 @@ impl Supervisor {
             .collect()
     }
 
-    /// Ends every process: politely, and after ten seconds by force. Returns the names of those that
-    /// needed force.
-    pub async fn stop(&mut self) -> Vec<String> {
+    /// Ends every process: politely, and after `grace` by force. Returns the names of those that needed
+    /// force.
+    pub async fn stop(&mut self, grace: Duration) -> Vec<String> {
         for process in &self.processes {
             // A process that was waited for has no id any more, so no stranger's can be hit.
             if let Some(pid) = process.child.id().and_then(|id| Pid::from_raw(id as i32)) {
@@ -120,7 +121,7 @@ impl Supervisor {
             }
         }
         let mut forced = Vec::new();
-        let deadline = tokio::time::Instant::now() + GRACE;
+        let deadline = tokio::time::Instant::now() + grace;
         for mut process in self.processes.drain(..) {
             let left = deadline.saturating_duration_since(tokio::time::Instant::now());
             if timeout(left, process.child.wait()).await.is_err() {
@@ -132,14 +133,32 @@ impl Supervisor {
     }
 }
 
+/// Whether [`SETPRIV`] is there and can do it.
+fn dies_with_parent() -> bool {
+    static ANSWER: OnceLock<bool> = OnceLock::new();
+    *ANSWER.get_or_init(|| {
+        let probe = Command::new(SETPRIV)
+            .args(PARENT_DEATH)
+            .arg("true")
+            .output();
+        let able = probe.is_ok_and(|output| output.status.success());
+        if !able {
+            tracing::warn!(
+                "{SETPRIV} is missing or too old: a killed noesis leaves processes behind"
+            );
+        }
+        able
+    })
+}
+
 /// `command`, made to end when this program does, however that ends.
 fn with_parent(command: Command) -> Command {
-    if !Path::new(SETPRIV).exists() {
+    if !dies_with_parent() {
         return command;
     }
     let mut wrapped = Command::new(SETPRIV);
     wrapped
-        .args(["--pdeath-signal", "TERM", "--"])
+        .args(PARENT_DEATH)
         .arg(command.get_program())
         .args(command.get_args());
     for (key, value) in command.get_envs() {

@@ -28,8 +28,10 @@ async fn it_ends_exactly_what_it_started() {
     assert_eq!(pids.len(), 2);
     supervisor.check().unwrap();
 
+    // Long enough that only an ending by itself explains what follows.
+    const GRACE: Duration = Duration::from_secs(30);
     let begin = Instant::now();
-    assert!(supervisor.stop().await.is_empty());
+    assert!(supervisor.stop(GRACE).await.is_empty());
     assert!(begin.elapsed() < GRACE);
     assert!(pids.iter().all(|pid| !alive(*pid)));
     assert_eq!(stranger.try_wait().unwrap(), None, "the stranger lives on");
@@ -49,10 +51,11 @@ async fn a_process_that_will_not_listen_is_killed() {
     supervisor.start("deaf", deaf, &log).unwrap();
     // It is deaf once it has said so.
     while !std::fs::read_to_string(&log).unwrap().contains("deaf") {
+        supervisor.check().unwrap();
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let pid = supervisor.pids()[0];
-    assert_eq!(supervisor.stop().await, ["deaf"]);
+    assert_eq!(supervisor.stop(Duration::from_millis(300)).await, ["deaf"]);
     assert!(!alive(pid));
 }
 
@@ -117,4 +120,39 @@ async fn a_program_that_cannot_be_started_is_named() {
         error.contains("ghost") && error.contains("/nonexistent/program"),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn a_child_dies_with_its_parent() {
+    if !dies_with_parent() {
+        // Said in the log; there is nothing to see on such a system.
+        return;
+    }
+    // A shell between us and the child, which starts it as we would and is then killed.
+    let inner = with_parent(command("sleep", &["60"]));
+    let words: Vec<&str> = std::iter::once(inner.get_program())
+        .chain(inner.get_args())
+        .map(|word| word.to_str().unwrap())
+        .collect();
+    let script = format!("{} & echo $!; wait", words.join(" "));
+    let mut parent = command("sh", &["-c", &script])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let out = parent.stdout.take().unwrap();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(out), &mut line).unwrap();
+    let child: u32 = line.trim().parse().unwrap();
+    let is_sleep = || {
+        std::fs::read_to_string(format!("/proc/{child}/comm")).is_ok_and(|name| name == "sleep\n")
+    };
+    // Asking for the signal comes before becoming `sleep`.
+    while !is_sleep() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    parent.kill().unwrap();
+    parent.wait().unwrap();
+    while is_sleep() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }

@@ -1,0 +1,291 @@
+//! The ablation: the true difference of the loss without a peer, with its standard error.
+//!
+//! Measured over random coalitions on kept-back targets of examples that no gradient is ever sent for.
+//! The peers' answers to these examples are fetched once and serve for very many coalitions, which cost
+//! only local arithmetic.
+//!
+//! *The standard error.* One example serves in many coalitions, so the pairs of example and coalition
+//! are not independent, and an error over pairs would be far too small. Here every example draws
+//! coalitions of its own; its differences are averaged to one number for each peer, and the error is
+//! that of the mean over examples. As coalitions are drawn anew for each example, their randomness is part of that
+//! spread and needs no second term.
+
+use crate::gate;
+use noesis_model::tch::{no_grad, Kind, Tensor};
+use serde::{Deserialize, Serialize};
+
+/// Standard errors a mean must be away from zero to have a sign.
+pub const SIGNIFICANCE: f64 = 2.0;
+
+/// A mean difference of loss, in nats, and what it rests on.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Measurement {
+    /// Loss without the peer minus loss with it, mean over examples.
+    pub mean: f64,
+    /// Standard error of that mean, over examples.
+    pub error: f64,
+    /// Number of examples.
+    pub examples: u64,
+}
+
+impl Measurement {
+    /// Mean and standard error of independent values; `None` for fewer than two, or if any is not finite.
+    pub fn of(values: &[f64]) -> Option<Self> {
+        if values.len() < 2 || values.iter().any(|value| !value.is_finite()) {
+            return None;
+        }
+        let count = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / count;
+        let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+        Some(Self {
+            mean,
+            error: (squares / (count - 1.0) / count).sqrt(),
+            examples: values.len() as u64,
+        })
+    }
+}
+
+/// What a mean says, two standard errors considered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sign {
+    /// The peer helps.
+    Positive,
+    /// It cannot be told yet.
+    Unclear,
+    /// The peer harms.
+    Negative,
+}
+
+/// Measurements of one peer on disjoint sets of examples, the older counting less: a peer's worth changes as
+/// it and the validator learn.
+///
+/// The mean is `sum w_t m_t / sum w_t` with `w_t = memory^age`; its error follows from the independence
+/// of the sets: `sqrt(sum w_t^2 e_t^2) / sum w_t`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Evidence {
+    weighted_mean: f64,
+    weighted_variance: f64,
+    weight: f64,
+    /// Examples behind it, all ages.
+    pub examples: u64,
+}
+
+impl Evidence {
+    /// Takes in a measurement on examples that none before it used; `memory` in (0, 1] is what it keeps of
+    /// the past.
+    pub fn add(&mut self, measurement: Measurement, memory: f64) {
+        self.weighted_mean = self.weighted_mean * memory + measurement.mean;
+        self.weighted_variance =
+            self.weighted_variance * memory * memory + measurement.error * measurement.error;
+        self.weight = self.weight * memory + 1.0;
+        self.examples += measurement.examples;
+    }
+
+    /// The mean difference of loss in nats; zero without evidence.
+    pub fn mean(&self) -> f64 {
+        if self.weight > 0.0 {
+            self.weighted_mean / self.weight
+        } else {
+            0.0
+        }
+    }
+
+    /// The standard error of the mean; infinite without evidence.
+    pub fn error(&self) -> f64 {
+        if self.weight > 0.0 {
+            self.weighted_variance.sqrt() / self.weight
+        } else {
+            f64::INFINITY
+        }
+    }
+
+    /// Whether the mean is away from zero by two standard errors.
+    pub fn sign(&self) -> Sign {
+        let margin = SIGNIFICANCE * self.error();
+        if self.mean() > margin {
+            Sign::Positive
+        } else if self.mean() < -margin {
+            Sign::Negative
+        } else {
+            Sign::Unclear
+        }
+    }
+}
+
+/// The examples and all that is needed to compute losses of coalitions on them: examples `b`, peers `n`.
+pub struct Setting<'a> {
+    /// The local model's representation at the kept-back position, `[b, d]`.
+    pub local: &'a Tensor,
+    /// The peers' answers there, through their adapters, `[n, b, d]`.
+    pub adapted: &'a Tensor,
+    /// Gate scores without noise, `[b, n]`.
+    pub scores: &'a Tensor,
+    /// The kept-back targets, `i64 [b]`.
+    pub targets: &'a Tensor,
+    /// Most peers in a gate.
+    pub k: usize,
+}
+
+/// Measures every peer over `coalitions` random coalitions an example, each keeping every other peer with
+/// probability one half. `head` turns representations `[b, d]` into logits `[b, v]`; `uniform` draws
+/// `[b, n]` numbers in [0, 1).
+///
+/// A peer gets `None` where a loss was not finite.
+pub fn measure(
+    setting: &Setting,
+    coalitions: usize,
+    head: impl Fn(&Tensor) -> Tensor,
+    mut uniform: impl FnMut(&[i64]) -> Tensor,
+) -> Vec<Option<Measurement>> {
+    let shape = setting.scores.size();
+    let (examples, peers) = (shape[0], shape[1]);
+    no_grad(|| {
+        let loss = |members: &Tensor| {
+            let kept = gate::keep_top_k(setting.scores, members, setting.k);
+            let weights = gate::weights(setting.scores, &kept);
+            let joined = setting.local + crate::fisher::contribution(setting.adapted, &weights);
+            // [b]: one loss for each example.
+            let chosen = head(&joined)
+                .log_softmax(-1, Kind::Float)
+                .gather(1, &setting.targets.unsqueeze(1), false)
+                .squeeze_dim(1);
+            -chosen.to_kind(Kind::Double)
+        };
+        let zero = || Tensor::zeros([examples], (Kind::Double, setting.local.device()));
+        let mut differences: Vec<Tensor> = (0..peers).map(|_| zero()).collect();
+        for _ in 0..coalitions {
+            let members = uniform(&[examples, peers]).lt(0.5);
+            let base = loss(&members);
+            for (peer, difference) in (0..peers).zip(&mut differences) {
+                // In half of the examples the peer is in: turn its membership around, and the sign with it.
+                let column = Tensor::from_slice(&[peer]);
+                let is_in = members.select(1, peer);
+                let turned = members.index_copy(1, &column, &is_in.logical_not().unsqueeze(1));
+                let sign = is_in.to_kind(Kind::Double) * 2.0 - 1.0;
+                *difference += (loss(&turned) - &base) * sign;
+            }
+        }
+        let per_example = |difference: Tensor| {
+            let mean = (difference / coalitions.max(1) as f64).contiguous();
+            Vec::try_from(mean).ok()
+        };
+        differences
+            .into_iter()
+            .map(|difference| Measurement::of(&per_example(difference)?))
+            .collect()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use noesis_model::tch::{manual_seed, Device};
+
+    #[test]
+    fn mean_and_error_of_known_values() {
+        let measured = Measurement::of(&[1.0, 2.0, 3.0, 6.0]).unwrap();
+        assert_eq!((measured.mean, measured.examples), (3.0, 4));
+        // Sample variance (4 + 1 + 0 + 9) / 3 = 14/3, over 4 examples.
+        assert!((measured.error - (14.0f64 / 12.0).sqrt()).abs() < 1e-12);
+        assert_eq!(Measurement::of(&[1.0]), None);
+        assert_eq!(Measurement::of(&[1.0, f64::NAN]), None);
+    }
+
+    #[test]
+    fn evidence_adds_up_and_forgets() {
+        let measurement = |mean, error| Measurement {
+            mean,
+            error,
+            examples: 100,
+        };
+        let mut evidence = Evidence::default();
+        assert_eq!(evidence.sign(), Sign::Unclear);
+        evidence.add(measurement(0.1, 0.1), 1.0);
+        assert_eq!(evidence.sign(), Sign::Unclear);
+        // Eight more of the same, nothing forgotten: the error falls to a third.
+        (0..8).for_each(|_| evidence.add(measurement(0.1, 0.1), 1.0));
+        assert!((evidence.error() - 0.1 / 3.0).abs() < 1e-12);
+        assert_eq!((evidence.sign(), evidence.examples), (Sign::Positive, 900));
+        // The peer goes bad: with half forgotten at a time the sign turns.
+        (0..6).for_each(|_| evidence.add(measurement(-0.3, 0.1), 0.5));
+        assert_eq!(evidence.sign(), Sign::Negative);
+    }
+
+    #[test]
+    fn no_difference_at_all_has_no_sign() {
+        let mut evidence = Evidence::default();
+        evidence.add(Measurement::of(&[0.0; 50]).unwrap(), 0.7);
+        assert_eq!((evidence.error(), evidence.sign()), (0.0, Sign::Unclear));
+    }
+
+    /// Two classes, one number `x` as the representation, logits (x, -x), target 0. Peer 0 adds 2 and peer 1
+    /// adds nothing; the gate halves both where both are in.
+    #[test]
+    fn the_ablation_has_its_closed_form() {
+        let examples = 400;
+        let float = (Kind::Float, Device::Cpu);
+        let local = Tensor::zeros([examples, 1], float);
+        let adapted = Tensor::stack(
+            &[
+                Tensor::full([examples, 1], 2.0, float),
+                Tensor::zeros([examples, 1], float),
+            ],
+            0,
+        );
+        let scores = Tensor::zeros([examples, 2], float);
+        let targets = Tensor::zeros([examples], (Kind::Int64, Device::Cpu));
+        let setting = Setting {
+            local: &local,
+            adapted: &adapted,
+            scores: &scores,
+            targets: &targets,
+            k: 4,
+        };
+        manual_seed(3);
+        let head = |x: &Tensor| Tensor::cat(&[x, &-x], -1);
+        let uniform = |shape: &[i64]| Tensor::rand(shape, float);
+        let measured = measure(&setting, 64, head, uniform);
+        let loss = |x: f64| (1.0 + (-2.0 * x).exp()).ln();
+        // Peer 0 alone turns 0 into 2, beside peer 1 into 1. Peer 1 alone changes nothing, beside peer 0 it
+        // turns 2 into 1.
+        let helpful = 0.5 * (loss(0.0) - loss(2.0)) + 0.5 * (loss(0.0) - loss(1.0));
+        let useless = 0.5 * (loss(2.0) - loss(1.0));
+        for (measured, expected) in measured.iter().zip([helpful, useless]) {
+            let measured = measured.unwrap();
+            assert!(measured.error > 0.0 && measured.error < 0.01);
+            assert!(
+                (measured.mean - expected).abs() < 4.0 * measured.error,
+                "{measured:?} {expected}"
+            );
+        }
+    }
+
+    /// The error must be that over examples: with useless coalitions and examples that differ, a hundred times as
+    /// many coalitions do not make it smaller.
+    #[test]
+    fn more_coalitions_do_not_feign_more_examples() {
+        manual_seed(4);
+        let float = (Kind::Float, Device::Cpu);
+        let examples = 100;
+        let local = Tensor::zeros([examples, 1], float);
+        let adapted = Tensor::randn([1, examples, 1], float);
+        let scores = Tensor::zeros([examples, 1], float);
+        let targets = Tensor::zeros([examples], (Kind::Int64, Device::Cpu));
+        let setting = Setting {
+            local: &local,
+            adapted: &adapted,
+            scores: &scores,
+            targets: &targets,
+            k: 1,
+        };
+        let error = |coalitions| {
+            let head = |x: &Tensor| Tensor::cat(&[x, &-x], -1);
+            let uniform = |shape: &[i64]| Tensor::rand(shape, float);
+            measure(&setting, coalitions, head, uniform)[0]
+                .unwrap()
+                .error
+        };
+        assert!((error(1) - error(100)).abs() < 1e-6);
+        assert!(error(100) > 0.05);
+    }
+}

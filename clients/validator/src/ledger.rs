@@ -1,0 +1,243 @@
+//! The ledger: what is known of each peer's worth, and what follows from it.
+//!
+//! A peer's score is its Fisher score if its ablation is positive by two standard errors, and zero otherwise.
+//! One whose ablation is negative by two is left out of training as well and tried again later: after 4
+//! assessments the first time, then 8, 16, up to 64, each time as if it were new.
+
+use crate::{
+    ablation::{Evidence, Measurement, Sign},
+    fisher::MovingAverage,
+    rank::spearman,
+};
+use noesis_neuron::Hotkey;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Assessments for which a peer is left out the first time.
+const FIRST_ABSENCE: u32 = 4;
+/// Most assessments for which a peer is left out.
+const LONGEST_ABSENCE: u32 = 64;
+
+/// How the ledger keeps its averages.
+#[derive(Clone, Copy, Debug)]
+pub struct Memory {
+    /// What one batch keeps of a peer's Fisher score.
+    pub fisher: f64,
+    /// What one assessment keeps of a peer's evidence.
+    pub evidence: f64,
+}
+
+/// What is known of one peer.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Standing {
+    /// Its Fisher score over the batches in which it took part.
+    pub fisher: MovingAverage,
+    /// Its ablation.
+    pub evidence: Evidence,
+    /// Times it was left out.
+    absences: u32,
+    /// Assessments until it is tried again; 0: it takes part.
+    absent_for: u32,
+}
+
+impl Standing {
+    /// What it is to be paid for.
+    pub fn score(&self) -> f64 {
+        match self.evidence.sign() {
+            Sign::Positive if self.absent_for == 0 => self.fisher.value(),
+            _ => 0.0,
+        }
+    }
+}
+
+/// What an assessment changed for a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It harms: left out of training for so many assessments.
+    LeftOut(Hotkey, u32),
+    /// It gets another try, from nothing.
+    TriedAgain(Hotkey),
+}
+
+/// All peers' standings.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Ledger(BTreeMap<Hotkey, Standing>);
+
+impl Ledger {
+    /// Takes up standings that were kept.
+    pub fn restore(standings: impl IntoIterator<Item = (Hotkey, Standing)>) -> Self {
+        Self(standings.into_iter().collect())
+    }
+
+    /// All standings, in order of hotkey.
+    pub fn standings(&self) -> impl Iterator<Item = (&Hotkey, &Standing)> {
+        self.0.iter()
+    }
+
+    /// What is known of one peer.
+    pub fn get(&self, peer: &Hotkey) -> Option<&Standing> {
+        self.0.get(peer)
+    }
+
+    /// Whether the peer may take part in training.
+    pub fn may_train(&self, peer: &Hotkey) -> bool {
+        self.0
+            .get(peer)
+            .is_none_or(|standing| standing.absent_for == 0)
+    }
+
+    /// Batches in which the peer took part.
+    pub fn batches(&self, peer: &Hotkey) -> u64 {
+        self.0.get(peer).map_or(0, |standing| standing.fisher.count)
+    }
+
+    /// The peer took part in a batch and had this Fisher score.
+    pub fn took_part(&mut self, peer: Hotkey, fisher: f64, memory: Memory) {
+        let standing = self.0.entry(peer).or_default();
+        standing.fisher.add(fisher, memory.fisher);
+    }
+
+    /// An assessment is over: takes in what it measured, counts absences down, and says what changed.
+    pub fn assessed(&mut self, measured: &[(Hotkey, Measurement)], memory: Memory) -> Vec<Change> {
+        let mut changes = Vec::new();
+        for (peer, standing) in &mut self.0 {
+            if standing.absent_for > 0 {
+                standing.absent_for -= 1;
+                if standing.absent_for == 0 {
+                    standing.evidence = Evidence::default();
+                    standing.fisher = MovingAverage::default();
+                    changes.push(Change::TriedAgain(*peer));
+                }
+            }
+        }
+        for (peer, measurement) in measured {
+            let standing = self.0.entry(*peer).or_default();
+            if standing.absent_for > 0 {
+                continue;
+            }
+            standing.evidence.add(*measurement, memory.evidence);
+            if standing.evidence.sign() == Sign::Negative {
+                let absence = FIRST_ABSENCE.saturating_mul(2u32.saturating_pow(standing.absences));
+                standing.absent_for = absence.min(LONGEST_ABSENCE);
+                standing.absences = standing.absences.saturating_add(1);
+                changes.push(Change::LeftOut(*peer, standing.absent_for));
+            }
+        }
+        changes
+    }
+
+    /// Every peer's score, zeros included.
+    pub fn scores(&self) -> Vec<(Hotkey, f64)> {
+        let standings = self.0.iter();
+        standings
+            .map(|(peer, standing)| (*peer, standing.score()))
+            .collect()
+    }
+
+    /// Spearman's correlation of Fisher scores and ablations among the peers whose ablation is positive by
+    /// two standard errors; `None` with fewer than two of them.
+    pub fn rank_correlation(&self) -> Option<f64> {
+        let positive = self.0.values().filter(|standing| standing.score() > 0.0);
+        let (fisher, ablation): (Vec<f64>, Vec<f64>) = positive
+            .map(|standing| (standing.fisher.value(), standing.evidence.mean()))
+            .unzip();
+        spearman(&fisher, &ablation)
+    }
+
+    /// Forgets all but these, so that it never grows beyond the market.
+    pub fn keep_only(&mut self, peers: &[Hotkey]) {
+        self.0.retain(|peer, _| peers.contains(peer));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MEMORY: Memory = Memory {
+        fisher: 0.9,
+        evidence: 0.7,
+    };
+
+    fn measured(peer: u8, mean: f64, error: f64) -> (Hotkey, Measurement) {
+        let measurement = Measurement {
+            mean,
+            error,
+            examples: 100,
+        };
+        ([peer; 32], measurement)
+    }
+
+    #[test]
+    fn the_score_is_fisher_with_the_sign_of_the_ablation() {
+        let mut ledger = Ledger::default();
+        for (peer, fisher) in [(1, 4.0), (2, 9.0), (3, 99.0), (4, 5.0)] {
+            ledger.took_part([peer; 32], fisher, MEMORY);
+        }
+        let changes = ledger.assessed(
+            &[
+                measured(1, 0.5, 0.1),
+                measured(2, 0.1, 0.08),
+                measured(3, -1.0, 0.1),
+            ],
+            MEMORY,
+        );
+        let scores: Vec<f64> = ledger
+            .scores()
+            .into_iter()
+            .map(|(_, score)| score)
+            .collect();
+        // Helps; unclear; harms; never assessed.
+        assert_eq!(scores, [4.0, 0.0, 0.0, 0.0]);
+        assert_eq!(changes, [Change::LeftOut([3; 32], 4)]);
+        let may: Vec<bool> = (1..=5).map(|peer| ledger.may_train(&[peer; 32])).collect();
+        assert_eq!(may, [true, true, false, true, true]);
+    }
+
+    #[test]
+    fn who_harms_is_tried_again_later_and_ever_later() {
+        let mut ledger = Ledger::default();
+        let harm = [measured(1, -1.0, 0.1)];
+        for absence in [4, 8, 16, 32, 64, 64] {
+            let changes = ledger.assessed(&harm, MEMORY);
+            assert_eq!(changes, [Change::LeftOut([1; 32], absence)]);
+            for left in 1..=absence {
+                assert!(!ledger.may_train(&[1; 32]));
+                let changes = ledger.assessed(&[], MEMORY);
+                assert_eq!(changes.len(), usize::from(left == absence));
+            }
+            assert!(ledger.may_train(&[1; 32]));
+            assert_eq!(ledger.get(&[1; 32]).unwrap().evidence, Evidence::default());
+        }
+    }
+
+    #[test]
+    fn a_peer_that_improves_is_found_again() {
+        let mut ledger = Ledger::default();
+        ledger.took_part([1; 32], 2.0, MEMORY);
+        ledger.assessed(&[measured(1, -0.05, 0.1)], MEMORY);
+        assert_eq!(ledger.scores(), [([1; 32], 0.0)]);
+        for _ in 0..3 {
+            ledger.assessed(&[measured(1, 0.4, 0.1)], MEMORY);
+        }
+        assert_eq!(ledger.scores(), [([1; 32], 2.0)]);
+    }
+
+    #[test]
+    fn correlation_counts_those_who_help_alone() {
+        let mut ledger = Ledger::default();
+        for (peer, fisher) in [(1, 1.0), (2, 2.0), (3, 50.0)] {
+            ledger.took_part([peer; 32], fisher, MEMORY);
+        }
+        assert_eq!(ledger.rank_correlation(), None);
+        let measured = [
+            measured(1, 0.1, 0.01),
+            measured(2, 0.2, 0.01),
+            measured(3, -0.3, 0.01),
+        ];
+        ledger.assessed(&measured, MEMORY);
+        assert_eq!(ledger.rank_correlation(), Some(1.0));
+        ledger.keep_only(&[[1; 32]]);
+        assert_eq!(ledger.standings().count(), 1);
+    }
+}

@@ -1,0 +1,33 @@
+//! The validator: trains over its peers, scores them, and sets weights.
+//!
+//! A module a step, in the order of the loop: [`discover`] the peers, draw a [`coalition`], let the [`gate`] choose,
+//! [`query`] them, [`join`] their answers into the [`learner`]'s local model, send gradients [`backward`], score
+//! by [`fisher`] and, on examples [`fetch`]ed beside the training, by [`ablation`], note it in the [`ledger`],
+//! and turn scores into [`weights`].
+//!
+//! [`validator::Validator`] is one turn of the loop and knows nothing of the chain; [`run`](mod@run) is the loop;
+//! [`market`] alone talks to the chain.
+
+pub mod ablation;
+pub mod backoff;
+pub mod backward;
+pub mod coalition;
+pub mod config;
+pub mod discover;
+pub mod events;
+pub mod examples;
+pub mod fetch;
+pub mod fisher;
+pub mod gate;
+pub mod join;
+pub mod learner;
+pub mod ledger;
+pub mod market;
+pub mod part;
+pub mod query;
+pub mod rank;
+pub mod run;
+pub mod saved;
+pub mod validator;
+pub mod weights;
+pub mod wire;

@@ -1,0 +1,179 @@
+//! The query: all chosen peers asked at once, and no longer waited for than is worth it.
+//!
+//! There is a deadline for all. As soon as enough peers have answered, the rest get a short grace, and then
+//! the step goes on without them; with nobody answering it goes on too, at the deadline.
+
+use noesis_neuron::{Failure, Peer};
+use std::{future::Future, time::Duration};
+use tokio::{
+    task::JoinSet,
+    time::{timeout_at, Instant},
+};
+
+/// How long to wait for whom.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// For anybody.
+    pub deadline: Duration,
+    /// Answers that are enough to go on with.
+    pub k_min: usize,
+    /// For the rest, once there are enough.
+    pub grace: Duration,
+}
+
+/// Why a peer's answer is not there.
+#[derive(Debug, thiserror::Error)]
+pub enum Missed {
+    /// Not in time.
+    #[error("late")]
+    Late,
+    /// It failed, or its answer cannot be used.
+    #[error("{0}")]
+    Failed(Failure),
+}
+
+/// What came of asking one peer.
+#[derive(Debug)]
+pub struct Answer<T> {
+    /// What it answered, or why there is nothing.
+    pub outcome: Result<T, Missed>,
+    /// How long that took.
+    pub took: Duration,
+}
+
+/// Asks all `peers` at once; the answers are in the order of the peers. `call` must refuse what cannot be
+/// used (not finite, wrong shape), so that it does not count as an answer. Calls still open at the end are dropped.
+pub async fn query<T, C>(
+    peers: &[Peer],
+    patience: Patience,
+    call: impl Fn(Peer) -> C,
+) -> Vec<Answer<T>>
+where
+    T: Send + 'static,
+    C: Future<Output = Result<T, Failure>> + Send + 'static,
+{
+    let started = Instant::now();
+    let mut calls = JoinSet::new();
+    for (place, peer) in peers.iter().enumerate() {
+        let call = call(peer.clone());
+        calls.spawn(async move { (place, call.await) });
+    }
+    let mut answers: Vec<Option<Answer<T>>> = peers.iter().map(|_| None).collect();
+    let mut until = started + patience.deadline;
+    let mut usable = 0;
+    while let Ok(Some(ended)) = timeout_at(until, calls.join_next()).await {
+        let Ok((place, outcome)) = ended else {
+            continue; // a call that panicked counts as one that never came
+        };
+        let now = Instant::now();
+        if outcome.is_ok() {
+            usable += 1;
+            if usable == patience.k_min.max(1) {
+                until = until.min(now + patience.grace);
+            }
+        }
+        answers[place] = Some(Answer {
+            outcome: outcome.map_err(|failure| match failure {
+                Failure::Deadline => Missed::Late,
+                failure => Missed::Failed(failure),
+            }),
+            took: now - started,
+        });
+    }
+    let late = || Answer {
+        outcome: Err(Missed::Late),
+        took: started.elapsed(),
+    };
+    answers
+        .into_iter()
+        .map(|answer| answer.unwrap_or_else(late))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::sleep;
+
+    const PATIENCE: Patience = Patience {
+        deadline: Duration::from_secs(4),
+        k_min: 2,
+        grace: Duration::from_millis(500),
+    };
+
+    /// Peers that answer after so many milliseconds; none: never.
+    async fn ask(after: &[Option<u64>]) -> (Vec<bool>, Duration) {
+        let peers: Vec<Peer> = (0..after.len())
+            .map(|place| Peer {
+                hotkey: [place as u8; 32],
+                endpoint: String::new(),
+            })
+            .collect();
+        let started = Instant::now();
+        let answers = query(&peers, PATIENCE, |peer| {
+            let after = after[usize::from(peer.hotkey[0])];
+            async move {
+                match after {
+                    Some(after) => sleep(Duration::from_millis(after)).await,
+                    None => std::future::pending().await,
+                }
+                Ok(())
+            }
+        })
+        .await;
+        let answered = answers.iter().map(|answer| answer.outcome.is_ok());
+        (answered.collect(), started.elapsed())
+    }
+
+    // In real time, with margins that a busy machine keeps: the paused clock is a feature of tokio that all
+    // crates of the workspace would have to be built with.
+
+    #[tokio::test]
+    async fn with_enough_answers_the_rest_get_a_grace() {
+        let (answered, took) = ask(&[Some(0), Some(3500), Some(0), None]).await;
+        assert_eq!(answered, [true, false, true, false]);
+        assert!(
+            took >= PATIENCE.grace && took < Duration::from_secs(3),
+            "{took:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn without_enough_answers_the_deadline_decides() {
+        let (answered, took) = ask(&[Some(0), None, Some(60_000)]).await;
+        assert_eq!(answered, [true, false, false]);
+        assert!(took >= PATIENCE.deadline, "{took:?}");
+    }
+
+    #[tokio::test]
+    async fn the_grace_never_outlasts_the_deadline() {
+        let (answered, took) = ask(&[Some(3_700), Some(3_700), Some(60_000)]).await;
+        assert!(!answered[2]);
+        assert!(took < PATIENCE.deadline + PATIENCE.grace / 2, "{took:?}");
+    }
+
+    #[tokio::test]
+    async fn all_answering_ends_the_wait_at_once() {
+        assert!(ask(&[Some(0)]).await.1 < PATIENCE.grace);
+        assert!(ask(&[]).await.1 < PATIENCE.grace);
+    }
+
+    #[tokio::test]
+    async fn a_failure_is_no_answer_but_ends_its_own_wait() {
+        let peer = Peer {
+            hotkey: [0; 32],
+            endpoint: String::new(),
+        };
+        let answers = query::<(), _>(&[peer.clone(), peer], PATIENCE, |_| async {
+            Err(Failure::NotFinite)
+        })
+        .await;
+        for answer in answers {
+            assert!(matches!(
+                answer.outcome,
+                Err(Missed::Failed(Failure::NotFinite))
+            ));
+            assert!(answer.took < PATIENCE.deadline);
+        }
+    }
+}

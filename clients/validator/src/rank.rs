@@ -1,0 +1,49 @@
+//! Spearman's rank correlation, for comparing Fisher scores with ablations.
+
+/// Spearman's correlation of two lists of the same length: Pearson's, of their ranks, equals sharing their
+/// mean rank. `None` for fewer than two values or if all of a list are equal.
+pub fn spearman(first: &[f64], second: &[f64]) -> Option<f64> {
+    if first.len() != second.len() || first.len() < 2 {
+        return None;
+    }
+    let (a, b) = (ranks(first), ranks(second));
+    let mean = (first.len() as f64 - 1.0) / 2.0;
+    let product = |x: &[f64], y: &[f64]| -> f64 {
+        x.iter().zip(y).map(|(x, y)| (x - mean) * (y - mean)).sum()
+    };
+    let spread = (product(&a, &a) * product(&b, &b)).sqrt();
+    (spread > 0.0).then(|| product(&a, &b) / spread)
+}
+
+/// Ranks from 0, equal values sharing their mean rank.
+fn ranks(values: &[f64]) -> Vec<f64> {
+    let rank = |value: &f64| {
+        let below = values.iter().filter(|other| *other < value).count();
+        let equal = values.iter().filter(|other| *other == value).count();
+        below as f64 + (equal as f64 - 1.0) / 2.0
+    };
+    values.iter().map(rank).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_correlations() {
+        assert_eq!(spearman(&[1.0, 2.0, 3.0], &[10.0, 20.0, 1000.0]), Some(1.0));
+        assert_eq!(spearman(&[1.0, 2.0, 3.0], &[3.0, 2.0, 1.0]), Some(-1.0));
+        // 1 - 6 * sum d^2 / (n (n^2 - 1)), d = (0, 1, 1, 0): 1 - 12 / 60.
+        let mixed = spearman(&[1.0, 2.0, 3.0, 4.0], &[1.0, 3.0, 2.0, 4.0]).unwrap();
+        assert!((mixed - 0.8).abs() < 1e-12);
+        let tied = spearman(&[1.0, 1.0, 2.0], &[1.0, 2.0, 3.0]).unwrap();
+        assert!((tied - 0.75f64.sqrt()).abs() < 1e-12);
+    }
+
+    #[test]
+    fn nothing_to_correlate() {
+        assert_eq!(spearman(&[1.0], &[1.0]), None);
+        assert_eq!(spearman(&[1.0, 1.0], &[1.0, 2.0]), None);
+        assert_eq!(spearman(&[1.0, 2.0], &[1.0]), None);
+    }
+}

@@ -1,0 +1,105 @@
+//! The loop: discover, step, and give out scores, until told to stop.
+
+use crate::{
+    discover::{attend, candidates, Candidate},
+    events::Event,
+    market::{Scores, View, Vote},
+    validator::{Step, Validator},
+};
+use market_primitives::Modality;
+use noesis_model::CheckpointError;
+use noesis_neuron::Hotkey;
+use rand::{rngs::StdRng, SeedableRng};
+use std::{future::Future, path::Path, pin::pin, sync::Arc, time::Duration};
+use tokio::sync::{mpsc, watch};
+
+/// Pause after a step with nobody in the market: there is no hurry then.
+const ALONE: Duration = Duration::from_millis(100);
+
+/// Whom to attend to.
+#[derive(Clone, Copy, Debug)]
+pub struct Attention {
+    /// Most peers at a time.
+    pub places: usize,
+    /// Share of the places for a random choice among those that are not the best.
+    pub exploration: f64,
+}
+
+/// The ends of the channels to whoever talks to the chain.
+pub struct Connections {
+    /// The market as last seen.
+    pub view: watch::Receiver<Option<Arc<View>>>,
+    /// Where scores go.
+    pub scores: watch::Sender<Scores>,
+    /// Votes that were accepted.
+    pub votes: mpsc::Receiver<Vote>,
+}
+
+/// Steps until `stop` is ready; writes a checkpoint after each assessment and at the end.
+///
+/// Without a view, peers or answers the local model goes on training alone. `progress` is told of each step.
+///
+/// # Errors
+///
+/// [`CheckpointError`] when the last checkpoint cannot be written; earlier failures are logged and the work goes on.
+pub async fn run(
+    validator: &mut Validator,
+    mut connections: Connections,
+    ourselves: Hotkey,
+    attention: Attention,
+    checkpoint: &Path,
+    stop: impl Future<Output = ()>,
+    mut progress: impl FnMut(&Step, &[Candidate]),
+) -> Result<(), CheckpointError> {
+    let mut stop = pin!(stop);
+    let mut rng = StdRng::from_os_rng();
+    let mut attended: Vec<Candidate> = Vec::new();
+    let mut drawn_for = None;
+    // Scores that a checkpoint held count at once.
+    connections.scores.send_replace(validator.ledger().scores());
+    loop {
+        if connections.view.has_changed().unwrap_or(false) {
+            if let Some(view) = connections.view.borrow_and_update().clone() {
+                let metagraph = &view.metagraph;
+                let found = candidates(metagraph, &ourselves, Modality::Text);
+                let members: Vec<Hotkey> =
+                    metagraph.neurons.iter().map(|one| one.hotkey.0).collect();
+                validator.keep_only(&members);
+                // Drawn anew with each epoch, and whenever somebody comes, goes or moves.
+                let moved = |one: &Candidate| !found.iter().any(|other| one.peer() == other.peer());
+                let state = (metagraph.epoch, found.len());
+                if drawn_for != Some(state) || attended.iter().any(moved) {
+                    drawn_for = Some(state);
+                    attended = attend(found, attention.places, attention.exploration, &mut rng);
+                }
+            }
+        }
+        while let Ok(Vote { epoch, weights }) = connections.votes.try_recv() {
+            validator.events().write(&Event::Weights { epoch, weights });
+        }
+        let step = tokio::select! {
+            biased;
+            () = &mut stop => break,
+            step = validator.step(&attended) => step,
+        };
+        match step {
+            Ok(step) => {
+                if step.assessed {
+                    connections.scores.send_replace(validator.ledger().scores());
+                    if let Err(error) = validator.save(checkpoint) {
+                        tracing::error!("{error}");
+                    }
+                }
+                progress(&step, &attended);
+            }
+            Err(diverged) => tracing::warn!("{diverged}"),
+        }
+        if attended.is_empty() {
+            tokio::select! {
+                () = &mut stop => break,
+                () = tokio::time::sleep(ALONE) => {}
+            }
+        }
+    }
+    validator.save(checkpoint)
+}

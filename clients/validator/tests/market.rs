@@ -1,0 +1,375 @@
+//! The market without its chain, in one process: a validator and miners over real gRPC on loopback, on the King
+//! James text. Shows that the validator's loss falls because of its peers, that its gradients make a miner's
+//! contribution better, and that what is no contribution gets no weight.
+
+use noesis_miner::{Fault, Faulty, FeedbackRules, Settings as MinerSettings, Worker};
+use noesis_model::{
+    tch::{Device, Tensor},
+    Split, Text, Trainer, TrainingConfig, TransformerConfig,
+};
+use noesis_neuron::{serve, Callers, Client, Hotkey, Limits, Modality};
+use noesis_validator::{
+    ablation::Sign,
+    discover::Candidate,
+    events::Events,
+    learner::LearnerConfig,
+    validator::{Settings, Validator},
+    weights, wire,
+};
+use rand::{rngs::StdRng, SeedableRng};
+use std::{
+    future::pending,
+    path::PathBuf,
+    sync::{Arc, LazyLock, OnceLock},
+    time::Duration,
+};
+use tokio::sync::{watch, Mutex};
+
+const GENESIS: [u8; 32] = [7; 32];
+/// Steps of the well-trained miner: about 25 seconds on one core.
+const TRAINED: u64 = 400;
+/// Steps of the miner that has just begun.
+const SCRATCH: u64 = 40;
+
+/// The tests measure, so they run one after the other.
+static ALONE: LazyLock<Mutex<()>> = LazyLock::new(Mutex::default);
+
+fn text() -> &'static Text {
+    static TEXT: OnceLock<Text> = OnceLock::new();
+    TEXT.get_or_init(|| {
+        let cache = std::env::var_os("NOESIS_CACHE").map(PathBuf::from);
+        let cache = cache.unwrap_or_else(|| {
+            let home = std::env::var_os("HOME").expect("HOME or NOESIS_CACHE is set");
+            PathBuf::from(home).join(".cache/noesis")
+        });
+        Text::load(cache.join("data/king-james.txt")).expect("run scripts/setup first")
+    })
+}
+
+/// A miner's model after so many steps on its own text; every call gives the same.
+fn model(steps: u64) -> Trainer {
+    static FOLDER: LazyLock<tempfile::TempDir> = LazyLock::new(|| tempfile::tempdir().unwrap());
+    noesis_model::set_threads(1);
+    let config = TrainingConfig {
+        decay_steps: TRAINED,
+        seed: 11,
+        ..TrainingConfig::default()
+    };
+    let path = FOLDER.path().join(format!("{steps}.safetensors"));
+    let mut trainer =
+        Trainer::resume(&path, &TransformerConfig::default(), config, Device::Cpu).unwrap();
+    while trainer.step_count() < steps {
+        trainer.train_step(text()).unwrap();
+    }
+    trainer.save(&path).unwrap();
+    trainer
+}
+
+/// One validator's peers, each on a port of its own.
+struct Market {
+    client: Client,
+    callers: watch::Receiver<Arc<Callers>>,
+    candidates: Vec<Candidate>,
+    workers: Vec<Worker>,
+}
+
+impl Market {
+    fn new() -> Self {
+        let validator = noesis_chain::keypair("//Validator").unwrap();
+        let callers = Callers::from_iter([(validator.public_key().0, 1000)]);
+        Self {
+            client: Client::new(validator, GENESIS),
+            callers: watch::channel(Arc::new(callers)).1,
+            candidates: Vec::new(),
+            workers: Vec::new(),
+        }
+    }
+
+    /// Adds a miner with this model; returns its hotkey.
+    async fn add(
+        &mut self,
+        trainer: Trainer,
+        fault: Option<Fault>,
+        feedback: FeedbackRules,
+    ) -> Hotkey {
+        let uid = self.candidates.len() as u16;
+        let identity = noesis_chain::keypair(&format!("//Miner//{uid}")).unwrap();
+        let hotkey = identity.public_key().0;
+        let settings = MinerSettings {
+            feedback,
+            ..MinerSettings::new(hotkey)
+        };
+        let (worker, miner) = Worker::spawn(trainer, settings).unwrap();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        self.candidates.push(Candidate {
+            uid,
+            hotkey,
+            endpoint: listener.local_addr().unwrap().to_string(),
+            incentive: 0.0,
+            registered_at: 0,
+        });
+        // One clock for all: nothing before the start can be replayed.
+        let limits = Limits {
+            clock_skew: Duration::ZERO,
+            ..Limits::default()
+        };
+        let serving = serve(
+            listener,
+            Faulty::new(miner, fault),
+            identity,
+            GENESIS,
+            self.callers.clone(),
+            limits,
+            pending(),
+        );
+        tokio::spawn(async move { serving.await.unwrap() });
+        self.workers.push(worker);
+        hotkey
+    }
+
+    fn validator(&self, settings: Settings) -> Validator {
+        let client = self.client.clone();
+        Validator::new(settings, client, text(), Device::Cpu, Events::default()).unwrap()
+    }
+
+    /// Their answers to tokens of which the last is kept back.
+    async fn answers(&self, peers: &[Hotkey], tokens: &Tensor) -> Vec<(Hotkey, Tensor)> {
+        let inputs = tokens.narrow(1, 0, tokens.size()[1] - 1);
+        let inputs = wire::tokens(&inputs).unwrap();
+        let mut shape = inputs.shape.clone();
+        shape.push(64);
+        let mut answers = Vec::new();
+        for candidate in &self.candidates {
+            if peers.contains(&candidate.hotkey) {
+                let deadline = Duration::from_secs(30);
+                let answer =
+                    self.client
+                        .forward(&candidate.peer(), Modality::Text, &inputs, deadline);
+                let values = wire::answer(answer.await.unwrap(), &shape).unwrap();
+                let tensor = wire::torch(&values, &shape, Device::Cpu).unwrap();
+                answers.push((candidate.hotkey, tensor));
+            }
+        }
+        answers
+    }
+}
+
+/// Text that neither validator nor miners ever learn from.
+fn held_out() -> Tensor {
+    let mut rng = StdRng::seed_from_u64(99);
+    text().sample(Split::Evaluation, 128, 65, &mut rng).unwrap()
+}
+
+fn refuses() -> FeedbackRules {
+    FeedbackRules {
+        quota: 0,
+        ..FeedbackRules::default()
+    }
+}
+
+fn settings(seed: u64) -> Settings {
+    Settings {
+        learner: LearnerConfig {
+            seed,
+            ..LearnerConfig::default()
+        },
+        seed,
+        ..Settings::default()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_loss_falls_because_of_the_peers() {
+    let _alone = ALONE.lock().await;
+    let mut market = Market::new();
+    let trained = market
+        .add(model(TRAINED), None, FeedbackRules::default())
+        .await;
+    let scratch = market
+        .add(model(SCRATCH), None, FeedbackRules::default())
+        .await;
+    let mut validator = market.validator(settings(1));
+    for _ in 0..200 {
+        validator.step(&market.candidates).await.unwrap();
+    }
+    let tokens = held_out();
+    let answers = market.answers(&[trained, scratch], &tokens).await;
+    let (joined, alone) = validator.learner().evaluate(&tokens, &answers);
+    let alone = alone.unwrap();
+    println!("held-out loss after 200 steps: joined {joined:.3}, alone {alone:.3} nats a byte");
+    assert!(joined < alone - 0.1, "joined {joined}, alone {alone}");
+    let standing = validator.ledger().get(&trained).unwrap();
+    assert_eq!(standing.evidence.sign(), Sign::Positive);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gradients_make_a_miners_contribution_better() {
+    let _alone = ALONE.lock().await;
+    let mut market = Market::new();
+    let eager = FeedbackRules {
+        rate: 2e-3,
+        quota: 10_000,
+        ..FeedbackRules::default()
+    };
+    let learns = market.add(model(SCRATCH), None, eager).await;
+    let refuses = market.add(model(SCRATCH), None, refuses()).await;
+    let tokens = held_out();
+    let before = market.answers(&[learns, refuses], &tokens).await;
+    assert_eq!(before[0].1, before[1].1, "they begin as twins");
+
+    let mut validator = market.validator(settings(2));
+    for _ in 0..250 {
+        validator.step(&market.candidates).await.unwrap();
+    }
+    let (taken, refused) = (validator.treated(&learns), validator.treated(&refuses));
+    assert!(taken.taken > 50, "{taken:?}");
+    assert!(refused.taken == 0 && refused.refused > 50, "{refused:?}");
+
+    let after = market.answers(&[learns, refuses], &tokens).await;
+    assert_eq!(before[1].1, after[1].1, "who refuses stays as it was");
+    assert_ne!(before[0].1, after[0].1);
+    let loss = |place: usize| {
+        validator
+            .learner()
+            .evaluate(&tokens, &after[place..=place])
+            .0
+    };
+    let (with_learner, with_refuser) = (loss(0), loss(1));
+    let ablation = |peer| validator.ledger().get(peer).unwrap().evidence;
+    let (first, second) = (ablation(&learns), ablation(&refuses));
+    println!(
+        "held-out loss with the one that learns {with_learner:.3}, with its twin {with_refuser:.3}; \
+         ablations {:.3} ± {:.3} and {:.3} ± {:.3}",
+        first.mean(),
+        first.error(),
+        second.mean(),
+        second.error()
+    );
+    assert!(with_learner < with_refuser - 0.02);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_contribution_gets_no_weight() {
+    let _alone = ALONE.lock().await;
+    let mut market = Market::new();
+    let honest = FeedbackRules::default();
+    let mut hotkeys = vec![
+        market.add(model(TRAINED), None, honest).await,
+        market.add(model(SCRATCH), None, honest).await,
+    ];
+    for fault in [Fault::Noise, Fault::Silent, Fault::Nan, Fault::Leak] {
+        let hotkey = market.add(model(SCRATCH), Some(fault), refuses()).await;
+        hotkeys.push(hotkey);
+    }
+    let mut validator = market.validator(settings(3));
+    let mut assessments = 0;
+    while assessments < 8 {
+        let step = validator.step(&market.candidates).await.unwrap();
+        assessments += u32::from(step.assessed);
+        assert!(step.step < 600, "assessments are not finished");
+    }
+    let scores: Vec<(u16, f64)> = (validator.ledger().scores().into_iter())
+        .filter_map(|(peer, score)| {
+            let uid = hotkeys.iter().position(|hotkey| *hotkey == peer)?;
+            Some((uid as u16, score))
+        })
+        .collect();
+    let row = weights::row(&scores, 1).unwrap();
+    for (name, hotkey) in ["trained", "scratch", "noise", "silent", "nan", "leak"]
+        .iter()
+        .zip(&hotkeys)
+    {
+        match validator.ledger().get(hotkey) {
+            Some(standing) => println!(
+                "{name}: fisher {:.4}, ablation {:+.3} ± {:.3}, score {:.4}",
+                standing.fisher.value(),
+                standing.evidence.mean(),
+                standing.evidence.error(),
+                standing.score()
+            ),
+            None => println!("{name}: never answered"),
+        }
+    }
+    println!("weights {row:?}");
+    let weight = |uid: u16| {
+        row.iter()
+            .find(|(one, _)| *one == uid)
+            .map_or(0, |one| one.1)
+    };
+    assert_eq!(weight(0), u16::MAX, "the trained one gets most");
+    assert!(
+        weight(1) < weight(0),
+        "more than the one that has just begun"
+    );
+    for uid in 2..6 {
+        assert_eq!(weight(uid), 0, "uid {uid} contributes nothing");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checkpoint_brings_everything_back_and_a_damaged_one_is_refused() {
+    let _alone = ALONE.lock().await;
+    let mut market = Market::new();
+    let peer = market.add(model(SCRATCH), None, refuses()).await;
+    let quick = Settings {
+        assess_every: 5,
+        batches_before: 1,
+        examples: 32,
+        ..settings(4)
+    };
+    let mut validator = market.validator(quick.clone());
+    for _ in 0..20 {
+        validator.step(&market.candidates).await.unwrap();
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("validator.safetensors");
+    validator.save(&path).unwrap();
+
+    let mut resumed = market.validator(quick.clone());
+    assert!(resumed.resume(&path).unwrap());
+    assert_eq!(resumed.ledger(), validator.ledger());
+    assert_eq!(resumed.learner().step_count(), 20);
+    let tokens = held_out();
+    let answers = market.answers(&[peer], &tokens).await;
+    assert_eq!(
+        resumed.learner().evaluate(&tokens, &answers),
+        validator.learner().evaluate(&tokens, &answers)
+    );
+    resumed.step(&market.candidates).await.unwrap();
+
+    let mut bytes = std::fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&path, &bytes).unwrap();
+    let error = market.validator(quick.clone()).resume(&path).unwrap_err();
+    assert!(
+        error.to_string().contains("validator.safetensors"),
+        "{error}"
+    );
+    std::fs::write(&path, &bytes[..middle]).unwrap();
+    assert!(market.validator(quick.clone()).resume(&path).is_err());
+    std::fs::remove_file(&path).unwrap();
+    assert!(!market.validator(quick).resume(&path).unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_answers_it_goes_on_alone() {
+    let _alone = ALONE.lock().await;
+    let mut market = Market::new();
+    market.add(model(SCRATCH), None, refuses()).await;
+    // Nobody listens there any more.
+    market.candidates[0].endpoint = "127.0.0.1:1".into();
+    let mut validator = market.validator(settings(5));
+    for candidates in [&[][..], &market.candidates] {
+        let first = validator.step(candidates).await.unwrap().loss;
+        for _ in 0..30 {
+            validator.step(candidates).await.unwrap();
+        }
+        assert!(validator.step(candidates).await.unwrap().loss < first);
+    }
+    assert!(validator
+        .ledger()
+        .scores()
+        .iter()
+        .all(|(_, score)| *score == 0.0));
+}

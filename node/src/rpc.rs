@@ -12,7 +12,7 @@ use jsonrpsee::{
 };
 use market_primitives::{MarketId, Metagraph};
 use market_runtime_api::MarketApi;
-use noesis_runtime::{opaque::Block, AccountId, Hash};
+use noesis_runtime::{AccountId, Hash};
 use pallet_transaction_payment_rpc::{TransactionPayment, TransactionPaymentApiServer};
 use sc_client_api::HeaderBackend;
 use sp_api::ProvideRuntimeApi;

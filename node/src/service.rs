@@ -174,7 +174,7 @@ pub fn start<Network: NetworkBackend<Block, Hash>>(
         grandpa_link.shared_authority_set().clone(),
         Vec::new(),
     ));
-    let (network, system_rpc_tx, tx_handler_controller, sync_service) =
+    let (network, system_rpc_tx, tx_handler_controller, sync_service, _bitswap) =
         sc_service::build_network(sc_service::BuildNetworkParams {
             config: &config,
             net_config: network_config,

@@ -1,13 +1,15 @@
 //! How each pallet is set.
 
 use crate::{
-    AccountId, Aura, Balance, Balances, Block, BlockNumber, Nonce, PalletInfo, Runtime,
+    AccountId, Aura, Balance, Balances, Block, BlockNumber, Market, Nonce, PalletInfo, Runtime,
     RuntimeCall, RuntimeEvent, RuntimeFreezeReason, RuntimeHoldReason, RuntimeOrigin, RuntimeTask,
     System, EXISTENTIAL_DEPOSIT, SLOT_DURATION, VERSION,
 };
 use frame_support::{
     derive_impl, parameter_types,
-    traits::{ConstBool, ConstU128, ConstU16, ConstU32, ConstU64, ConstU8, VariantCountOf},
+    traits::{
+        ConstBool, ConstU128, ConstU16, ConstU32, ConstU64, ConstU8, Contains, VariantCountOf,
+    },
     weights::{
         constants::{ParityDbWeight, WEIGHT_REF_TIME_PER_MILLIS},
         Weight, WeightToFee,
@@ -18,7 +20,10 @@ use frame_system::limits::{BlockLength, BlockWeights};
 use market_primitives::NOE;
 use pallet_transaction_payment::{ConstFeeMultiplier, FungibleAdapter, Multiplier};
 use sp_consensus_aura::sr25519::AuthorityId as AuraId;
-use sp_runtime::{traits::One, Perbill};
+use sp_runtime::{
+    traits::{One, StaticLookup},
+    Perbill,
+};
 use sp_version::RuntimeVersion;
 
 /// A third of the time between two blocks is for computing one.
@@ -41,8 +46,32 @@ parameter_types! {
     pub const SS58Prefix: u8 = 42;
 }
 
+/// Refuses transfers to the account that holds all stake: it must equal the ledger to the unit, and
+/// a gift would be nobody's. Stake goes in by `add_stake`.
+pub struct NoGiftsToStake;
+
+impl Contains<RuntimeCall> for NoGiftsToStake {
+    fn contains(call: &RuntimeCall) -> bool {
+        use pallet_balances::Call::{
+            force_transfer, transfer_all, transfer_allow_death, transfer_keep_alive,
+        };
+        let RuntimeCall::Balances(
+            transfer_allow_death { dest, .. }
+            | transfer_keep_alive { dest, .. }
+            | transfer_all { dest, .. }
+            | force_transfer { dest, .. },
+        ) = call
+        else {
+            return true;
+        };
+        <Runtime as frame_system::Config>::Lookup::lookup(dest.clone())
+            .map_or(true, |dest| dest != Market::stake_account())
+    }
+}
+
 #[derive_impl(frame_system::config_preludes::SolochainDefaultConfig)]
 impl frame_system::Config for Runtime {
+    type BaseCallFilter = NoGiftsToStake;
     type Block = Block;
     type BlockWeights = RuntimeBlockWeights;
     type BlockLength = RuntimeBlockLength;
@@ -157,4 +186,32 @@ impl pallet_market::Config for Runtime {
     type PalletId = MarketPalletId;
     type BlockReward = ConstU64<NOE>;
     type HalvingInterval = ConstU32<10_500_000>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A transfer of one unit.
+    fn transfer(dest: AccountId) -> RuntimeCall {
+        RuntimeCall::Balances(pallet_balances::Call::transfer_allow_death {
+            dest: dest.into(),
+            value: 1,
+        })
+    }
+
+    #[test]
+    fn the_stake_account_takes_no_gifts() {
+        assert!(!NoGiftsToStake::contains(
+            &transfer(Market::stake_account())
+        ));
+        assert!(NoGiftsToStake::contains(&transfer([7; 32].into())));
+        let all = RuntimeCall::Balances(pallet_balances::Call::transfer_all {
+            dest: Market::stake_account().into(),
+            keep_alive: false,
+        });
+        assert!(!NoGiftsToStake::contains(&all));
+        let other = RuntimeCall::System(frame_system::Call::remark { remark: vec![] });
+        assert!(NoGiftsToStake::contains(&other));
+    }
 }

@@ -13,6 +13,7 @@ pub mod apis;
 pub mod configs;
 pub mod genesis_presets;
 
+use alloc::vec::Vec;
 use sp_runtime::{
     generic, impl_opaque_keys,
     traits::{BlakeTwo256, IdentifyAccount, Verify},

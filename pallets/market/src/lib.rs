@@ -55,7 +55,7 @@ pub mod pallet {
         PalletId,
     };
     use frame_system::pallet_prelude::*;
-    use market_primitives::{BlockNumber, MarketId, Modality, SignedShare, Uid};
+    use market_primitives::{BlockNumber, MarketId, SignedShare, Uid};
 
     /// What the runtime decides.
     #[pallet::config]
@@ -298,7 +298,7 @@ pub mod pallet {
         /// TLS certificate where it has one. Free within the rate limit.
         #[pallet::call_index(1)]
         #[pallet::weight(T::WeightInfo::serve())]
-        #[pallet::feeless_if(|origin: &OriginFor<T>, market: &MarketId, _: &Vec<u8>, _: &Option<[u8; 32]>| Pallet::<T>::is_registered(origin, *market))]
+        #[pallet::feeless_if(|origin: &OriginFor<T>, market: &MarketId, _: &Vec<u8>, _: &Option<[u8; 32]>| -> bool { Pallet::<T>::is_registered(origin, *market) })]
         pub fn serve(
             origin: OriginFor<T>,
             market: MarketId,
@@ -313,7 +313,7 @@ pub mod pallet {
         /// increasing. Only proportions count. Free within the rate limit.
         #[pallet::call_index(2)]
         #[pallet::weight(T::WeightInfo::set_weights(weights.len() as u32))]
-        #[pallet::feeless_if(|origin: &OriginFor<T>, market: &MarketId, _: &Vec<(Uid, u16)>| Pallet::<T>::is_registered(origin, *market))]
+        #[pallet::feeless_if(|origin: &OriginFor<T>, market: &MarketId, _: &Vec<(Uid, u16)>| -> bool { Pallet::<T>::is_registered(origin, *market) })]
         pub fn set_weights(
             origin: OriginFor<T>,
             market: MarketId,

@@ -4,7 +4,7 @@ use crate::{mock::*, *};
 use codec::Encode;
 use frame_support::{dispatch::CheckIfFeeless, pallet_prelude::TransactionSource};
 use sp_runtime::{
-    traits::{DispatchTransaction, TransactionExtension},
+    traits::DispatchTransaction,
     transaction_validity::{InvalidTransaction, TransactionValidityError},
 };
 

@@ -1,7 +1,7 @@
 //! Slots and their price.
 
 use crate::{mock::*, *};
-use frame_support::{assert_noop, assert_ok};
+use frame_support::{assert_noop, assert_ok, traits::fungible::Inspect};
 use market_primitives::NOE;
 
 #[test]

@@ -1,10 +1,10 @@
 //! Random sequences of calls and blocks: whatever is called, the invariants hold after every block
 //! (`run_to` checks them) and no call that fails changes anything.
 
-use crate::{mock::*, *};
-use frame_support::storage_root;
+use crate::mock::*;
 use market_primitives::NOE;
 use proptest::{collection::vec, prelude::*};
+use sp_io::storage::root;
 use sp_runtime::StateVersion;
 
 #[derive(Clone, Debug)]
@@ -40,7 +40,7 @@ fn step() -> impl Strategy<Value = Step> {
 /// Does one step; a call that fails must leave the state as it was.
 fn take(step: Step) {
     let signed = RuntimeOrigin::signed;
-    let before = storage_root(StateVersion::V1);
+    let before = root(StateVersion::V1);
     let result = match step {
         Step::Blocks(count) => return run_to(System::block_number() + count),
         Step::Register(who) => {
@@ -60,7 +60,7 @@ fn take(step: Step) {
     if result.is_err() {
         assert_eq!(
             before,
-            storage_root(StateVersion::V1),
+            root(StateVersion::V1),
             "a failed call changed the state"
         );
     }

@@ -62,7 +62,16 @@ debian_toolchain() {
         fail "could not fetch Debian's Rust packages" "Look at apt's message above; as root, apt-get update may help." \
             "Then run scripts/setup again."
     local package
-    for package in "$folder"/packages/*.deb; do dpkg -x "$package" "$folder"; done
+    for package in "$folder"/packages/*.deb; do
+        # Of Rust's source, the library alone: the compiler's has a hundred thousand files.
+        case "$package" in
+            */rust-web-src_*)
+                dpkg --fsys-tarfile "$package" |
+                    tar -x -C "$folder" --wildcards './usr/src/rustc-*/library' './usr/lib/rustlib/src'
+                ;;
+            *) dpkg -x "$package" "$folder" ;;
+        esac
+    done
     rm -rf "$folder/packages"
 
     # rustup puts the toolchain's lib folder on the library path, and rustc looks for its linker in
@@ -73,6 +82,7 @@ debian_toolchain() {
     done
     host="$(rustup run "$root" rustc --version --verbose | sed -n 's/^host: //p')"
     [ -n "$host" ] || fail "Debian's rustc does not start from $root" "${help[@]}"
+    mkdir -p "$root/lib/rustlib/$host/bin"
     ln -sfn "$(cd "$root/bin" && compgen -G '../lib/llvm-*/bin/lld' | head -n1 | sed 's|^\.\./|../../../../|')" \
         "$root/lib/rustlib/$host/bin/rust-lld"
 
@@ -90,7 +100,7 @@ debian_toolchain() {
         --manifest-path "$folder/crate/Cargo.toml" >&2 ||
         fail "the toolchain does not build a crate for $WASM_TARGET" "${help[@]}"
 
-    rm -rf "$NOESIS_CACHE/wasm-debian"
+    rm -rf "$NOESIS_CACHE/wasm-debian" "$root/src"
     mv "$root" "$NOESIS_CACHE/wasm-debian"
     rm -rf "$folder"
     printf '%s\n' "$NOESIS_CACHE/wasm-debian" >"$toolchain"
@@ -114,7 +124,7 @@ debian_toolchain_packages() {
     printf '%s\n' "$names" | sed -n 's/^libllvm\([0-9]*\)$/lld-\1/p'
 }
 
-# empty_crate FOLDER: the least that makes cargo build core and alloc, and link.
+# empty_crate FOLDER: the least that makes cargo build core and alloc, and link a program for Wasm.
 empty_crate() {
     mkdir -p "$1/src"
     cat >"$1/Cargo.toml" <<'TOML'
@@ -128,7 +138,6 @@ crate-type = ["cdylib"]
 TOML
     cat >"$1/src/lib.rs" <<'RUST'
 #![no_std]
-extern crate alloc;
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo) -> ! {
     loop {}

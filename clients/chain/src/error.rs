@@ -1,7 +1,13 @@
 //! What can go wrong with the chain, in words that say what to do.
 
 use market_primitives::BlockNumber;
-use subxt::error::{DispatchError, TokenError};
+use subxt::{
+    error::{DispatchError, TokenError},
+    Metadata,
+};
+
+/// Name of the market's pallet in the runtime.
+pub(crate) const PALLET: &str = "Market";
 
 /// Anything that keeps the chain from doing what a client asked.
 #[derive(Debug, thiserror::Error)]
@@ -109,6 +115,11 @@ pub enum MarketError {
     /// Not as much on the account.
     #[error("the account holds less than that: take a smaller amount, or send it some NOE first")]
     InsufficientBalance,
+    /// The row of weights is too long.
+    #[error(
+        "the row has more weights than the market has neurons: give each uid one weight at most"
+    )]
+    TooManyWeights,
     /// The row of weights is too short.
     #[error("the row has fewer weights than the market asks for: add edges (the market's rules say how many)")]
     TooFewWeights,
@@ -166,6 +177,7 @@ impl MarketError {
             "NotOwner" => Self::NotOwner,
             "InsufficientStake" => Self::InsufficientStake,
             "InsufficientBalance" => Self::InsufficientBalance,
+            "TooManyWeights" => Self::TooManyWeights,
             "TooFewWeights" => Self::TooFewWeights,
             "WeightsUnsorted" => Self::WeightsUnsorted,
             "UnknownUid" => Self::UnknownUid,
@@ -180,16 +192,6 @@ impl MarketError {
         })
     }
 
-    /// The error behind the code with which the pool refuses a feeless call.
-    pub fn from_pool_code(code: u8) -> Option<Self> {
-        Some(match code {
-            1 => Self::NotRegistered,
-            2 => Self::WeightsTooEarly { next: None },
-            3 => Self::ServeTooEarly,
-            _ => return None,
-        })
-    }
-
     /// Whether the same call may succeed in a later block.
     pub fn retryable(&self) -> bool {
         matches!(self, Self::WeightsTooEarly { .. } | Self::ServeTooEarly)
@@ -199,17 +201,14 @@ impl MarketError {
 /// The error of a call that reached a block and failed in it.
 pub(crate) fn of_dispatch(error: DispatchError) -> ChainError {
     match &error {
-        DispatchError::Module(module) => {
-            let name = module.details_string();
-            match name.split_once("::") {
-                Some(("Market", error)) => MarketError::from_name(error),
-                Some(("Balances", "InsufficientBalance" | "Expendability")) => {
-                    Some(MarketError::InsufficientBalance)
-                }
-                _ => None,
-            }
-            .map_or(ChainError::Refused(name), ChainError::Market)
-        }
+        DispatchError::Module(module) => match module.details() {
+            Ok(details) => of_pallet(
+                details.pallet.name(),
+                &details.variant.name,
+                &details.variant.docs,
+            ),
+            Err(_) => ChainError::Refused(error.to_string()),
+        },
         DispatchError::Token(TokenError::FundsUnavailable | TokenError::NotExpendable) => {
             ChainError::Market(MarketError::InsufficientBalance)
         }
@@ -217,28 +216,60 @@ pub(crate) fn of_dispatch(error: DispatchError) -> ChainError {
     }
 }
 
+/// The error of a pallet by its names; of one that this client does not know, the runtime's own words.
+pub(crate) fn of_pallet(pallet: &str, name: &str, docs: &[String]) -> ChainError {
+    match (pallet, name) {
+        (PALLET, _) => MarketError::from_name(name),
+        ("Balances", "InsufficientBalance" | "Expendability") => {
+            Some(MarketError::InsufficientBalance)
+        }
+        _ => None,
+    }
+    .map_or_else(
+        || ChainError::Refused(words(&format!("{pallet}.{name}"), docs.join(" ").trim())),
+        ChainError::Market,
+    )
+}
+
 /// The error of a transaction that the node's pool refused: JSON-RPC code, message and data of
 /// `author_submitAndWatchExtrinsic` (Substrate's `sc-rpc-api`, `author/error.rs`).
-pub(crate) fn of_pool(code: i32, message: &str, data: Option<&str>) -> ChainError {
+///
+/// The pool refuses free calls of the market with a custom code that is the index of the pallet's
+/// error, which `rule` turns into that error.
+pub(crate) fn of_pool(
+    code: i32,
+    message: &str,
+    data: Option<&str>,
+    rule: impl FnOnce(u8) -> Option<ChainError>,
+) -> ChainError {
     // The data is a JSON string.
     let data = data.unwrap_or_default().trim_matches('"');
     match code {
         1010 => {
-            let custom = data
+            let broken = data
                 .strip_prefix("Custom error: ")
-                .and_then(|code| code.parse().ok());
-            match custom.map(MarketError::from_pool_code) {
-                Some(Some(error)) => ChainError::Market(error),
-                _ if data.starts_with("Inability to pay") => ChainError::CannotPayFee,
+                .and_then(|index| index.parse().ok())
+                .and_then(rule);
+            match broken {
+                Some(error) => error,
+                None if data.starts_with("Inability to pay") => ChainError::CannotPayFee,
                 // A nonce that was used: somebody else signs with this key too.
-                _ if data.contains("outdated") => ChainError::AlreadyPending,
-                _ => ChainError::Refused(words(message, data)),
+                None if data.contains("outdated") => ChainError::AlreadyPending,
+                None => ChainError::Refused(words(message, data)),
             }
         }
         1013 | 1014 => ChainError::AlreadyPending,
         1012 | 1016 => ChainError::PoolFull(words(message, data)),
         _ => ChainError::Refused(words(message, data)),
     }
+}
+
+/// The market's error of that index, as the runtime's metadata numbers them.
+pub(crate) fn rule_of_index(metadata: &Metadata, index: u8) -> Option<ChainError> {
+    let error = metadata
+        .pallet_by_name(PALLET)?
+        .error_variant_by_index(index)?;
+    Some(of_pallet(PALLET, &error.name, &error.docs))
 }
 
 /// Message and data in one line.

@@ -17,12 +17,10 @@ use subxt_signer::sr25519::Keypair;
 use tokio::time::timeout;
 
 use crate::{
-    connection::QUERY_DEADLINE, error, find_neuron, AccountId, Chain, ChainError, Hotkey,
-    MarketError,
+    connection::QUERY_DEADLINE,
+    error::{self, PALLET},
+    find_neuron, AccountId, Chain, ChainError, Hotkey, MarketError,
 };
-
-/// Name of the pallet in the runtime.
-const PALLET: &str = "Market";
 
 /// Blocks after which a call that no block took is void, so that none lingers.
 const MORTALITY: u64 = 64;
@@ -165,7 +163,10 @@ impl Chain {
         tracing::debug!(call, account = %AccountId(account.0), nonce, "sending");
         let progress = match timeout(QUERY_DEADLINE, signed.submit_and_watch()).await {
             Ok(Ok(progress)) => progress,
-            Ok(Err(error)) => return Err(explain_refusal(error)),
+            Ok(Err(error)) => {
+                let rule = |index| error::rule_of_index(block.metadata_ref(), index);
+                return Err(explain_refusal(error, rule));
+            }
             Err(_) => return Err(ChainError::Uncertain("the node fell silent".into())),
         };
         let finalized = async {
@@ -197,7 +198,10 @@ impl Chain {
 }
 
 /// The error of a transaction that was not taken into the pool.
-fn explain_refusal(error: ExtrinsicError) -> ChainError {
+fn explain_refusal(
+    error: ExtrinsicError,
+    rule: impl FnOnce(u8) -> Option<ChainError>,
+) -> ChainError {
     match error {
         ExtrinsicError::ErrorSubmittingTransaction(BackendError::Rpc(RpcError::ClientError(
             subxt::rpcs::Error::User(refusal),
@@ -205,6 +209,7 @@ fn explain_refusal(error: ExtrinsicError) -> ChainError {
             refusal.code,
             &refusal.message,
             refusal.data.as_ref().map(|data| data.get()),
+            rule,
         ),
         // The request may have arrived before the connection was lost.
         other => ChainError::Uncertain(other.to_string()),
@@ -232,7 +237,7 @@ mod tests {
         let lost = BackendError::Rpc(RpcError::ClientError(
             subxt::rpcs::Error::DisconnectedWillReconnect("gone".into()),
         ));
-        let error = explain_refusal(ExtrinsicError::ErrorSubmittingTransaction(lost));
+        let error = explain_refusal(ExtrinsicError::ErrorSubmittingTransaction(lost), |_| None);
         assert!(matches!(error, ChainError::Uncertain(_)));
         assert!(!error.retryable());
         assert!(error.to_string().contains("before you send it again"));

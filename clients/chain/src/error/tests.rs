@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::*;
 
-const PALLET_ERRORS: [&str; 18] = [
+const PALLET_ERRORS: [&str; 19] = [
     "UnknownMarket",
     "MarketFull",
     "NotRegistered",
@@ -13,6 +13,7 @@ const PALLET_ERRORS: [&str; 18] = [
     "NotOwner",
     "InsufficientStake",
     "InsufficientBalance",
+    "TooManyWeights",
     "TooFewWeights",
     "WeightsUnsorted",
     "UnknownUid",
@@ -48,31 +49,38 @@ fn too_early_names_the_block() {
 
 #[test]
 fn the_pools_codes_become_the_rules_they_stand_for() {
-    let custom = |code: u8| {
-        of_pool(
-            1010,
-            "Invalid Transaction",
-            Some(&format!("\"Custom error: {code}\"")),
-        )
+    let refused = |rule: Option<ChainError>| {
+        let data = Some("\"Custom error: 2\"");
+        of_pool(1010, "Invalid Transaction", data, |index| {
+            assert_eq!(index, 2);
+            rule
+        })
     };
+    let known = of_pallet(PALLET, "WeightsTooEarly", &[]);
     assert!(matches!(
-        custom(1),
-        ChainError::Market(MarketError::NotRegistered)
-    ));
-    assert!(matches!(
-        custom(2),
+        refused(Some(known)),
         ChainError::Market(MarketError::WeightsTooEarly { next: None })
     ));
-    assert!(matches!(
-        custom(3),
-        ChainError::Market(MarketError::ServeTooEarly)
-    ));
-    assert!(matches!(custom(200), ChainError::Refused(words) if words.contains("200")));
+    assert!(matches!(refused(None), ChainError::Refused(words) if words.contains("error: 2")));
+}
+
+#[test]
+fn an_error_of_a_newer_runtime_keeps_the_runtimes_words() {
+    let docs = [" The moon is full:".into(), " wait.".into()];
+    let error = of_pallet(PALLET, "MoonFull", &docs);
+    assert!(matches!(&error, ChainError::Refused(_)));
+    assert!(error.to_string().contains("Market.MoonFull"), "{error}");
+    assert!(error.to_string().contains("wait."), "{error}");
 }
 
 #[test]
 fn priority_too_low_says_to_wait() {
-    let error = of_pool(1014, "Priority is too low: (1 vs 1)", Some("\"...\""));
+    let error = of_pool(
+        1014,
+        "Priority is too low: (1 vs 1)",
+        Some("\"...\""),
+        |_| None,
+    );
     assert!(error.to_string().contains("already waiting"));
     assert!(error.retryable());
 }
@@ -83,6 +91,7 @@ fn an_empty_account_is_told_to_get_some_noe() {
         1010,
         "Invalid Transaction",
         Some("\"Inability to pay some fees (e.g. account balance too low)\""),
+        |_| None,
     );
     assert!(matches!(error, ChainError::CannotPayFee));
     assert!(!error.retryable());

@@ -324,8 +324,9 @@ async fn a_neuron_that_goes_away_and_comes_back() {
     let mut neuron = start(Toy::default(), limits()).await;
     let client = validator();
     let inputs = tokens([1, 3]);
+    let peer = neuron.peer();
     let ask = || {
-        let (client, peer, inputs) = (client.clone(), neuron.peer(), inputs.clone());
+        let (client, peer, inputs) = (client.clone(), peer.clone(), inputs.clone());
         async move { client.forward(&peer, Modality::Text, &inputs, SOON).await }
     };
     assert!(ask().await.is_ok());

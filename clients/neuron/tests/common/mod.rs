@@ -17,7 +17,7 @@ use std::{
 
 use noesis_neuron::{
     serve,
-    signature::{Envelope, Method, SIGNATURE_KEY},
+    signature::{now_milliseconds, Envelope, Method, SIGNATURE_KEY},
     Caller, Callers, Client, ClientLimits, Data, Description, Failure, Hotkey, Limits, Modality,
     Model, Peer, Tensor, Treatment,
 };
@@ -167,7 +167,6 @@ pub async fn start_on(listener: TcpListener, model: Toy, limits: Limits) -> Runn
     let (callers, watched) = watch::channel(Arc::new(Callers(known)));
     let (stop, stopped) = oneshot::channel::<()>();
     let reached = model.reached.clone();
-    let ready = noesis_neuron::signature::now_milliseconds();
     let serving = tokio::spawn(async move {
         let shutdown = async {
             let _ = stopped.await;
@@ -184,9 +183,10 @@ pub async fn start_on(listener: TcpListener, model: Toy, limits: Limits) -> Runn
         .await
         .expect("serving ends well");
     });
-    // Requests that are signed in the very millisecond of the start are refused.
+    // Lets it begin; requests signed in the very millisecond in which it does are refused.
     tokio::task::yield_now().await;
-    while noesis_neuron::signature::now_milliseconds() <= ready + 2 {
+    let begun = now_milliseconds();
+    while now_milliseconds() <= begun {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     Running {

@@ -1,2 +1,226 @@
-//! 
-fn main() {}
+//! `noesis-miner`: serves a model to a market, trains it, and is paid for it.
+
+use std::{io::ErrorKind, net::SocketAddr, process::ExitCode, sync::Arc};
+
+use anyhow::{anyhow, bail, Context, Result};
+use clap::Parser;
+use noesis_chain::{keypair, Chain};
+use noesis_miner::{
+    callers::{callers, follow},
+    config::Config,
+    enrol::{enrol, publish, Terms},
+    events::Events,
+    offline, Faulty, Keeping, OwnTraining, Settings, Worker,
+};
+use noesis_model::{Text, Trainer};
+use noesis_neuron::Limits;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{signal, SignalKind},
+    sync::watch,
+};
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    let config = Config::parse();
+    log();
+    match run(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("noesis-miner: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn log() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .init();
+}
+
+/// In order: configuration, data, model, then the chain or the training.
+fn run(config: Config) -> Result<()> {
+    config.check()?;
+    noesis_model::set_threads(config.threads);
+    let device = config.device.resolve()?;
+    let events = match &config.events {
+        Some(path) => Events::open(path)
+            .with_context(|| format!("--events {}: the file cannot be opened", path.display()))?,
+        None => Events::default(),
+    };
+    let text = Text::load(&config.data)?;
+    let file = config.checkpoint_file();
+    let (model, training) = (config.model_config(), config.training_config());
+    let trainer = Trainer::resume(&file, &model, training, device)?;
+    tracing::info!(
+        "model of {} parameters after {} steps, on {device:?}",
+        trainer.parameter_count(),
+        trainer.step_count()
+    );
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    let stop = runtime.block_on(async { stop_signal() })?;
+    if config.train_only {
+        train(&config, trainer, &text, &events, &stop)
+    } else {
+        let settings = Settings {
+            training: Some(OwnTraining {
+                text: Arc::new(text),
+                until_step: config.until_step(),
+                duty: config.duty,
+            }),
+            keeping: Some(Keeping {
+                path: file,
+                every: config.checkpoint_interval(),
+            }),
+            queue: config.queue,
+            feedback: config.feedback(),
+            threads: config.threads,
+            events,
+            ..Settings::new([0; 32])
+        };
+        runtime.block_on(serve(&config, trainer, settings, stop))
+    }
+}
+
+/// Trains without a chain.
+fn train(
+    config: &Config,
+    mut trainer: Trainer,
+    text: &Text,
+    events: &Events,
+    stop: &watch::Receiver<bool>,
+) -> Result<()> {
+    let (path, every) = (config.checkpoint_file(), config.checkpoint_interval());
+    let stop = || *stop.borrow();
+    let steps = config.until_step();
+    let outcome = offline::train(&mut trainer, text, steps, (&path, every), events, stop)?;
+    if !outcome.trained {
+        println!(
+            "{} has {} steps already, and {steps} were asked for: nothing to train",
+            path.display(),
+            outcome.step
+        );
+    }
+    println!(
+        "after {} steps: {:.3} nats a byte on the held-out books",
+        outcome.step, outcome.loss
+    );
+    Ok(())
+}
+
+/// Takes a place in the market and serves until told to stop.
+async fn serve(
+    config: &Config,
+    trainer: Trainer,
+    settings: Settings,
+    stop: watch::Receiver<bool>,
+) -> Result<()> {
+    let (Some(coldkey), Some(hotkey)) = (&config.coldkey, &config.hotkey) else {
+        bail!("--coldkey and --hotkey are needed to serve");
+    };
+    let (coldkey, hotkey) = (
+        keypair(coldkey).context("--coldkey")?,
+        keypair(hotkey).context("--hotkey")?,
+    );
+    // Bound before anything is paid for, so that a port in use costs nothing.
+    let listener = bind(config.listen).await?;
+    let endpoint = config.published_endpoint(listener.local_addr()?);
+
+    let terms = Terms {
+        coldkey: &coldkey,
+        hotkey: &hotkey,
+        max_cost: config.max_cost_units(),
+        response_dim: i64::from(config.response_dim),
+    };
+    let place = async {
+        let chain = Chain::connect(&config.chain).await?;
+        let (market, uid) = enrol(&chain, &config.market, &terms).await?;
+        publish(&chain, &hotkey, market, &endpoint).await?;
+        anyhow::Ok((chain, market, uid))
+    };
+    let (chain, market, uid) = tokio::select! {
+        place = place => place?,
+        () = stopped(stop.clone()) => return Ok(()),
+    };
+
+    let (known, callers_known) = watch::channel(Arc::new(callers(&chain.metagraph(market).await?)));
+    let mut follower = tokio::spawn(follow(chain.clone(), market, known));
+    let settings = Settings {
+        hotkey: hotkey.public_key().0,
+        ..settings
+    };
+    let (mut worker, miner) = Worker::spawn(trainer, settings)?;
+    if let Some(fault) = config.fault {
+        tracing::warn!("misbehaving on purpose: {fault:?}");
+    }
+    tracing::info!("serving market {market} as uid {uid} at {endpoint}; Ctrl-C ends it");
+
+    let mut server = tokio::spawn(noesis_neuron::serve(
+        listener,
+        Faulty::new(miner, config.fault),
+        hotkey,
+        chain.genesis_hash(),
+        callers_known,
+        Limits::default(),
+        stopped(stop.clone()),
+    ));
+    let ended = tokio::select! {
+        () = stopped(stop) => {
+            tracing::info!("stopping: answering what waits, then the last checkpoint");
+            (&mut server).await?.context("the server did not end well")
+        }
+        served = &mut server => served?.context("the server ended"),
+        followed = &mut follower => match followed? {
+            Ok(()) => Err(anyhow!("the finalized blocks ended: start again when the node is back")),
+            Err(error) => Err(error.into()),
+        },
+        () = worker.ended() => Ok(()), // and `stop` tells why
+    };
+    follower.abort();
+    server.abort();
+    let step = tokio::task::spawn_blocking(|| worker.stop()).await??;
+    tracing::info!("ended after {step} steps of training");
+    ended
+}
+
+/// Listens, or says which flag names the port that is in use.
+async fn bind(address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| {
+        let advice = match error.kind() {
+            ErrorKind::AddrInUse => {
+                "the port is in use: end the program that has it, or say another with --listen"
+            }
+            _ => "say another address of this machine with --listen",
+        };
+        anyhow!("cannot listen at {address} ({error}): {advice}")
+    })
+}
+
+/// Becomes true at Ctrl-C or SIGTERM.
+fn stop_signal() -> Result<watch::Receiver<bool>> {
+    let (mut interrupt, mut terminate) = (
+        signal(SignalKind::interrupt())?,
+        signal(SignalKind::terminate())?,
+    );
+    let (sender, receiver) = watch::channel(false);
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        let _ = sender.send(true);
+    });
+    Ok(receiver)
+}
+
+async fn stopped(mut stop: watch::Receiver<bool>) {
+    // An error means that nobody can ask any more, which is as good as being asked.
+    let _ = stop.wait_for(|stop| *stop).await;
+}

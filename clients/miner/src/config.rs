@@ -1,0 +1,280 @@
+//! What the flags say, checked.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use anyhow::{bail, Result};
+use clap::{Parser, ValueEnum};
+use noesis_chain::NOE;
+use noesis_model::{DeviceChoice, TrainingConfig, TransformerConfig};
+
+use crate::{fault::Fault, worker::FeedbackRules};
+
+/// The file of the checkpoint, in the folder that `--checkpoint` names.
+const CHECKPOINT_FILE: &str = "model.safetensors";
+/// Steps after which `--train-only` ends, and over which the learning rate falls.
+const DEFAULT_STEPS: u64 = 1500;
+
+const EXAMPLE: &str = "\
+Example, beside a local node:
+  noesis-miner --data king-james.txt --checkpoint miner --train-only --steps 1500
+  noesis-miner --market text --chain ws://127.0.0.1:9944 --coldkey //Charlie \\
+    --hotkey //Charlie//hotkey --listen 127.0.0.1:9101 --data king-james.txt --checkpoint miner";
+
+/// Serves a model to a market, trains it, and is paid for it.
+#[derive(Clone, Debug, Parser)]
+#[command(version, after_help = EXAMPLE)]
+pub struct Config {
+    /// Market to serve: its modality (text) or its number.
+    #[arg(long, default_value = "text")]
+    pub market: String,
+    /// Address of a node.
+    #[arg(long, value_name = "URL", default_value = "ws://127.0.0.1:9944")]
+    pub chain: String,
+    /// Secret of the key that owns the neuron and pays for it, such as //Charlie. Better given in the
+    /// environment than in a list of processes.
+    #[arg(
+        long,
+        value_name = "SECRET",
+        env = "NOESIS_COLDKEY",
+        hide_env_values = true,
+        required_unless_present = "train_only"
+    )]
+    pub coldkey: Option<String>,
+    /// Secret of the key that serves, such as //Charlie//hotkey.
+    #[arg(
+        long,
+        value_name = "SECRET",
+        env = "NOESIS_HOTKEY",
+        hide_env_values = true,
+        required_unless_present = "train_only"
+    )]
+    pub hotkey: Option<String>,
+    /// Most that a registration may cost, in NOE.
+    #[arg(long, value_name = "NOE", default_value_t = 100)]
+    pub max_cost: u64,
+    /// Where to serve.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9101")]
+    pub listen: SocketAddr,
+    /// Where others find it, HOST:PORT, when that is not what it listens at.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub endpoint: Option<String>,
+    /// Which model.
+    #[arg(long, value_enum, default_value = "builtin")]
+    pub model: ModelChoice,
+    /// Text to learn from.
+    #[arg(long, value_name = "FILE")]
+    pub data: PathBuf,
+    /// Folder of the checkpoint; a start goes on from it.
+    #[arg(long, value_name = "FOLDER")]
+    pub checkpoint: PathBuf,
+    /// Seconds between checkpoints.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub checkpoint_every: u64,
+    /// Where to compute: auto, cpu or cuda.
+    #[arg(long, default_value = "auto")]
+    pub device: DeviceChoice,
+    /// Threads with which to compute on the CPU.
+    #[arg(long, default_value_t = 1)]
+    pub threads: u16,
+    /// Decides the first parameters and the order of the data.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Train until so many steps have been taken in all, those of the checkpoint included; 0: only
+    /// serve. Without it, --train-only takes 1500 and serving trains without end.
+    #[arg(long, value_name = "STEPS")]
+    pub steps: Option<u64>,
+    /// Train without a chain, write the checkpoint, tell the held-out loss, and end.
+    #[arg(long)]
+    pub train_only: bool,
+    /// Share of the time that training takes while serving, above 0 and at most 1.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.25)]
+    pub duty: f64,
+    /// Sequences in a step of training.
+    #[arg(long, default_value_t = 32)]
+    pub batch: usize,
+    /// Length of the vectors that are answered: the market's.
+    #[arg(long, value_name = "LENGTH", default_value_t = 64)]
+    pub response_dim: u32,
+    /// Gradients that a caller may send in a minute; 0 refuses all.
+    #[arg(long, value_name = "COUNT", default_value_t = FeedbackRules::default().quota)]
+    pub gradient_quota: u32,
+    /// Learning rate for gradients of callers.
+    #[arg(long, value_name = "RATE", default_value_t = FeedbackRules::default().rate)]
+    pub gradient_rate: f64,
+    /// Calls that wait at most; one more is answered `busy`.
+    #[arg(long, value_name = "CALLS", default_value_t = 32)]
+    pub queue: usize,
+    /// Append what happens to this file, as JSON lines.
+    #[arg(long, value_name = "FILE")]
+    pub events: Option<PathBuf>,
+    /// Misbehave on purpose, to watch what the market does with it: noise, silent,
+    /// late:MILLISECONDS, nan or leak.
+    #[arg(long, value_name = "FAULT")]
+    pub fault: Option<Fault>,
+}
+
+/// The models that there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ModelChoice {
+    /// The small transformer over bytes.
+    Builtin,
+}
+
+impl Config {
+    /// Checks what the types of the flags do not.
+    pub fn check(&self) -> Result<()> {
+        if !(self.duty > 0.0 && self.duty <= 1.0) {
+            bail!(
+                "--duty {} is no share: say one above 0 and at most 1",
+                self.duty
+            );
+        }
+        if self.batch == 0 || self.batch > 4096 {
+            bail!("--batch {}: say one from 1 to 4096", self.batch);
+        }
+        if !(self.gradient_rate.is_finite() && self.gradient_rate > 0.0) {
+            bail!(
+                "--gradient-rate {} is no learning rate: say one above 0, or --gradient-quota 0 to \
+                 refuse all gradients",
+                self.gradient_rate
+            );
+        }
+        if self.endpoint.is_none() && self.listen.ip().is_unspecified() {
+            bail!(
+                "--listen {} is every address of this machine: say with --endpoint HOST:PORT where \
+                 others find it",
+                self.listen
+            );
+        }
+        self.model_config().check()?;
+        Ok(())
+    }
+
+    /// The sizes of the model.
+    pub fn model_config(&self) -> TransformerConfig {
+        TransformerConfig {
+            response_dim: self.response_dim.into(),
+            ..TransformerConfig::default()
+        }
+    }
+
+    /// The settings of the training.
+    pub fn training_config(&self) -> TrainingConfig {
+        TrainingConfig {
+            batch: self.batch,
+            decay_steps: self
+                .steps
+                .filter(|steps| *steps > 0)
+                .unwrap_or(DEFAULT_STEPS),
+            seed: self.seed,
+            ..TrainingConfig::default()
+        }
+    }
+
+    /// How gradients of callers are treated.
+    pub fn feedback(&self) -> FeedbackRules {
+        FeedbackRules {
+            rate: self.gradient_rate,
+            quota: self.gradient_quota,
+            ..FeedbackRules::default()
+        }
+    }
+
+    /// Steps after which training ends.
+    pub fn until_step(&self) -> u64 {
+        let all = if self.train_only {
+            DEFAULT_STEPS
+        } else {
+            u64::MAX
+        };
+        self.steps.unwrap_or(all)
+    }
+
+    /// The file of the checkpoint.
+    pub fn checkpoint_file(&self) -> PathBuf {
+        self.checkpoint.join(CHECKPOINT_FILE)
+    }
+
+    /// Time between checkpoints.
+    pub fn checkpoint_interval(&self) -> Duration {
+        Duration::from_secs(self.checkpoint_every.max(1))
+    }
+
+    /// Where others find it, given where it listens.
+    pub fn published_endpoint(&self, bound: SocketAddr) -> String {
+        self.endpoint.clone().unwrap_or_else(|| bound.to_string())
+    }
+
+    /// Most that a registration may cost, in units.
+    pub fn max_cost_units(&self) -> u64 {
+        self.max_cost.saturating_mul(NOE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(flags: &str) -> Result<Config, clap::Error> {
+        let always = "noesis-miner --data text --checkpoint folder ";
+        Config::try_parse_from((always.to_owned() + flags).split_whitespace())
+    }
+
+    const KEYS: &str = "--coldkey //Charlie --hotkey //Charlie//hotkey ";
+
+    #[test]
+    fn keys_are_needed_to_serve_and_not_to_train() {
+        let served = parse(KEYS).unwrap();
+        served.check().unwrap();
+        assert_eq!(served.until_step(), u64::MAX);
+        let trained = parse("--train-only --steps 9").unwrap();
+        assert_eq!(trained.until_step(), 9);
+        let words = parse("").unwrap_err().to_string();
+        assert!(
+            words.contains("--coldkey") && words.contains("--hotkey"),
+            "{words}"
+        );
+    }
+
+    #[test]
+    fn flags_that_make_no_sense_are_refused_in_words() {
+        for (flags, said) in [
+            ("--duty 0", "--duty"),
+            ("--duty nan", "--duty"),
+            ("--duty 1.5", "--duty"),
+            ("--batch 0", "--batch"),
+            ("--gradient-rate -1", "--gradient-rate"),
+            ("--listen 0.0.0.0:9101", "--endpoint"),
+            ("--response-dim 0", "response dimension"),
+        ] {
+            let flags = KEYS.to_owned() + &flags.replacen(' ', "=", 1);
+            let words = parse(&flags).unwrap().check().unwrap_err().to_string();
+            assert!(words.contains(said), "{flags}: {words}");
+        }
+        for flags in [
+            "--fault lie",
+            "--device gpu",
+            "--listen nowhere",
+            "--model other",
+        ] {
+            assert!(parse(&(KEYS.to_owned() + flags)).is_err(), "{flags}");
+        }
+    }
+
+    #[test]
+    fn the_endpoint_is_where_it_listens_unless_said() {
+        let bound = "127.0.0.1:9101".parse().unwrap();
+        let config = parse(KEYS).unwrap();
+        assert_eq!(config.published_endpoint(bound), "127.0.0.1:9101");
+        let told =
+            parse(&(KEYS.to_owned() + "--endpoint example.org:1 --listen 0.0.0.0:1")).unwrap();
+        told.check().unwrap();
+        assert_eq!(told.published_endpoint(bound), "example.org:1");
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        use clap::CommandFactory;
+        Config::command().debug_assert();
+    }
+}

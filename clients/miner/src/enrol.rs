@@ -1,0 +1,90 @@
+//! Taking a place in the market: registering where need be, and publishing the endpoint.
+
+use anyhow::{bail, Context, Result};
+use futures::StreamExt;
+use noesis_chain::{
+    find_neuron, Chain, ChainError, Keypair, MarketId, Metagraph, Modality, Uid, NOE,
+};
+
+/// The keys and the terms on which a place is taken.
+pub struct Terms<'a> {
+    /// Owns the neuron and pays for it.
+    pub coldkey: &'a Keypair,
+    /// Serves.
+    pub hotkey: &'a Keypair,
+    /// Most that the registration may cost, in units.
+    pub max_cost: u64,
+    /// Length of the vectors that the model answers.
+    pub response_dim: i64,
+}
+
+/// Finds the market, checks that the model fits it, and registers the hotkey unless it has a place.
+/// Returns the market and the neuron's place in it.
+pub async fn enrol(chain: &Chain, market: &str, terms: &Terms<'_>) -> Result<(MarketId, Uid)> {
+    let market = chain.find_market(market).await?;
+    let metagraph = chain.metagraph(market).await?;
+    check_fits(&metagraph, terms.response_dim)?;
+    let hotkey = terms.hotkey.public_key().0;
+    if let Some(neuron) = find_neuron(&metagraph, &hotkey) {
+        tracing::info!(
+            "already registered in market {market} as uid {}",
+            neuron.uid
+        );
+        return Ok((market, neuron.uid));
+    }
+    tracing::info!(
+        "registering in market {market}, for about {} NOE",
+        metagraph.registration_cost as f64 / NOE as f64
+    );
+    let uid = chain
+        .register(terms.coldkey, market, hotkey, terms.max_cost)
+        .await
+        .context("registration failed")?;
+    tracing::info!("registered as uid {uid}");
+    Ok((market, uid))
+}
+
+/// Whether the market is one for this model.
+fn check_fits(metagraph: &Metagraph, response_dim: i64) -> Result<()> {
+    if metagraph.modality != Modality::Text {
+        bail!(
+            "market {} trades {:?}, and the built-in model answers Text: name another with --market",
+            metagraph.market,
+            metagraph.modality
+        );
+    }
+    let wanted = metagraph.rules.response_dim;
+    if i64::from(wanted) != response_dim {
+        bail!(
+            "market {} wants answers of {wanted} dimensions, and this model gives {response_dim}: \
+             start with --response-dim {wanted} and another --checkpoint",
+            metagraph.market
+        );
+    }
+    Ok(())
+}
+
+/// Publishes where the neuron serves, unless that is already on chain. What waiting cures (published
+/// a moment ago, a full pool, a node that went away) is tried again with each finalized block.
+pub async fn publish(
+    chain: &Chain,
+    hotkey: &Keypair,
+    market: MarketId,
+    endpoint: &str,
+) -> Result<(), ChainError> {
+    let metagraph = chain.metagraph(market).await?;
+    let neuron = find_neuron(&metagraph, &hotkey.public_key().0);
+    if neuron.is_some_and(|neuron| neuron.endpoint.as_deref() == Some(endpoint)) {
+        return Ok(());
+    }
+    let mut blocks = chain.finalized_blocks().await?;
+    loop {
+        match chain.serve(hotkey, market, endpoint).await {
+            Err(error) if error.retryable() => {
+                tracing::warn!("the endpoint is not published yet: {error}");
+                blocks.next().await.transpose()?;
+            }
+            done => return done,
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! What happened, as JSON lines in the file that `--events` names.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::Write,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use serde::Serialize;
+
+/// One line.
+#[derive(Debug, Serialize)]
+#[serde(tag = "event", rename_all = "lowercase")]
+pub enum Event<'a> {
+    /// A step of its own training.
+    Train {
+        /// Steps taken so far.
+        step: u64,
+        /// Loss of the step's batch, in nats a byte.
+        loss: f64,
+    },
+    /// A call that the model answered.
+    Served {
+        /// `forward` or `backward`.
+        method: &'a str,
+        /// The caller's hotkey, in hexadecimal.
+        caller: String,
+        /// Sequences in it.
+        batch: usize,
+        /// Time on the model thread.
+        milliseconds: f64,
+        /// `ok`, or what was wrong, in words.
+        outcome: &'a str,
+    },
+    /// A checkpoint was written.
+    Checkpoint {
+        /// Steps of training in it.
+        step: u64,
+    },
+}
+
+/// Where the lines go; nowhere when no file was named.
+#[derive(Clone, Debug, Default)]
+pub struct Events(Option<Arc<Mutex<File>>>);
+
+impl Events {
+    /// Appends to a file, which is made if need be.
+    ///
+    /// # Errors
+    ///
+    /// What the system says when the file cannot be opened.
+    pub fn open(path: &Path) -> std::io::Result<Self> {
+        let file = OpenOptions::new().create(true).append(true).open(path)?;
+        Ok(Self(Some(Arc::new(Mutex::new(file)))))
+    }
+
+    /// Writes one line. A disk that is full does not stop a miner: the line is lost, with a warning.
+    pub fn record(&self, event: &Event) {
+        let Some(file) = &self.0 else { return };
+        let line = serde_json::to_string(event).expect("an event is plain data") + "\n";
+        let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err(error) = file.write_all(line.as_bytes()) {
+            tracing::warn!("an event could not be written: {error}; check the disk's free space");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_event_is_one_line_and_old_lines_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events");
+        for step in 1..=2 {
+            let events = Events::open(&path).unwrap();
+            events.record(&Event::Train { step, loss: 2.5 });
+        }
+        let lines = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(
+            lines,
+            "{\"event\":\"train\",\"step\":1,\"loss\":2.5}\n\
+             {\"event\":\"train\",\"step\":2,\"loss\":2.5}\n"
+        );
+    }
+}

@@ -1,0 +1,177 @@
+//! Misbehaviour on purpose, to watch what the market does with it: a wrapper around an honest miner.
+//!
+//! None of it needs another model or another server: a fault changes what is answered, and the rest
+//! (signatures, shapes, gradients) stays honest, so that only the fault can be what is punished.
+
+use std::{str::FromStr, time::Duration};
+
+use noesis_model::VOCABULARY;
+use noesis_neuron::{Caller, Data, Description, Failure, Model, Tensor, Treatment};
+use rand::{rngs::StdRng, Rng, SeedableRng};
+
+use crate::{miner::Miner, worker::Tokens};
+
+/// What `--fault` can say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Answers random normal values of the right shape.
+    Noise,
+    /// Takes calls and never answers.
+    Silent,
+    /// Answers honestly, but only after this time.
+    Late(Duration),
+    /// Answers values that are not numbers.
+    Nan,
+    /// Answers, at each position, a fixed random code of the token that comes next in the input; at
+    /// the last position, where it cannot know it, of the last token.
+    Leak,
+}
+
+/// Why a word names no fault.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[error("unknown fault `{0}`: say noise, silent, late:MILLISECONDS, nan or leak")]
+pub struct UnknownFault(String);
+
+impl FromStr for Fault {
+    type Err = UnknownFault;
+
+    fn from_str(word: &str) -> Result<Self, UnknownFault> {
+        let unknown = || UnknownFault(word.to_owned());
+        match word.split_once(':') {
+            Some(("late", milliseconds)) => {
+                let milliseconds = milliseconds.parse().map_err(|_| unknown())?;
+                Ok(Self::Late(Duration::from_millis(milliseconds)))
+            }
+            Some(_) => Err(unknown()),
+            None => match word {
+                "noise" => Ok(Self::Noise),
+                "silent" => Ok(Self::Silent),
+                "nan" => Ok(Self::Nan),
+                "leak" => Ok(Self::Leak),
+                _ => Err(unknown()),
+            },
+        }
+    }
+}
+
+/// A miner with a fault, or with none.
+#[derive(Clone, Debug)]
+pub struct Faulty {
+    honest: Miner,
+    fault: Option<Fault>,
+}
+
+impl Faulty {
+    /// Wraps a miner; without a fault, calls go straight through.
+    pub fn new(honest: Miner, fault: Option<Fault>) -> Self {
+        Self { honest, fault }
+    }
+}
+
+impl Model for Faulty {
+    fn describe(&self) -> Description {
+        self.honest.describe()
+    }
+
+    async fn forward(&self, caller: Caller, inputs: Tensor) -> Result<Tensor, Failure> {
+        let Some(fault) = self.fault else {
+            return self.honest.forward(caller, inputs).await;
+        };
+        if let Fault::Late(time) = fault {
+            // The model thread is free meanwhile.
+            tokio::time::sleep(time).await;
+            return self.honest.forward(caller, inputs).await;
+        }
+        let dim = self.describe().response_dim as usize;
+        let shape: Vec<usize> = inputs.shape.iter().copied().chain([dim]).collect();
+        let inputs = self.honest.check(inputs)?;
+        let count = inputs.tokens.len() * dim;
+        let values = match fault {
+            Fault::Noise => normal(&mut rand::rng(), count),
+            Fault::Nan => vec![f32::NAN; count],
+            Fault::Leak => leak(&inputs, dim),
+            Fault::Silent | Fault::Late(_) => std::future::pending().await,
+        };
+        // Not the checked constructor: a fault may answer what an honest model would not.
+        let data = Data::F32(values);
+        Ok(Tensor { shape, data })
+    }
+
+    async fn backward(
+        &self,
+        caller: Caller,
+        inputs: Tensor,
+        gradient: Tensor,
+    ) -> Result<Treatment, Failure> {
+        self.honest.backward(caller, inputs, gradient).await
+    }
+}
+
+/// Normal values of mean 0 and variance 1 (Box and Muller, 1958).
+fn normal(rng: &mut impl Rng, count: usize) -> Vec<f32> {
+    let one = |_| {
+        let (radius, angle): (f32, f32) = (1.0 - rng.random::<f32>(), rng.random());
+        (-2.0 * radius.ln()).sqrt() * (std::f32::consts::TAU * angle).cos()
+    };
+    (0..count).map(one).collect()
+}
+
+/// The codes of the next tokens, one row of `dim` values for each token of the input.
+fn leak(inputs: &Tokens, dim: usize) -> Vec<f32> {
+    // The same codes in every call: a caller's adapter can learn to read them.
+    let tokens = 0..VOCABULARY.unsigned_abs();
+    let codes: Vec<Vec<f32>> = tokens
+        .map(|token| normal(&mut StdRng::seed_from_u64(token), dim))
+        .collect();
+    let rows = inputs
+        .tokens
+        .chunks(inputs.sequence.unsigned_abs() as usize);
+    let next = rows.flat_map(|row| row.iter().skip(1).chain(row.last()));
+    // Checked tokens are indices of the vocabulary.
+    let codes_of_next = next.map(|token| &codes[token.unsigned_abs() as usize]);
+    codes_of_next.flatten().copied().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_are_named_in_words() {
+        let late = Fault::Late(Duration::from_millis(1500));
+        assert_eq!("late:1500".parse(), Ok(late));
+        assert_eq!("noise".parse(), Ok(Fault::Noise));
+        assert_eq!("silent".parse(), Ok(Fault::Silent));
+        assert_eq!("nan".parse(), Ok(Fault::Nan));
+        assert_eq!("leak".parse(), Ok(Fault::Leak));
+        for word in ["", "late", "late:", "late:x", "late:-1", "noise:1", "lie"] {
+            let error = word.parse::<Fault>().unwrap_err();
+            assert!(error.to_string().contains("late:MILLISECONDS"));
+        }
+    }
+
+    #[test]
+    fn noise_is_normal() {
+        let values = normal(&mut StdRng::seed_from_u64(1), 100_000);
+        let mean: f32 = values.iter().sum::<f32>() / 1e5;
+        let variance: f32 = values.iter().map(|value| value * value).sum::<f32>() / 1e5;
+        assert!(mean.abs() < 0.02 && (variance - 1.0).abs() < 0.02);
+        assert!(values.iter().all(|value| value.is_finite()));
+    }
+
+    #[test]
+    fn a_leak_answers_the_next_token_and_the_last_one_twice() {
+        let inputs = Tokens {
+            batch: 2,
+            sequence: 3,
+            tokens: vec![5, 6, 7, 6, 5, 5],
+        };
+        let answer = leak(&inputs, 4);
+        let rows: Vec<&[f32]> = answer.chunks(4).collect();
+        assert_eq!(rows.len(), 6);
+        let (six, seven, five) = (rows[0], rows[1], rows[3]);
+        assert_eq!(rows[2], seven, "it does not know what follows");
+        assert_eq!((rows[4], rows[5]), (five, five));
+        assert!(five != six && six != seven);
+    }
+}

@@ -1,0 +1,20 @@
+//! The miner: a model that one thread owns, served to a market and trained between calls.
+//!
+//! The way of a call: `noesis_neuron::serve` decodes and admits it, [`Miner`] checks it and queues
+//! it, the model thread of [`Worker`] answers it. [`Faulty`] stands between the first two when
+//! misbehaviour is asked for. Nothing but [`callers`] and [`enrol`] knows of the chain, so miners
+//! run in one process without one.
+
+pub mod callers;
+pub mod config;
+pub mod enrol;
+pub mod events;
+pub mod fault;
+pub mod miner;
+pub mod offline;
+pub mod quota;
+pub mod worker;
+
+pub use fault::{Fault, Faulty};
+pub use miner::Miner;
+pub use worker::{FeedbackRules, Keeping, OwnTraining, Settings, Worker, WorkerError};

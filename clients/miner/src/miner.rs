@@ -1,0 +1,186 @@
+//! The miner as the protocol sees it: checks a call, queues it for the model thread, waits for it.
+
+use std::{
+    sync::{
+        mpsc::{SyncSender, TrySendError},
+        Arc, Mutex, PoisonError,
+    },
+    time::Instant,
+};
+
+use noesis_chain::Modality;
+use noesis_model::{Trainer, TransformerConfig};
+use noesis_neuron::{Caller, Data, Description, Failure, Model, Tensor, Treatment};
+use tokio::sync::oneshot;
+
+use crate::{
+    quota::Quota,
+    worker::{check_gradient, Job, Settings, Tokens},
+};
+
+/// The way to a model thread; a clone is another way to the same one.
+#[derive(Clone, Debug)]
+pub struct Miner {
+    jobs: SyncSender<Job>,
+    description: Arc<Description>,
+    config: TransformerConfig,
+    tokens_a_call: usize,
+    quota: Arc<Mutex<Quota>>,
+}
+
+impl Miner {
+    pub(crate) fn new(
+        jobs: SyncSender<Job>,
+        trainer: &Trainer,
+        settings: &Settings,
+        quota: Quota,
+    ) -> Self {
+        let config = trainer.model().config().clone();
+        let size = |size: i64| u32::try_from(size).unwrap_or(u32::MAX);
+        let parameters = trainer.parameter_count();
+        let description = Description {
+            hotkey: settings.hotkey,
+            modality: Modality::Text,
+            response_dim: size(config.response_dim),
+            sequence_limit: size(config.context),
+            model: "builtin".into(),
+            parameters,
+            version: env!("CARGO_PKG_VERSION").into(),
+        };
+        Self {
+            jobs,
+            description: Arc::new(description),
+            config,
+            tokens_a_call: settings.tokens_a_call,
+            quota: Arc::new(Mutex::new(quota)),
+        }
+    }
+
+    /// Checks that inputs are tokens that may go to the model.
+    pub(crate) fn check(&self, inputs: Tensor) -> Result<Tokens, Failure> {
+        let Data::I64(tokens) = inputs.data else {
+            return Err(Failure::BadShape(
+                "tokens are i64 [batch, sequence], not f32".into(),
+            ));
+        };
+        let checked = self.config.check_tokens(&inputs.shape, &tokens);
+        checked.map_err(|error| Failure::BadShape(error.to_string()))?;
+        if tokens.len() > self.tokens_a_call {
+            return Err(Failure::TooLarge(format!(
+                "{} tokens in one call, and {} are the most here: send fewer sequences at a time",
+                tokens.len(),
+                self.tokens_a_call
+            )));
+        }
+        // Checked above: two dimensions, and no more tokens than a call may bring.
+        Ok(Tokens {
+            batch: inputs.shape[0] as i64,
+            sequence: inputs.shape[1] as i64,
+            tokens,
+        })
+    }
+
+    /// Queues a job and waits for its answer. A full queue answers at once.
+    async fn ask<T>(
+        &self,
+        job: impl FnOnce(oneshot::Sender<Result<T, Failure>>) -> Job,
+    ) -> Result<T, Failure> {
+        let (sender, answer) = oneshot::channel();
+        let over = || Failure::Internal("the miner is shutting down".into());
+        self.jobs
+            .try_send(job(sender))
+            .map_err(|error| match error {
+                TrySendError::Full(_) => Failure::Busy,
+                TrySendError::Disconnected(_) => over(),
+            })?;
+        answer.await.map_err(|_| over())?
+    }
+}
+
+impl Model for Miner {
+    fn describe(&self) -> Description {
+        (*self.description).clone()
+    }
+
+    async fn forward(&self, caller: Caller, inputs: Tensor) -> Result<Tensor, Failure> {
+        let inputs = self.check(inputs)?;
+        self.ask(|answer| Job::Forward {
+            caller,
+            inputs,
+            answer,
+        })
+        .await
+    }
+
+    async fn backward(
+        &self,
+        caller: Caller,
+        inputs: Tensor,
+        gradient: Tensor,
+    ) -> Result<Treatment, Failure> {
+        let inputs = self.check(inputs)?;
+        let gradient = check_gradient(gradient, &inputs, self.config.response_dim)?;
+        {
+            let mut quota = self.quota.lock().unwrap_or_else(PoisonError::into_inner);
+            if !quota.take(caller.hotkey, Instant::now()) {
+                return Ok(Treatment::Refused(format!(
+                    "the quota of {} is used up",
+                    quota.rule()
+                )));
+            }
+        }
+        self.ask(|answer| Job::Backward {
+            caller,
+            inputs,
+            gradient,
+            answer,
+        })
+        .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::mpsc::sync_channel, time::Duration};
+
+    use noesis_model::{tch::Device, TrainingConfig};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_full_queue_answers_busy_at_once() {
+        // A queue of one, and nobody who takes from it.
+        let (jobs, _queue) = sync_channel(1);
+        let model = TransformerConfig::default();
+        let trainer = Trainer::new(&model, TrainingConfig::default(), Device::Cpu).unwrap();
+        let quota = Quota::new(1, Duration::from_secs(1), Instant::now());
+        let miner = Miner::new(jobs, &trainer, &Settings::new([0; 32]), quota);
+        let caller = || Caller {
+            hotkey: [1; 32],
+            stake: 0,
+        };
+        let tokens = || Tensor::i64(vec![1, 2], vec![1, 2]).unwrap();
+        let first = miner.clone();
+        let waits = tokio::spawn(async move { first.forward(caller(), tokens()).await });
+        tokio::task::yield_now().await;
+        assert_eq!(miner.forward(caller(), tokens()).await, Err(Failure::Busy));
+        waits.abort();
+    }
+
+    #[tokio::test]
+    async fn a_thread_that_is_gone_is_told_and_not_waited_for() {
+        let (jobs, queue) = sync_channel(1);
+        drop(queue);
+        let model = TransformerConfig::default();
+        let trainer = Trainer::new(&model, TrainingConfig::default(), Device::Cpu).unwrap();
+        let quota = Quota::new(1, Duration::from_secs(1), Instant::now());
+        let miner = Miner::new(jobs, &trainer, &Settings::new([0; 32]), quota);
+        let caller = Caller {
+            hotkey: [1; 32],
+            stake: 0,
+        };
+        let tokens = Tensor::i64(vec![1, 2], vec![1, 2]).unwrap();
+        let answer = miner.forward(caller, tokens).await;
+        assert!(matches!(answer, Err(Failure::Internal(_))));
+    }
+}

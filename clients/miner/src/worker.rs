@@ -1,0 +1,430 @@
+//! The model thread: the one thread that owns the model, and the bounded queue that leads to it.
+//!
+//! A tensor cannot be shared between threads, so jobs go in and plain numbers come out. Calls come
+//! first: the model's own training goes on a step at a time, only while no job waits, and only for
+//! the share of the time that [`OwnTraining::duty`] gives it. So a call waits for at most one step.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        mpsc::{sync_channel, Receiver, RecvTimeoutError, SyncSender, TryRecvError},
+        Arc,
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use noesis_model::{
+    tch::{no_grad, Tensor as Torch},
+    CheckpointError, Text, Trainer,
+};
+use noesis_neuron::{Caller, Data, Failure, Tensor, Treatment};
+use tokio::sync::oneshot;
+
+use crate::{
+    events::{Event, Events},
+    miner::Miner,
+    quota::Quota,
+};
+
+/// How gradients of callers are treated.
+#[derive(Clone, Copy, Debug)]
+pub struct FeedbackRules {
+    /// Learning rate of the step that each of them takes.
+    pub rate: f64,
+    /// Norm to which the parameters' gradient is clipped.
+    pub clip: f64,
+    /// Gradients that a caller may send in a window; none: all are refused.
+    pub quota: u32,
+    /// Length of that window.
+    pub window: Duration,
+}
+
+impl Default for FeedbackRules {
+    fn default() -> Self {
+        Self {
+            rate: 3e-4,
+            clip: 1.0,
+            quota: 600,
+            window: Duration::from_secs(60),
+        }
+    }
+}
+
+/// The training that goes on between calls.
+#[derive(Clone, Debug)]
+pub struct OwnTraining {
+    /// What is learned from.
+    pub text: Arc<Text>,
+    /// Steps after which it is over, those before a restart included.
+    pub until_step: u64,
+    /// Share of the time that it may take, above 0 and at most 1.
+    pub duty: f64,
+}
+
+/// Where checkpoints go, and how often.
+#[derive(Clone, Debug)]
+pub struct Keeping {
+    /// The file.
+    pub path: PathBuf,
+    /// Time between two of them; one is written at the end as well.
+    pub every: Duration,
+}
+
+/// All that a [`Worker`] is told.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Public key under which it answers.
+    pub hotkey: noesis_neuron::Hotkey,
+    /// Jobs that wait at most; one more is answered `busy`.
+    pub queue: usize,
+    /// Tokens that one call may bring.
+    pub tokens_a_call: usize,
+    /// How gradients of callers are treated.
+    pub feedback: FeedbackRules,
+    /// Training between calls; `None`: it only serves.
+    pub training: Option<OwnTraining>,
+    /// Checkpoints; `None`: nothing is kept.
+    pub keeping: Option<Keeping>,
+    /// Where events are written.
+    pub events: Events,
+    /// Threads with which libtorch computes.
+    pub threads: u16,
+}
+
+impl Settings {
+    /// Serves, follows gradients, neither trains by itself nor keeps anything: what a test needs.
+    pub fn new(hotkey: noesis_neuron::Hotkey) -> Self {
+        Self {
+            hotkey,
+            queue: 32,
+            tokens_a_call: 1 << 14,
+            feedback: FeedbackRules::default(),
+            training: None,
+            keeping: None,
+            events: Events::default(),
+            threads: 1,
+        }
+    }
+}
+
+/// What the model thread is asked to do. Tensors in it have been checked.
+pub(crate) enum Job {
+    Forward {
+        caller: Caller,
+        inputs: Tokens,
+        answer: oneshot::Sender<Result<Tensor, Failure>>,
+    },
+    Backward {
+        caller: Caller,
+        inputs: Tokens,
+        gradient: Vec<f32>,
+        answer: oneshot::Sender<Result<Treatment, Failure>>,
+    },
+    Stop,
+}
+
+/// Tokens that fit their shape and the model.
+pub(crate) struct Tokens {
+    pub(crate) batch: i64,
+    pub(crate) sequence: i64,
+    pub(crate) tokens: Vec<i64>,
+}
+
+impl Tokens {
+    fn to_torch(&self, device: noesis_model::tch::Device) -> Torch {
+        let flat = Torch::from_slice(&self.tokens);
+        flat.view([self.batch, self.sequence]).to_device(device)
+    }
+}
+
+/// Why a worker did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// The last checkpoint was not written.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The thread broke off.
+    #[error("the model thread broke off: see its message above; start again to go on from the last checkpoint")]
+    BrokeOff,
+}
+
+/// A running model thread.
+#[derive(Debug)]
+pub struct Worker {
+    jobs: SyncSender<Job>,
+    thread: JoinHandle<Result<u64, CheckpointError>>,
+    ended: oneshot::Receiver<()>,
+}
+
+impl Worker {
+    /// Starts the thread; the model moves into it. The [`Miner`] is the way to it.
+    ///
+    /// # Errors
+    ///
+    /// What the system says when it gives no thread.
+    pub fn spawn(trainer: Trainer, settings: Settings) -> std::io::Result<(Self, Miner)> {
+        let (jobs, queue) = sync_channel(settings.queue.max(1));
+        let (ends, ended) = oneshot::channel();
+        let quota = Quota::new(
+            settings.feedback.quota,
+            settings.feedback.window,
+            Instant::now(),
+        );
+        let miner = Miner::new(jobs.clone(), &trainer, &settings, quota);
+        let thread = thread::Builder::new().name("model".into()).spawn(move || {
+            let _tells_when_dropped: oneshot::Sender<()> = ends;
+            noesis_model::set_threads(settings.threads);
+            ModelThread::new(trainer, settings).run(&queue)
+        })?;
+        let worker = Self {
+            jobs,
+            thread,
+            ended,
+        };
+        Ok((worker, miner))
+    }
+
+    /// Waits until the thread has ended, which without [`Worker::stop`] it does only when it broke off.
+    pub async fn ended(&mut self) {
+        let _ = (&mut self.ended).await;
+    }
+
+    /// Answers what waits, writes the last checkpoint, and ends. Returns the steps of training taken.
+    ///
+    /// # Errors
+    ///
+    /// [`WorkerError`] when the checkpoint could not be written or the thread had broken off.
+    pub fn stop(self) -> Result<u64, WorkerError> {
+        // Fails only when the thread is gone, and `join` says so.
+        let _ = self.jobs.send(Job::Stop);
+        let step = self.thread.join().map_err(|_| WorkerError::BrokeOff)?;
+        Ok(step?)
+    }
+}
+
+/// What the thread knows.
+struct ModelThread {
+    trainer: Trainer,
+    settings: Settings,
+    next_step: Instant,
+    next_checkpoint: Instant,
+    /// Whether anything was learned since the last checkpoint.
+    changed: bool,
+}
+
+impl ModelThread {
+    fn new(trainer: Trainer, settings: Settings) -> Self {
+        let now = Instant::now();
+        let every = settings.keeping.as_ref().map(|keeping| keeping.every);
+        Self {
+            trainer,
+            settings,
+            next_step: now,
+            next_checkpoint: now + every.unwrap_or_default(),
+            changed: false,
+        }
+    }
+
+    fn run(mut self, queue: &Receiver<Job>) -> Result<u64, CheckpointError> {
+        loop {
+            match self.next_job(queue) {
+                Some(Job::Stop) => break,
+                Some(job) => self.answer(job),
+                None => self.train_a_step(),
+            }
+            if self.changed && Instant::now() >= self.next_checkpoint {
+                // Training goes on without: the next one may succeed, and the last one must.
+                if let Err(error) = self.keep() {
+                    tracing::error!("{error}");
+                }
+            }
+        }
+        self.keep()?;
+        Ok(self.trainer.step_count())
+    }
+
+    /// The next job, or `None` when none waits and a step of training is due.
+    fn next_job(&self, queue: &Receiver<Job>) -> Option<Job> {
+        if !self.trains() {
+            // Every sender gone is as good as a stop.
+            return Some(queue.recv().unwrap_or(Job::Stop));
+        }
+        let wait = self.next_step.saturating_duration_since(Instant::now());
+        if wait.is_zero() {
+            return match queue.try_recv() {
+                Ok(job) => Some(job),
+                Err(TryRecvError::Empty) => None,
+                Err(TryRecvError::Disconnected) => Some(Job::Stop),
+            };
+        }
+        match queue.recv_timeout(wait) {
+            Ok(job) => Some(job),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => Some(Job::Stop),
+        }
+    }
+
+    fn trains(&self) -> bool {
+        let training = self.settings.training.as_ref();
+        training.is_some_and(|training| self.trainer.step_count() < training.until_step)
+    }
+
+    fn train_a_step(&mut self) {
+        let Some(training) = self.settings.training.clone() else {
+            return;
+        };
+        let begin = Instant::now();
+        match self.trainer.train_step(&training.text) {
+            Ok(progress) => {
+                self.changed = true;
+                let (step, loss) = (progress.step, progress.loss);
+                self.settings.events.record(&Event::Train { step, loss });
+                if step % 100 == 0 {
+                    tracing::info!("trained {step} steps, loss {loss:.3} nats a byte");
+                }
+                let rest = (1.0 / training.duty.clamp(0.01, 1.0) - 1.0).max(0.0);
+                self.next_step = Instant::now() + begin.elapsed().mul_f64(rest);
+            }
+            Err(error) => {
+                tracing::error!("training stops, serving goes on: {error}");
+                self.settings.training = None;
+            }
+        }
+    }
+
+    /// Writes a checkpoint, if one is wanted and there is anything new.
+    fn keep(&mut self) -> Result<(), CheckpointError> {
+        let Some(keeping) = &self.settings.keeping else {
+            return Ok(());
+        };
+        self.next_checkpoint = Instant::now() + keeping.every;
+        if self.changed {
+            self.trainer.save(&keeping.path)?;
+            self.changed = false;
+            let step = self.trainer.step_count();
+            self.settings.events.record(&Event::Checkpoint { step });
+        }
+        Ok(())
+    }
+
+    fn answer(&mut self, job: Job) {
+        match job {
+            Job::Forward {
+                caller,
+                inputs,
+                answer,
+            } => {
+                // Nobody waits any more: the deadline passed while it was queued.
+                if answer.is_closed() {
+                    return;
+                }
+                let begin = Instant::now();
+                let result = self.forward(&inputs);
+                self.served("forward", &caller, &inputs, begin, result.as_ref().err());
+                let _ = answer.send(result);
+            }
+            Job::Backward {
+                caller,
+                inputs,
+                gradient,
+                answer,
+            } => {
+                if answer.is_closed() {
+                    return;
+                }
+                let begin = Instant::now();
+                let result = self.backward(&inputs, &gradient);
+                self.served("backward", &caller, &inputs, begin, result.as_ref().err());
+                let _ = answer.send(result);
+            }
+            Job::Stop => {}
+        }
+    }
+
+    fn forward(&self, inputs: &Tokens) -> Result<Tensor, Failure> {
+        let tokens = inputs.to_torch(self.trainer.store().device());
+        let answer = no_grad(|| self.trainer.model().represent(&tokens));
+        let shape = answer
+            .size()
+            .into_iter()
+            .map(|size| size.unsigned_abs() as usize);
+        let flat = answer
+            .to_device(noesis_model::tch::Device::Cpu)
+            .reshape([-1]);
+        let values = Vec::<f32>::try_from(&flat)
+            .map_err(|error| Failure::Internal(format!("the answer cannot be read: {error}")))?;
+        Tensor::f32(shape.collect::<Vec<usize>>(), values)
+    }
+
+    fn backward(&mut self, inputs: &Tokens, gradient: &[f32]) -> Result<Treatment, Failure> {
+        let device = self.trainer.store().device();
+        let dim = self.trainer.model().config().response_dim;
+        let gradient = Torch::from_slice(gradient)
+            .f_view([inputs.batch, inputs.sequence, dim])
+            .map_err(|error| Failure::BadShape(error.to_string()))?
+            .to_device(device);
+        let FeedbackRules { rate, clip, .. } = self.settings.feedback;
+        let tokens = inputs.to_torch(device);
+        Ok(match self.trainer.follow(&tokens, &gradient, rate, clip) {
+            Some(_norm) => {
+                self.changed = true;
+                Treatment::Applied
+            }
+            None => Treatment::Refused("the gradient of the parameters is not finite".into()),
+        })
+    }
+
+    fn served(
+        &self,
+        method: &str,
+        caller: &Caller,
+        inputs: &Tokens,
+        begin: Instant,
+        failure: Option<&Failure>,
+    ) {
+        self.settings.events.record(&Event::Served {
+            method,
+            caller: hex::encode(caller.hotkey),
+            batch: inputs.batch.unsigned_abs() as usize,
+            milliseconds: begin.elapsed().as_secs_f64() * 1e3,
+            outcome: &failure.map_or("ok".to_owned(), ToString::to_string),
+        });
+    }
+}
+
+/// Checks that a gradient fits the answer that it belongs to, and is finite.
+pub(crate) fn check_gradient(
+    gradient: Tensor,
+    inputs: &Tokens,
+    response_dim: i64,
+) -> Result<Vec<f32>, Failure> {
+    let expected = [inputs.batch, inputs.sequence, response_dim];
+    let same = gradient.shape.len() == 3
+        && gradient
+            .shape
+            .iter()
+            .zip(expected)
+            .all(|(size, expected)| i64::try_from(*size) == Ok(expected));
+    let values = match gradient.data {
+        Data::F32(values) if same => values,
+        _ => {
+            return Err(Failure::BadShape(format!(
+                "the gradient must be f32 {expected:?}, as the answer is, not {:?}",
+                gradient.shape
+            )))
+        }
+    };
+    let count: i64 = expected.iter().product();
+    if i64::try_from(values.len()) != Ok(count) {
+        return Err(Failure::BadShape(format!(
+            "{} values do not fill {expected:?}",
+            values.len()
+        )));
+    }
+    if values.iter().all(|value| value.is_finite()) {
+        Ok(values)
+    } else {
+        Err(Failure::NotFinite)
+    }
+}

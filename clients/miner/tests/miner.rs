@@ -1,0 +1,317 @@
+//! A miner without a chain: calls, gradients, faults, training and checkpoints.
+
+use std::{
+    io::Write,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use noesis_miner::{Fault, Faulty, FeedbackRules, Keeping, Miner, OwnTraining, Settings, Worker};
+use noesis_model::{
+    tch::{no_grad, Device, Kind, Tensor as Torch},
+    transformer::next_token_loss,
+    Text, Trainer, TrainingConfig, TransformerConfig,
+};
+use noesis_neuron::{Caller, Data, Failure, Model, Tensor, Treatment};
+
+const DIM: usize = 12;
+
+fn trainer() -> Trainer {
+    noesis_model::set_threads(1);
+    Trainer::new(&model_config(), training_config(), Device::Cpu).unwrap()
+}
+
+fn model_config() -> TransformerConfig {
+    TransformerConfig {
+        width: 16,
+        layers: 1,
+        heads: 2,
+        context: 8,
+        response_dim: DIM as i64,
+        ..TransformerConfig::default()
+    }
+}
+
+fn training_config() -> TrainingConfig {
+    TrainingConfig {
+        batch: 4,
+        length: 8,
+        seed: 3,
+        ..TrainingConfig::default()
+    }
+}
+
+fn settings() -> Settings {
+    Settings::new([7; 32])
+}
+
+fn caller(number: u8) -> Caller {
+    Caller {
+        hotkey: [number; 32],
+        stake: 0,
+    }
+}
+
+fn tokens() -> Tensor {
+    Tensor::i64(vec![2, 5], vec![1, 2, 3, 4, 5, 9, 8, 7, 6, 5]).unwrap()
+}
+
+fn values(tensor: &Tensor) -> &[f32] {
+    match &tensor.data {
+        Data::F32(values) => values,
+        Data::I64(_) => panic!("an answer is f32"),
+    }
+}
+
+fn start(settings: Settings) -> (Worker, Miner) {
+    Worker::spawn(trainer(), settings).unwrap()
+}
+
+#[tokio::test]
+async fn it_answers_what_the_model_represents() {
+    let input = Torch::from_slice(&[1i64, 2, 3, 4, 5, 9, 8, 7, 6, 5]).view([2, 5]);
+    let expected = no_grad(|| trainer().model().represent(&input)).reshape([-1]);
+    let (worker, miner) = start(settings());
+    let answer = miner.forward(caller(1), tokens()).await.unwrap();
+    assert_eq!(answer.shape, [2, 5, DIM]);
+    assert_eq!(values(&answer), Vec::<f32>::try_from(expected).unwrap());
+
+    let description = miner.describe();
+    assert_eq!(description.hotkey, [7; 32]);
+    assert_eq!(description.response_dim as usize, DIM);
+    assert_eq!(description.sequence_limit, 8);
+    assert!(description.parameters > 1000);
+    assert_eq!(worker.stop().unwrap(), 0);
+    let gone = miner.forward(caller(1), tokens()).await;
+    assert!(matches!(gone, Err(Failure::Internal(_))));
+}
+
+#[tokio::test]
+async fn inputs_that_are_no_tokens_are_refused_and_the_next_call_is_answered() {
+    let (_worker, miner) = start(Settings {
+        tokens_a_call: 20,
+        ..settings()
+    });
+    let shaped = |shape: &[usize], data: Data| Tensor {
+        shape: shape.to_vec(),
+        data,
+    };
+    for wrong in [
+        shaped(&[5], Data::I64(vec![1; 5])),
+        shaped(&[1, 9], Data::I64(vec![1; 9])),
+        shaped(&[0, 4], Data::I64(vec![])),
+        shaped(&[2, 4], Data::I64(vec![1; 7])),
+        shaped(&[usize::MAX, usize::MAX], Data::I64(vec![1])),
+        shaped(&[1, 2], Data::I64(vec![0, 258])),
+        shaped(&[1, 2], Data::I64(vec![0, -1])),
+        shaped(&[1, 2], Data::F32(vec![0.0, 1.0])),
+    ] {
+        let words = format!("{wrong:?}");
+        let answer = miner.forward(caller(1), wrong).await;
+        assert!(matches!(answer, Err(Failure::BadShape(_))), "{words}");
+    }
+    let many = shaped(&[3, 7], Data::I64(vec![1; 21]));
+    let answer = miner.forward(caller(1), many).await;
+    assert!(matches!(answer, Err(Failure::TooLarge(_))));
+    assert!(miner.forward(caller(1), tokens()).await.is_ok());
+}
+
+/// The loss of a caller that reads answers through `reader`, and the gradient it sends back.
+fn read(answer: &Tensor, reader: &Torch, targets: &Torch) -> (f64, Tensor) {
+    let shape: Vec<i64> = answer.shape.iter().map(|size| *size as i64).collect();
+    let leaf = Torch::from_slice(values(answer))
+        .view(shape.as_slice())
+        .set_requires_grad(true);
+    let loss = next_token_loss(&leaf.matmul(reader), targets);
+    loss.backward();
+    let gradient = Vec::<f32>::try_from(leaf.grad().reshape([-1])).unwrap();
+    (
+        loss.double_value(&[]),
+        Tensor::f32(answer.shape.clone(), gradient).unwrap(),
+    )
+}
+
+#[tokio::test]
+async fn gradients_make_the_answers_better_for_the_caller() {
+    let (_worker, miner) = start(Settings {
+        feedback: FeedbackRules {
+            rate: 3e-3,
+            ..FeedbackRules::default()
+        },
+        ..settings()
+    });
+    let (reader, targets) = noesis_model::seeded(1, || {
+        (
+            Torch::randn([DIM as i64, 50], (Kind::Float, Device::Cpu)),
+            Torch::randint(50, [2, 5], (Kind::Int64, Device::Cpu)),
+        )
+    });
+    let mut losses = Vec::new();
+    for _ in 0..20 {
+        let answer = miner.forward(caller(1), tokens()).await.unwrap();
+        let (loss, gradient) = read(&answer, &reader, &targets);
+        losses.push(loss);
+        let treatment = miner.backward(caller(1), tokens(), gradient).await;
+        assert_eq!(treatment, Ok(Treatment::Applied));
+    }
+    assert!(losses[19] < 0.8 * losses[0], "{losses:?}");
+}
+
+#[tokio::test]
+async fn gradients_that_are_wrong_change_nothing() {
+    let (_worker, miner) = start(settings());
+    let before = miner.forward(caller(1), tokens()).await.unwrap();
+    let gradient = |shape: &[usize], value: f32| Tensor {
+        shape: shape.to_vec(),
+        data: Data::F32(vec![value; shape.iter().product()]),
+    };
+    for value in [f32::NAN, f32::INFINITY] {
+        let nan = gradient(&[2, 5, DIM], value);
+        let refused = miner.backward(caller(1), tokens(), nan).await;
+        assert_eq!(refused, Err(Failure::NotFinite));
+    }
+    for shape in [&[2, 5][..], &[2, 5, DIM + 1], &[5, 2, DIM], &[10, DIM]] {
+        let refused = miner
+            .backward(caller(1), tokens(), gradient(shape, 1.0))
+            .await;
+        assert!(matches!(refused, Err(Failure::BadShape(_))), "{shape:?}");
+    }
+    let short = Tensor {
+        shape: vec![2, 5, DIM],
+        data: Data::F32(vec![0.0; 3]),
+    };
+    let refused = miner.backward(caller(1), tokens(), short).await;
+    assert!(matches!(refused, Err(Failure::BadShape(_))));
+    // Finite, but not any more once it has gone through the model.
+    let huge = gradient(&[2, 5, DIM], f32::MAX);
+    let refused = miner.backward(caller(1), tokens(), huge).await;
+    assert!(matches!(refused, Ok(Treatment::Refused(_))), "{refused:?}");
+    let after = miner.forward(caller(1), tokens()).await.unwrap();
+    assert_eq!(before, after);
+}
+
+#[tokio::test]
+async fn a_caller_over_its_quota_is_refused_and_another_is_not() {
+    let (_worker, miner) = start(Settings {
+        feedback: FeedbackRules {
+            quota: 2,
+            ..FeedbackRules::default()
+        },
+        ..settings()
+    });
+    let zero = || Tensor::f32(vec![2, 5, DIM], vec![0.0; 10 * DIM]).unwrap();
+    let send = |number| miner.backward(caller(number), tokens(), zero());
+    assert_eq!(send(1).await, Ok(Treatment::Applied));
+    assert_eq!(send(1).await, Ok(Treatment::Applied));
+    let Ok(Treatment::Refused(words)) = send(1).await else {
+        panic!("the third was not refused");
+    };
+    assert!(words.contains("quota"), "{words}");
+    assert_eq!(send(2).await, Ok(Treatment::Applied));
+}
+
+#[tokio::test]
+async fn each_fault_is_what_it_says() {
+    let (_worker, miner) = start(settings());
+    let honest = miner.forward(caller(1), tokens()).await.unwrap();
+    let faulty = |fault| Faulty::new(miner.clone(), Some(fault));
+    let answer = |fault| async move { faulty(fault).forward(caller(1), tokens()).await };
+
+    let noise = answer(Fault::Noise).await.unwrap();
+    assert_eq!(noise.shape, honest.shape);
+    assert!(values(&noise).iter().all(|value| value.is_finite()));
+    assert_ne!(noise, answer(Fault::Noise).await.unwrap());
+
+    let nan = answer(Fault::Nan).await.unwrap();
+    assert_eq!(nan.shape, honest.shape);
+    assert!(values(&nan).iter().all(|value| value.is_nan()));
+
+    let leak = answer(Fault::Leak).await.unwrap();
+    assert_eq!(leak.shape, honest.shape);
+    assert_eq!(leak, answer(Fault::Leak).await.unwrap());
+
+    let time = Duration::from_millis(80);
+    let begin = Instant::now();
+    assert_eq!(answer(Fault::Late(time)).await.unwrap(), honest);
+    assert!(begin.elapsed() >= time);
+
+    let silence = tokio::time::timeout(time, answer(Fault::Silent)).await;
+    assert!(silence.is_err(), "it answered");
+
+    let none = Faulty::new(miner.clone(), None);
+    assert_eq!(none.forward(caller(1), tokens()).await.unwrap(), honest);
+    // A fault is no way around the checks.
+    let wrong = Tensor::i64(vec![1, 1], vec![999]).unwrap();
+    for fault in [Fault::Noise, Fault::Nan, Fault::Leak, Fault::Late(time)] {
+        let refused = faulty(fault).forward(caller(1), wrong.clone()).await;
+        assert!(matches!(refused, Err(Failure::BadShape(_))), "{fault:?}");
+    }
+}
+
+fn text(folder: &Path) -> Arc<Text> {
+    let path = folder.join("text");
+    let mut file = std::fs::File::create(&path).unwrap();
+    for line in 0..400 {
+        writeln!(file, "line {line} of words that come again").unwrap();
+    }
+    Arc::new(Text::load(path).unwrap())
+}
+
+#[tokio::test]
+async fn it_trains_between_calls_and_goes_on_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = text(folder.path());
+    let path = folder.path().join("kept/model.safetensors");
+    let with_training = |until_step| Settings {
+        training: Some(OwnTraining {
+            text: Arc::clone(&text),
+            until_step,
+            duty: 1.0,
+        }),
+        keeping: Some(Keeping {
+            path: path.clone(),
+            every: Duration::from_secs(3600),
+        }),
+        ..settings()
+    };
+    let resume =
+        || Trainer::resume(&path, &model_config(), training_config(), Device::Cpu).unwrap();
+
+    let (worker, miner) = Worker::spawn(resume(), with_training(u64::MAX)).unwrap();
+    let untrained = miner.forward(caller(1), tokens()).await.unwrap();
+    // Without end as it is, training lets calls through, and what they get gets better and better.
+    let mut answer = untrained.clone();
+    while answer == untrained {
+        answer = miner.forward(caller(1), tokens()).await.unwrap();
+    }
+    let taken = worker.stop().unwrap();
+    assert!(taken >= 1);
+
+    let resumed = resume();
+    assert_eq!(resumed.step_count(), taken);
+    // As many steps as there are already: it only serves.
+    let (worker, miner) = Worker::spawn(resumed, with_training(taken)).unwrap();
+    let first = miner.forward(caller(1), tokens()).await.unwrap();
+    assert_eq!(miner.forward(caller(1), tokens()).await.unwrap(), first);
+    assert_eq!(worker.stop().unwrap(), taken);
+}
+
+#[tokio::test]
+async fn a_checkpoint_that_cannot_be_written_is_told_at_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("file"), b"").unwrap();
+    let (worker, miner) = start(Settings {
+        keeping: Some(Keeping {
+            path: folder.path().join("file/model.safetensors"),
+            every: Duration::ZERO,
+        }),
+        ..settings()
+    });
+    let zero = Tensor::f32(vec![2, 5, DIM], vec![0.0; 10 * DIM]).unwrap();
+    let applied = miner.backward(caller(1), tokens(), zero).await;
+    assert_eq!(applied, Ok(Treatment::Applied));
+    assert!(miner.forward(caller(1), tokens()).await.is_ok());
+    let words = worker.stop().unwrap_err().to_string();
+    assert!(words.contains("cannot be written"), "{words}");
+}

@@ -90,9 +90,11 @@ pub type TransactionExtensions = (
     frame_system::CheckTxVersion<Runtime>,
     frame_system::CheckGenesis<Runtime>,
     frame_system::CheckEra<Runtime>,
+    // Before the nonce, which refuses an account that owns nothing without saying that it is not
+    // registered.
+    pallet_market::CheckMarketCall<Runtime>,
     frame_system::CheckNonce<Runtime>,
     frame_system::CheckWeight<Runtime>,
-    pallet_market::CheckMarketCall<Runtime>,
     pallet_skip_feeless_payment::SkipCheckIfFeeless<
         Runtime,
         pallet_transaction_payment::ChargeTransactionPayment<Runtime>,

@@ -9,8 +9,8 @@ use market_primitives::{MarketId, Modality, Share, Uid, NOE};
 
 const MARKET: MarketId = 0;
 
-/// The largest market whose epoch is measured; an epoch's cost is linear in neurons and edges.
-const NEURONS: u32 = 256;
+/// Rows in the market whose edges are measured, and edges in its longest row.
+const ROWS: u32 = 64;
 
 #[benchmarks(where BlockNumberFor<T>: Into<u32>)]
 mod benchmarks {
@@ -124,16 +124,31 @@ mod benchmarks {
         assert_eq!(Stakes::<T>::get(MARKET, 0), 0);
     }
 
-    /// `n` neurons whose rows and bonds hold `e` edges each: `2 n e` in all.
+    /// An epoch of `n` neurons whose rows are empty.
     #[benchmark]
-    fn epoch(n: Linear<1, NEURONS>, e: Linear<1, NEURONS>) {
+    fn epoch_neurons(n: Linear<1, 1024>) {
         market::<T>(n);
-        let edges: Vec<(Uid, u16)> = (0..e.min(n) as Uid).map(|uid| (uid, uid + 1)).collect();
-        let held: Vec<(Uid, u32)> = edges.iter().map(|(uid, _)| (*uid, 1 << 30)).collect();
-        for uid in 0..n as Uid {
-            let edges = BoundedVec::truncate_from(edges.clone());
+        let market = Markets::<T>::get(MARKET).expect("it was just inserted");
+        #[block]
+        {
+            Pallet::<T>::run_epoch(MARKET, &market, 100);
+        }
+        assert_eq!(Epochs::<T>::get(MARKET).epoch, 1);
+    }
+
+    /// An epoch of few neurons with `e` edges, one half of them weights and the other half bonds.
+    #[benchmark]
+    fn epoch_edges(e: Linear<0, { 2 * ROWS * ROWS }>) {
+        market::<T>(ROWS);
+        let mut rest = e / 2;
+        for uid in 0..ROWS as Uid {
+            let count = rest.min(ROWS);
+            rest -= count;
+            let edges: Vec<(Uid, u16)> = (0..count as Uid).map(|to| (to, to + 1)).collect();
+            let held = edges.iter().map(|(to, _)| (*to, 1 << 30)).collect();
+            let edges = BoundedVec::truncate_from(edges);
             Weights::<T>::insert(MARKET, uid, WeightRow { set_at: 1, edges });
-            Bonds::<T>::insert(MARKET, uid, BoundedVec::truncate_from(held.clone()));
+            Bonds::<T>::insert(MARKET, uid, BondRow::truncate_from(held));
         }
         let market = Markets::<T>::get(MARKET).expect("it was just inserted");
         #[block]

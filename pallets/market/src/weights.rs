@@ -15,8 +15,10 @@ pub trait WeightInfo {
     fn add_stake() -> Weight;
     /// Of `remove_stake`.
     fn remove_stake() -> Weight;
-    /// Of an epoch of a market of `neurons` neurons, with `edges` edges and bonds together.
-    fn epoch(neurons: u32, edges: u32) -> Weight;
+    /// Of an epoch of a market of `neurons` neurons with empty rows.
+    fn epoch_neurons(neurons: u32) -> Weight;
+    /// Of an epoch of a few neurons with `edges` weights and bonds together.
+    fn epoch_edges(edges: u32) -> Weight;
 }
 
 /// Measured by the pallet's benchmarks.
@@ -40,14 +42,16 @@ impl<T: frame_system::Config> WeightInfo for Measured<T> {
     fn remove_stake() -> Weight {
         Weight::from_parts(50_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(6, 3))
     }
-    fn epoch(neurons: u32, edges: u32) -> Weight {
+    fn epoch_neurons(neurons: u32) -> Weight {
         Weight::from_parts(50_000_000, 0)
             .saturating_add(Weight::from_parts(20_000_000, 0).saturating_mul(neurons.into()))
-            .saturating_add(Weight::from_parts(20_000, 0).saturating_mul(edges.into()))
             .saturating_add(
                 T::DbWeight::get()
                     .reads_writes(7, 4)
                     .saturating_mul(neurons.into()),
             )
+    }
+    fn epoch_edges(edges: u32) -> Weight {
+        Weight::from_parts(20_000, 0).saturating_mul(edges.into())
     }
 }

@@ -22,22 +22,18 @@ const KEPT_LOSSES: usize = 400;
 /// Most bytes read at once; the rest comes with the next call.
 const MOST_BYTES: u64 = 4 * 1024 * 1024;
 
-/// One line. What this program has no use for is `Other`.
+/// One line: what it tells is in `event`, and the fields are those of that event. A flat struct, not a
+/// tagged enum: some of the node's crates build serde_json with `arbitrary_precision`, with which an
+/// enum tagged inside reads no numbers.
 #[derive(Debug, Deserialize)]
-#[serde(tag = "event", rename_all = "lowercase")]
-enum Event {
-    Step {
-        step: u64,
-        loss: Option<f64>,
-        #[serde(default)]
-        answers: Vec<Answer>,
-    },
-    Evaluation {
-        joined: Option<f64>,
-        alone: Option<f64>,
-    },
-    #[serde(other)]
-    Other,
+struct Event {
+    event: String,
+    step: Option<u64>,
+    loss: Option<f64>,
+    #[serde(default)]
+    answers: Vec<Answer>,
+    joined: Option<f64>,
+    alone: Option<f64>,
 }
 
 /// What one neuron answered in one step.
@@ -104,31 +100,32 @@ impl Events {
     }
 
     fn take(&mut self, event: Event, now: Instant, answers: &mut Answers) {
-        match event {
-            Event::Step {
-                step,
-                loss,
-                answers: new,
-            } => {
-                self.training.step = step;
-                self.seen.push_back((now, step));
-                let losses = &mut self.training.losses;
-                losses.extend(loss);
-                let surplus = losses.len().saturating_sub(KEPT_LOSSES);
-                losses.drain(..surplus);
-                for answer in new {
-                    let text = match answer.milliseconds {
-                        Some(time) if answer.outcome == "ok" => format!("ok {time:.0} ms"),
-                        _ => answer.outcome,
-                    };
-                    answers.insert(answer.uid, text);
-                }
+        match event.event.as_str() {
+            "step" => self.take_step(event, now, answers),
+            "evaluation" => {
+                self.training.joined = event.joined;
+                self.training.alone = event.alone;
             }
-            Event::Evaluation { joined, alone } => {
-                self.training.joined = joined;
-                self.training.alone = alone;
-            }
-            Event::Other => {}
+            // What this program has no use for.
+            _ => {}
+        }
+    }
+
+    fn take_step(&mut self, event: Event, now: Instant, answers: &mut Answers) {
+        let Some(step) = event.step else { return };
+        self.training.step = step;
+        self.seen.push_back((now, step));
+        let losses = &mut self.training.losses;
+        losses.extend(event.loss);
+        let surplus = losses.len().saturating_sub(KEPT_LOSSES);
+        losses.drain(..surplus);
+        for answer in event.answers {
+            let text = match answer.milliseconds {
+                Some(time) if answer.outcome == "ok" => format!("ok {time:.0} ms"),
+                // The first words say what happened; the validator's log has the rest.
+                _ => answer.outcome.split(':').next().unwrap_or_default().into(),
+            };
+            answers.insert(answer.uid, text);
         }
     }
 
@@ -157,7 +154,7 @@ mod tests {
         assert_eq!(events.training.step, 0);
 
         let mut file = File::create(&path).unwrap();
-        let first = r#"{"event":"step","step":1,"loss":5.5,"answers":[{"uid":0,"outcome":"ok","milliseconds":12.4},{"uid":3,"outcome":"late","milliseconds":2000.0}]}"#;
+        let first = r#"{"event":"step","step":1,"loss":5.5,"answers":[{"uid":0,"outcome":"ok","milliseconds":12.4},{"uid":3,"outcome":"late: more than 2 s","milliseconds":2000.0}]}"#;
         let second = r#"{"event":"step","step":9,"loss":null,"answers":[]}"#;
         // A line in two parts, as a reader may find it.
         write!(file, "{first}\n{}", &second[..17]).unwrap();

@@ -9,7 +9,8 @@ mod view;
 mod watch;
 mod words;
 
-use anyhow::Result;
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 
 /// A market of machine intelligence: look at it, or run one here.
@@ -33,7 +34,7 @@ enum Command {
 // One thread: a child process asked to die with its parent dies with the thread that started it, so
 // that thread has to be the one that lives as long as the program.
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<()> {
+async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     tracing_subscriber::fmt()
         .with_env_filter(
@@ -42,10 +43,17 @@ async fn main() -> Result<()> {
         )
         .with_writer(std::io::stderr)
         .init();
-    match arguments.command {
+    let outcome = match arguments.command {
         Command::Metagraph(arguments) => metagraph::run(arguments).await,
         Command::Watch(arguments) => watch::run(arguments).await,
         Command::Localnet(arguments) => localnet::run(arguments).await,
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("noesis: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }
 

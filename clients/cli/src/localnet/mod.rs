@@ -18,8 +18,8 @@ use network::Network;
 use plan::Plan;
 use process::Supervisor;
 
-/// How long all processes together may take to end when asked to.
-const GRACE: Duration = Duration::from_secs(10);
+/// How long the neurons together, and then the node, may take to end when asked to.
+const GRACE: Duration = Duration::from_secs(8);
 
 /// Flags of `noesis localnet`.
 #[derive(Args)]

@@ -11,7 +11,10 @@ use std::{
 
 use anyhow::{Context, Result};
 use rustix::process::{kill_process, Pid, Signal};
-use tokio::{process::Child, time::timeout};
+use tokio::{
+    process::Child,
+    time::{timeout_at, Instant},
+};
 
 use super::error::LocalnetError;
 
@@ -111,26 +114,34 @@ impl Supervisor {
             .collect()
     }
 
-    /// Ends every process: politely, and after `grace` by force. Returns the names of those that needed
-    /// force.
+    /// Ends every process, the first that was started last, for the others live by it: politely, and
+    /// after `grace` by force. Returns the names of those that needed force.
     pub async fn stop(&mut self, grace: Duration) -> Vec<String> {
-        for process in &self.processes {
-            // A process that was waited for has no id any more, so no stranger's can be hit.
-            if let Some(pid) = process.child.id().and_then(|id| Pid::from_raw(id as i32)) {
-                let _ = kill_process(pid, Signal::TERM);
-            }
-        }
-        let mut forced = Vec::new();
-        let deadline = tokio::time::Instant::now() + grace;
-        for mut process in self.processes.drain(..) {
-            let left = deadline.saturating_duration_since(tokio::time::Instant::now());
-            if timeout(left, process.child.wait()).await.is_err() {
-                let _ = process.child.kill().await;
-                forced.push(process.name);
-            }
-        }
+        let dependants = self.processes.split_off(self.processes.len().min(1));
+        let mut forced = end(dependants, grace).await;
+        forced.extend(end(std::mem::take(&mut self.processes), grace).await);
         forced
     }
+}
+
+/// Asks all of `processes` to end, waits for `grace` and kills the rest, whose names it returns.
+async fn end(processes: Vec<Process>, grace: Duration) -> Vec<String> {
+    for process in &processes {
+        // A process that was waited for has no id any more, so no stranger's can be hit.
+        if let Some(pid) = process.child.id().and_then(|id| Pid::from_raw(id as i32)) {
+            // It fails only where the process has ended meanwhile, which is what was asked for.
+            let _ = kill_process(pid, Signal::TERM);
+        }
+    }
+    let deadline = Instant::now() + grace;
+    let mut forced = Vec::new();
+    for mut process in processes {
+        if timeout_at(deadline, process.child.wait()).await.is_err() {
+            let _ = process.child.kill().await;
+            forced.push(process.name);
+        }
+    }
+    forced
 }
 
 /// Whether [`SETPRIV`] is there and can do it.

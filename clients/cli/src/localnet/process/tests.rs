@@ -1,7 +1,6 @@
 //! Real children, harmless ones.
 
 use super::*;
-use std::time::Instant;
 
 fn command(program: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(program);

@@ -1,6 +1,11 @@
 //! `noesis-miner`: serves a model to a market, trains it, and is paid for it.
 
-use std::{io::ErrorKind, net::SocketAddr, process::ExitCode, sync::Arc};
+use std::{
+    io::{ErrorKind, IsTerminal},
+    net::SocketAddr,
+    process::ExitCode,
+    sync::Arc,
+};
 
 use anyhow::{anyhow, bail, Context, Result};
 use clap::Parser;
@@ -38,6 +43,7 @@ fn log() {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
         .init();
 }

@@ -1,5 +1,7 @@
 //! A miner without a chain: calls, gradients, faults, training and checkpoints.
 
+#![allow(clippy::unwrap_used)] // in a test, a panic is the message
+
 use std::{
     io::Write,
     path::Path,

@@ -1,5 +1,7 @@
 //! The program itself, where no chain is needed: training offline, and bad input told in words.
 
+#![allow(clippy::unwrap_used)] // in a test, a panic is the message
+
 use std::{
     io::Write,
     net::TcpListener,

@@ -204,34 +204,6 @@ impl_runtime_apis! {
         }
     }
 
-    #[cfg(feature = "runtime-benchmarks")]
-    impl frame_benchmarking::Benchmark<Block> for Runtime {
-        fn benchmark_metadata(extra: bool) -> (
-            Vec<frame_benchmarking::BenchmarkList>,
-            Vec<frame_support::traits::StorageInfo>,
-        ) {
-            use frame_benchmarking::{list_benchmark, BenchmarkList};
-            use frame_support::traits::StorageInfoTrait;
-
-            let mut list = Vec::<BenchmarkList>::new();
-            list_benchmark!(list, extra, pallet_market, Market);
-            (list, crate::AllPalletsWithSystem::storage_info())
-        }
-
-        fn dispatch_benchmark(
-            config: frame_benchmarking::BenchmarkConfig,
-        ) -> Result<Vec<frame_benchmarking::BenchmarkBatch>, alloc::string::String> {
-            use frame_benchmarking::{add_benchmark, BenchmarkBatch};
-            use frame_support::traits::WhitelistedStorageKeys;
-
-            let whitelist = crate::AllPalletsWithSystem::whitelisted_storage_keys();
-            let mut batches = Vec::<BenchmarkBatch>::new();
-            let params = (&config, &whitelist);
-            add_benchmark!(params, batches, pallet_market, Market);
-            Ok(batches)
-        }
-    }
-
     #[cfg(feature = "try-runtime")]
     impl frame_try_runtime::TryRuntime<Block> for Runtime {
         fn on_runtime_upgrade(checks: frame_try_runtime::UpgradeCheckSelect) -> (Weight, Weight) {

@@ -106,6 +106,9 @@ pub type TransactionExtensions = (
 pub type UncheckedExtrinsic =
     generic::UncheckedExtrinsic<Address, RuntimeCall, Signature, TransactionExtensions>;
 
+/// What the signature of a transaction covers.
+pub type SignedPayload = generic::SignedPayload<RuntimeCall, TransactionExtensions>;
+
 /// Executes blocks.
 pub type Executive = frame_executive::Executive<
     Runtime,

@@ -36,11 +36,13 @@ missing_packages() {
         echo libprotobuf-dev
     command -v cc >/dev/null || echo gcc
     command -v c++ >/dev/null || echo g++
+    [ -f /usr/include/stdio.h ] || echo libc6-dev
     command -v clang >/dev/null || echo clang
     have_libclang || echo libclang-dev
     command -v cmake >/dev/null || echo cmake
     command -v make >/dev/null || echo make
-    command -v perl >/dev/null || echo perl
+    # A minimal system has a perl without the modules that OpenSSL's build asks for.
+    perl -MFindBin -MIPC::Cmd -MFile::Compare -e 1 2>/dev/null || echo perl
     command -v pkg-config >/dev/null || echo pkg-config
     command -v unzip >/dev/null || echo unzip
     command -v python3 >/dev/null || echo python3

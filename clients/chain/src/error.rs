@@ -94,8 +94,8 @@ pub enum MarketError {
     /// No market has the number.
     #[error("no market has that number: `noesis metagraph --market text` finds one by its name")]
     UnknownMarket,
-    /// Every neuron of the full market is still immune.
-    #[error("the market is full and every neuron in it is still immune: try again when a slot falls free")]
+    /// Every slot of the market is taken.
+    #[error("every slot of the market is taken: choose another market")]
     MarketFull,
     /// The hotkey holds no slot.
     #[error("the hotkey holds no slot in that market: register it first (and check that it was not replaced)")]

@@ -20,7 +20,7 @@ pub fn callers(metagraph: &Metagraph) -> Callers {
 ///
 /// # Errors
 ///
-/// A [`ChainError`] that waiting does not cure, such as another chain at the same address.
+/// The [`ChainError`] that ends the blocks for good: another chain at the same address.
 pub async fn follow(
     chain: Chain,
     market: MarketId,
@@ -36,10 +36,8 @@ pub async fn follow(
                     break;
                 }
             }
-            Err(error) if error.retryable() => {
-                tracing::warn!("the callers are those of an earlier block: {error}");
-            }
-            Err(error) => return Err(error),
+            // Whatever it is, serving those that were known last is better than serving nobody.
+            Err(error) => tracing::warn!("the callers are those of an earlier block: {error}"),
         }
     }
     Ok(())

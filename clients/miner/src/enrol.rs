@@ -3,7 +3,7 @@
 use anyhow::{bail, Context, Result};
 use futures::StreamExt;
 use noesis_chain::{
-    find_neuron, Chain, ChainError, Keypair, MarketId, Metagraph, Modality, Uid, NOE,
+    find_neuron, AccountId, Chain, ChainError, Keypair, MarketId, Metagraph, Modality, Uid, NOE,
 };
 
 /// The keys and the terms on which a place is taken.
@@ -26,6 +26,14 @@ pub async fn enrol(chain: &Chain, market: &str, terms: &Terms<'_>) -> Result<(Ma
     check_fits(&metagraph, terms.response_dim)?;
     let hotkey = terms.hotkey.public_key().0;
     if let Some(neuron) = find_neuron(&metagraph, &hotkey) {
+        let owner = AccountId(terms.coldkey.public_key().0);
+        if neuron.coldkey != owner {
+            bail!(
+                "this hotkey was registered by {}, who would own what it earns, not by {owner}: \
+                 name that coldkey with --coldkey, or another hotkey with --hotkey",
+                neuron.coldkey
+            );
+        }
         tracing::info!(
             "already registered in market {market} as uid {}",
             neuron.uid
@@ -86,5 +94,44 @@ pub async fn publish(
             }
             done => return done,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use noesis_chain::{MarketRules, SignedShare};
+
+    use super::*;
+
+    fn market(modality: Modality) -> Metagraph {
+        Metagraph {
+            market: 3,
+            modality,
+            rules: MarketRules {
+                tempo: 10,
+                capacity: 8,
+                min_weights: 1,
+                weights_rate_limit: 10,
+                activity_cutoff: 50,
+                response_dim: 64,
+            },
+            epoch: 0,
+            block: 0,
+            next_epoch_block: 10,
+            loss: SignedShare(0),
+            in_consensus: false,
+            minted: 0,
+            registration_cost: NOE,
+            neurons: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_market_for_other_models_is_refused_before_anything_is_paid() {
+        assert!(check_fits(&market(Modality::Text), 64).is_ok());
+        let image = check_fits(&market(Modality::Image), 64).unwrap_err();
+        assert!(image.to_string().contains("--market"), "{image}");
+        let other = check_fits(&market(Modality::Text), 32).unwrap_err();
+        assert!(other.to_string().contains("--response-dim 64"), "{other}");
     }
 }

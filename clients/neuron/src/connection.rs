@@ -1,8 +1,10 @@
 //! Connections that are bounded in number, in silence and in age.
 
 use std::{
+    collections::HashMap,
     future::Future,
     io,
+    net::IpAddr,
     pin::Pin,
     sync::Arc,
     task::{ready, Context, Poll},
@@ -29,6 +31,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) struct Incoming {
     listener: TcpListener,
     room: Arc<Semaphore>,
+    /// Room for each address that has a connection open.
+    addresses: HashMap<IpAddr, Arc<Semaphore>>,
     pause: Option<Pin<Box<Sleep>>>,
     limits: Limits,
     closed: watch::Receiver<bool>,
@@ -46,10 +50,29 @@ impl Incoming {
             room: Arc::new(Semaphore::new(
                 limits.connections.min(Semaphore::MAX_PERMITS),
             )),
+            addresses: HashMap::new(),
             pause: None,
             limits,
             closed,
         }
+    }
+}
+
+impl Incoming {
+    /// Places for one more connection of this address, among all and among its own, so that one
+    /// address does not take everybody's room.
+    fn places(&mut self, address: IpAddr) -> Option<[OwnedSemaphorePermit; 2]> {
+        // An open connection holds the other reference.
+        self.addresses.retain(|_, room| Arc::strong_count(room) > 1);
+        let most = self.limits.connections_per_address;
+        let own = self
+            .addresses
+            .entry(address)
+            .or_insert_with(|| Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))))
+            .clone();
+        let own = own.try_acquire_owned().ok()?;
+        let place = self.room.clone().try_acquire_owned().ok()?;
+        Some([own, place])
     }
 }
 
@@ -63,13 +86,13 @@ impl Stream for Incoming {
                 self.pause = None;
             }
             match ready!(self.listener.poll_accept(context)) {
-                Ok((stream, _)) => {
-                    let Ok(place) = self.room.clone().try_acquire_owned() else {
+                Ok((stream, peer)) => {
+                    let Some(places) = self.places(peer.ip()) else {
                         tracing::debug!("connection closed: as many are open as may be");
                         continue;
                     };
                     let closed = self.closed.clone();
-                    let connection = Connection::new(stream, place, &self.limits, closed);
+                    let connection = Connection::new(stream, places, &self.limits, closed);
                     return Poll::Ready(Some(Ok(connection)));
                 }
                 Err(error) => {
@@ -89,13 +112,13 @@ pub(crate) struct Connection {
     idle: Duration,
     silence: Pin<Box<Sleep>>,
     end: Pin<Box<dyn Future<Output = ()> + Send>>,
-    _place: OwnedSemaphorePermit,
+    _places: [OwnedSemaphorePermit; 2],
 }
 
 impl Connection {
     fn new(
         stream: TcpStream,
-        place: OwnedSemaphorePermit,
+        places: [OwnedSemaphorePermit; 2],
         limits: &Limits,
         mut closed: watch::Receiver<bool>,
     ) -> Self {
@@ -114,7 +137,7 @@ impl Connection {
                     _ = closed.wait_for(|&closed| closed) => {}
                 }
             }),
-            _place: place,
+            _places: places,
         }
     }
 }

@@ -15,6 +15,8 @@ pub struct Limits {
     pub calls_per_caller: usize,
     /// Open connections; one more is closed at once.
     pub connections: usize,
+    /// Open connections of one address.
+    pub connections_per_address: usize,
     /// Concurrent streams on one connection.
     pub streams_per_connection: u32,
     /// Time from accepting a connection to the whole HTTP/2 preface.
@@ -45,7 +47,8 @@ impl Default for Limits {
             message_bytes: 16 * 1024 * 1024,
             calls: 32,
             calls_per_caller: 16,
-            connections: 128,
+            connections: 256,
+            connections_per_address: 64,
             streams_per_connection: 32,
             handshake: Duration::from_secs(5),
             idle: Duration::from_secs(120),

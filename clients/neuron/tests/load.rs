@@ -212,6 +212,34 @@ async fn old_connections_are_closed_and_their_callers_come_again() {
     assert!(answered >= 3, "{answered}");
 }
 
+/// Opens fifty connections; how many of them stay open. The others are closed at once, those that stay are
+/// greeted with the neuron's settings.
+async fn flood(neuron: &common::Running) -> (Vec<TcpStream>, usize) {
+    let mut flood = Vec::new();
+    for _ in 0..50 {
+        flood.push(TcpStream::connect(neuron.address).await.expect("connects"));
+    }
+    let mut open = 0;
+    for stream in &mut flood {
+        let mut byte = [0];
+        let read = timeout(SOON, stream.read(&mut byte)).await;
+        open += usize::from(matches!(read, Ok(Ok(1))));
+    }
+    (flood, open)
+}
+
+#[tokio::test]
+async fn one_address_does_not_take_the_room_of_all() {
+    let limits = Limits {
+        connections: 20,
+        connections_per_address: 3,
+        ..limits()
+    };
+    let neuron = start(Toy::default(), limits).await;
+    let (_flood, open) = flood(&neuron).await;
+    assert_eq!(open, 3);
+}
+
 #[tokio::test]
 async fn a_flood_of_connections_is_bounded() {
     let limits = Limits {
@@ -219,17 +247,7 @@ async fn a_flood_of_connections_is_bounded() {
         ..limits()
     };
     let neuron = start(Toy::default(), limits).await;
-    let mut flood = Vec::new();
-    for _ in 0..50 {
-        flood.push(TcpStream::connect(neuron.address).await.expect("connects"));
-    }
-    // All but four are closed at once; the four are greeted with the neuron's settings.
-    let mut open = 0;
-    for stream in &mut flood {
-        let mut byte = [0];
-        let read = timeout(SOON, stream.read(&mut byte)).await;
-        open += usize::from(matches!(read, Ok(Ok(1))));
-    }
+    let (flood, open) = flood(&neuron).await;
     assert_eq!(open, 4);
     let refused = neuron.forward(&tokens([1, 3])).await;
     assert!(

@@ -156,9 +156,11 @@ where
     /// Steps 10 and 11: mints what is to be paid and pays it into the slots; units minted.
     fn pay(market: MarketId, outcome: &mechanism::Outcome) -> u64 {
         // Nothing is paid that was not minted, so that the ledger stays true even if minting failed.
-        let minted = match T::Currency::mint_into(&Self::stake_account(), outcome.minted.into()) {
-            Ok(_) => outcome.minted,
-            Err(_) => 0,
+        let account = Self::stake_account();
+        let mint = |units: u64| T::Currency::mint_into(&account, units.into());
+        let minted = match outcome.minted {
+            0 => 0,
+            units => mint(units).map_or(0, |_| units),
         };
         TotalMinted::<T>::mutate(|total| *total = total.saturating_add(minted));
         for (uid, neuron) in (0..).zip(&outcome.neurons) {

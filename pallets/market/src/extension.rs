@@ -3,15 +3,17 @@
 //! `set_weights` and `serve` cost a registered hotkey nothing. So that nobody fills blocks for free,
 //! every check of these calls is made before they enter a block: one that would fail is invalid,
 //! with `InvalidTransaction::Custom(i)`, `i` the index of the reason in the pallet's
-//! [`Error`](crate::Error), which any client finds in the metadata. The extension carries no data
-//! and none is signed, so that ordinary clients need not know it.
+//! [`Error`](crate::Error), which any client finds in the metadata. The pool holds one such call of a
+//! hotkey at a time, whatever its nonce, and prefers it to what pays a fee, since it is rare by its rate
+//! limit and the market stops where nobody can vote. The extension carries no data and none is signed,
+//! so that ordinary clients need not know it.
 
 use crate::{Call, Config, Error, Pallet};
 use codec::{Decode, DecodeWithMemTracking, Encode};
 use core::marker::PhantomData;
 use frame_support::{
     pallet_prelude::TransactionSource,
-    traits::{IsSubType, OriginTrait},
+    traits::{GetCallName, IsSubType, OriginTrait},
     weights::Weight,
     DefaultNoBound,
 };
@@ -20,8 +22,11 @@ use scale_info::TypeInfo;
 use sp_runtime::{
     impl_tx_ext_default,
     traits::{DispatchInfoOf, TransactionExtension, ValidateResult},
-    transaction_validity::InvalidTransaction,
+    transaction_validity::{InvalidTransaction, TransactionPriority, ValidTransaction},
 };
+
+/// Priority of a free call in the pool: above any fee, below what the operator submits by hand.
+const FREE_CALL_PRIORITY: TransactionPriority = TransactionPriority::MAX / 2;
 
 /// Makes free calls of this pallet that would fail invalid.
 #[derive(Encode, Decode, DecodeWithMemTracking, DefaultNoBound, Clone, Eq, PartialEq, TypeInfo)]
@@ -66,19 +71,25 @@ where
         _implication: &impl Encode,
         _source: TransactionSource,
     ) -> ValidateResult<(), T::RuntimeCall> {
-        if let (Some(hotkey), Some(call)) = (origin.as_signer(), call.is_sub_type()) {
-            let checked = match call {
-                Call::set_weights { market, weights } => {
-                    Pallet::<T>::check_weights(*market, hotkey, weights).map(|_| ())
-                }
-                Call::serve {
-                    market, endpoint, ..
-                } => Pallet::<T>::check_serve(*market, hotkey, endpoint).map(|_| ()),
-                _ => Ok(()),
-            };
-            checked.map_err(|error| InvalidTransaction::Custom(index(&error)))?;
-        }
-        Ok((Default::default(), (), origin))
+        let (Some(hotkey), Some(call)) = (origin.as_signer(), call.is_sub_type()) else {
+            return Ok((ValidTransaction::default(), (), origin));
+        };
+        let (market, checked) = match call {
+            Call::set_weights { market, weights } => {
+                (market, Pallet::<T>::check_weights(*market, hotkey, weights))
+            }
+            Call::serve {
+                market, endpoint, ..
+            } => (market, Pallet::<T>::check_serve(*market, hotkey, endpoint)),
+            _ => return Ok((ValidTransaction::default(), (), origin)),
+        };
+        checked.map_err(|error| InvalidTransaction::Custom(index(&error)))?;
+        let kind = call.get_call_name();
+        let validity = ValidTransaction::with_tag_prefix("market")
+            .and_provides((kind, market, hotkey))
+            .priority(FREE_CALL_PRIORITY)
+            .build()?;
+        Ok((validity, (), origin))
     }
 
     impl_tx_ext_default!(T::RuntimeCall; prepare);

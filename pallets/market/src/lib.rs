@@ -2,8 +2,8 @@
 //!
 //! A *market* has slots; a slot holds a *neuron*, which is a hotkey that serves and sets weights and
 //! a coldkey that owns and pays. Every `tempo` blocks the pallet hands stake, weights and bonds to
-//! [`market_mechanism`], which computes rank, trust, consensus, incentive, dividends and pay; the
-//! pallet does no arithmetic of its own beyond adding and subtracting amounts.
+//! [`market_mechanism`], which computes rank, trust, consensus, incentive, dividends and pay. What the
+//! pallet computes itself is the price of a slot and the schedule of issuance.
 //!
 //! Modules by domain: [`registration`] (slots and their price), [`serving`] (endpoints), [`staking`],
 //! [`weight_setting`], [`epoch`], [`issuance`] (how much may be minted), [`snapshot`] (what clients
@@ -26,8 +26,6 @@ pub mod types;
 pub mod weight_setting;
 pub mod weights;
 
-#[cfg(feature = "runtime-benchmarks")]
-mod benchmarking;
 #[cfg(test)]
 mod mock;
 #[cfg(test)]
@@ -78,7 +76,10 @@ pub mod pallet {
         type HalvingInterval: Get<BlockNumber>;
     }
 
+    const STORAGE_VERSION: StorageVersion = StorageVersion::new(1);
+
     #[pallet::pallet]
+    #[pallet::storage_version(STORAGE_VERSION)]
     pub struct Pallet<T>(_);
 
     /// The markets: what each trades, its share of the emission and its parameters.
@@ -128,7 +129,7 @@ pub mod pallet {
     #[pallet::storage]
     pub type RegistrationPrices<T> = StorageMap<_, Identity, MarketId, RegistrationPrice>;
 
-    /// Units minted since genesis. Read by the issuance schedule, which never exceeds its cap.
+    /// Units minted since genesis; the invariants hold them against the schedule.
     #[pallet::storage]
     pub type TotalMinted<T> = StorageValue<_, u64, ValueQuery>;
 
@@ -148,6 +149,10 @@ pub mod pallet {
             assert!(
                 self.markets.len() <= usize::from(T::MaxMarkets::get()),
                 "genesis has more markets than the runtime allows (MaxMarkets)"
+            );
+            assert!(
+                T::Currency::total_balance(&Pallet::<T>::stake_account()) == 0,
+                "the genesis endows the account that holds all stake; stake goes in by add_stake"
             );
             let mut shares = 0u128;
             for (id, market) in (0..).zip(&self.markets) {
@@ -236,7 +241,7 @@ pub mod pallet {
         SelfWeight,
         /// The endpoint is not a printable `host:port` of at most 128 bytes.
         EndpointInvalid,
-        /// All slots of this market are taken: wait or choose another market.
+        /// All slots of this market are taken: choose another market.
         MarketFull,
         /// This hotkey already has a slot in this market.
         AlreadyRegistered,

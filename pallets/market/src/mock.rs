@@ -1,7 +1,7 @@
 //! A chain of this pallet, balances and nothing else. Every test's state is checked against the
 //! invariants, at its end and after every block.
 
-use crate::{self as pallet_market, types::Market, Parameters};
+use crate::{self as pallet_market, types::Market, Event, Parameters};
 use frame_support::{
     derive_impl, parameter_types,
     traits::{ConstU128, ConstU16, ConstU32, ConstU64, Hooks},
@@ -121,8 +121,29 @@ pub fn on_chain_with(parameters: Parameters, test: impl FnOnce()) {
     });
 }
 
-/// Fails where an invariant does not hold.
+/// Fails where an invariant does not hold, or where a unit was made or lost: what was issued is what
+/// the accounts hold, and it is the genesis, plus what epochs minted, less what registrations burned.
 pub fn check() {
+    let mut expected = 20 * i128::from(ENDOWMENT);
+    let mut minted = 0;
+    for record in System::events() {
+        match record.event {
+            RuntimeEvent::MarketPallet(Event::Registered { cost, .. }) => {
+                expected -= i128::from(cost);
+            }
+            RuntimeEvent::MarketPallet(Event::EpochFinished { minted: units, .. }) => {
+                minted += units;
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(crate::TotalMinted::<Test>::get(), minted);
+    let issued = Balances::total_issuance() as i128;
+    assert_eq!(issued, expected + i128::from(minted));
+    let held: u128 = frame_system::Account::<Test>::iter_values()
+        .map(|account| account.data.free + account.data.reserved)
+        .sum();
+    assert_eq!(issued, held as i128);
     if let Err(reason) = MarketPallet::check_invariants() {
         panic!("block {}: {reason:?}", System::block_number());
     }

@@ -1,10 +1,13 @@
 //! The rules of a market, with their ranges.
 
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
-use market_mechanism::{parameters::RHO_ONE, OutOfRange, ONE};
+use market_mechanism::{OutOfRange, ONE};
 use market_primitives::{share_parts, BlockNumber, Share, MAX_CAPACITY, NOE};
 use scale_info::TypeInfo;
 use serde::{Deserialize, Serialize};
+
+/// Below this a price does not rise by 26 percent, for want of smaller units.
+const MIN_COST: u64 = 4;
 
 /// The parameters of a market. Shares are in parts of 10^18 (in
 /// JSON too, so that a genesis never depends on floating point), amounts in units, times in blocks.
@@ -77,38 +80,26 @@ impl Default for Parameters {
 impl Parameters {
     /// The defaults, with every time in proportion to `tempo` blocks.
     pub fn with_tempo(tempo: BlockNumber) -> Self {
+        let mechanism = market_mechanism::Parameters::DEFAULT;
         Self {
-            rho: RHO_ONE.saturating_mul(10),
-            kappa: Share(ONE / 2),
-            lambda: Share(ONE / 2),
-            alpha: Share(ONE / 10),
-            trust_threshold: Share(ONE / 10),
-            self_weight: false,
-            consensus_gate: true,
-            count_idle_stake: false,
-            quorum: Share(ONE / 4),
+            rho: mechanism.rho,
+            kappa: Share(mechanism.kappa),
+            lambda: Share(mechanism.lambda),
+            alpha: Share(mechanism.alpha),
+            trust_threshold: Share(mechanism.trust_threshold),
+            self_weight: mechanism.self_weight,
+            consensus_gate: mechanism.consensus_gate,
+            count_idle_stake: mechanism.count_idle_stake,
+            quorum: Share(mechanism.quorum),
             tempo,
             capacity: MAX_CAPACITY,
             min_weights: 1,
             max_weight: Share(ONE),
-            weights_rate_limit: tempo / 2,
+            weights_rate_limit: (tempo / 2).max(1),
             activity_cutoff: tempo.saturating_mul(10),
             registration_cost: NOE,
             registration_cost_floor: NOE / 100,
             response_dim: 256,
-        }
-    }
-
-    /// The parameters under which the paper's results hold: no forgetting, every edge and all stake
-    /// counts.
-    pub fn paper() -> Self {
-        Self {
-            alpha: Share(0),
-            trust_threshold: Share(0),
-            self_weight: true,
-            count_idle_stake: true,
-            quorum: Share(0),
-            ..Self::default()
         }
     }
 
@@ -130,7 +121,7 @@ impl Parameters {
 
     /// Whether an epoch is due in block `now`.
     pub fn is_epoch(&self, now: BlockNumber) -> bool {
-        now > 0 && now % self.tempo.max(1) == 0
+        now > 0 && now.is_multiple_of(self.tempo.max(1))
     }
 
     /// The first block after `now` in which an epoch is due.
@@ -149,21 +140,30 @@ impl Parameters {
             OutOfRange::TrustThreshold => "trust_threshold must be between 0 and 1",
             OutOfRange::Quorum => "quorum must be between 0 and 1",
         })?;
-        let share = |share: Share| share.0 <= ONE;
         let rules = [
-            (share(self.max_weight), "max_weight must be between 0 and 1"),
+            (
+                (1..=ONE).contains(&self.max_weight.0)
+                    && u128::from(self.max_weight.0).saturating_mul(self.capacity.into())
+                        >= u128::from(ONE),
+                "max_weight must be at most 1 and at least 1 / capacity, or no row is valid",
+            ),
             (self.tempo >= 1, "tempo must be at least 1 block"),
+            (
+                self.weights_rate_limit >= 1,
+                "weights_rate_limit must be at least 1 block, or free calls have no limit",
+            ),
             (
                 (1..=MAX_CAPACITY).contains(&self.capacity),
                 "capacity must be 1 to 4096",
             ),
             (
-                self.min_weights <= self.capacity,
-                "min_weights must not exceed capacity",
+                self.min_weights < self.capacity
+                    || self.self_weight && self.min_weights == self.capacity,
+                "min_weights must be below capacity",
             ),
             (
-                self.registration_cost_floor <= self.registration_cost,
-                "registration_cost_floor must not exceed registration_cost",
+                (MIN_COST..=self.registration_cost).contains(&self.registration_cost_floor),
+                "registration_cost_floor must be at least 4 units and at most registration_cost",
             ),
             (
                 (1..=65_536).contains(&self.response_dim),
@@ -173,6 +173,104 @@ impl Parameters {
         match rules.iter().find(|(holds, _)| !holds) {
             Some((_, reason)) => Err(reason),
             None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_presets_are_those_that_the_oracle_checks() {
+        let mechanism = |tempo| Parameters::with_tempo(tempo).mechanism();
+        assert_eq!(mechanism(100), market_mechanism::Parameters::DEFAULT);
+        assert_eq!(mechanism(10), market_mechanism::Parameters::LOCAL);
+        for tempo in [1, 10, 100, BlockNumber::MAX] {
+            assert_eq!(Parameters::with_tempo(tempo).validate(), Ok(()));
+        }
+    }
+
+    #[test]
+    fn a_market_in_which_nothing_could_be_done_is_refused_by_name() {
+        let good = Parameters::default;
+        let wrong = [
+            (Parameters { rho: 0, ..good() }, "rho"),
+            (
+                Parameters {
+                    kappa: Share(ONE + 1),
+                    ..good()
+                },
+                "kappa",
+            ),
+            (
+                Parameters {
+                    max_weight: Share(0),
+                    ..good()
+                },
+                "max_weight",
+            ),
+            (
+                Parameters {
+                    max_weight: Share(ONE / 5000),
+                    ..good()
+                },
+                "max_weight",
+            ),
+            (Parameters { tempo: 0, ..good() }, "tempo"),
+            (
+                Parameters {
+                    weights_rate_limit: 0,
+                    ..good()
+                },
+                "weights_rate_limit",
+            ),
+            (
+                Parameters {
+                    capacity: 0,
+                    ..good()
+                },
+                "capacity",
+            ),
+            (
+                Parameters {
+                    capacity: 4097,
+                    ..good()
+                },
+                "capacity",
+            ),
+            (
+                Parameters {
+                    min_weights: 4096,
+                    ..good()
+                },
+                "min_weights",
+            ),
+            (
+                Parameters {
+                    registration_cost_floor: 3,
+                    ..good()
+                },
+                "registration_cost_floor",
+            ),
+            (
+                Parameters {
+                    registration_cost: 5,
+                    ..good()
+                },
+                "registration_cost_floor",
+            ),
+            (
+                Parameters {
+                    response_dim: 0,
+                    ..good()
+                },
+                "response_dim",
+            ),
+        ];
+        for (parameters, name) in wrong {
+            let reason = parameters.validate().expect_err(name);
+            assert!(reason.contains(name), "{reason}");
         }
     }
 }

@@ -70,12 +70,14 @@ where
 
     /// Units that a registration costs in block `now`.
     pub fn registration_cost(market: MarketId, rules: &crate::Parameters, now: BlockNumber) -> u64 {
-        match RegistrationPrices::<T>::get(market) {
-            None => rules.registration_cost,
-            Some(price) => price
-                .at(now, rules.tempo)
-                .max(rules.registration_cost_floor),
-        }
+        let untouched = RegistrationPrice {
+            cost: rules.registration_cost,
+            at: 0,
+        };
+        RegistrationPrices::<T>::get(market)
+            .unwrap_or(untouched)
+            .at(now, rules.tempo)
+            .max(rules.registration_cost_floor)
     }
 
     /// The market `id`, or the error that says there is none.

@@ -51,17 +51,21 @@ where
     }
 }
 
-/// Whether these bytes are a printable `host:port` that fits the bound. Names are not resolved.
+/// Whether these bytes are `host:port` and fit the bound; a host is a name, or an address, in brackets
+/// where it holds colons. Names are not resolved.
 fn is_host_and_port(endpoint: &[u8]) -> bool {
+    if endpoint.len() > market_primitives::MAX_ENDPOINT_LENGTH as usize {
+        return false;
+    }
     let Ok(text) = core::str::from_utf8(endpoint) else {
         return false;
     };
     let Some((host, port)) = text.rsplit_once(':') else {
         return false;
     };
-    endpoint.len() <= market_primitives::MAX_ENDPOINT_LENGTH as usize
-        && !host.is_empty()
-        && host.bytes().all(|byte| byte.is_ascii_graphic())
+    let is_of_host = |byte: u8| byte.is_ascii_alphanumeric() || b".-_[]:".contains(&byte);
+    !host.is_empty()
+        && host.bytes().all(is_of_host)
         && port.bytes().all(|byte| byte.is_ascii_digit())
         && port.parse::<u16>().is_ok_and(|port| port > 0)
 }

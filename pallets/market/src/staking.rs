@@ -71,11 +71,6 @@ where
         Ok(())
     }
 
-    /// The account that holds all stake of all markets, and nothing else.
-    pub fn stake_account() -> T::AccountId {
-        T::PalletId::get().into_account_truncating()
-    }
-
     /// The slot of `hotkey`, if `coldkey` is the one that registered it.
     fn owned_slot(
         market: MarketId,
@@ -87,5 +82,12 @@ where
         let slot = Slots::<T>::get(market, uid).ok_or(Error::NotRegistered)?;
         ensure!(slot.coldkey == *coldkey, Error::NotOwner);
         Ok(uid)
+    }
+}
+
+impl<T: Config> Pallet<T> {
+    /// The account that holds all stake of all markets, and nothing else.
+    pub fn stake_account() -> T::AccountId {
+        T::PalletId::get().into_account_truncating()
     }
 }

@@ -116,9 +116,11 @@ fn rows_grow_too_old_to_count() {
         market();
         vote(1, &[(2, 1)]);
         vote(2, &[(2, 1)]);
+        // The rows are of block 1 and count up to an age of 100 blocks: the epoch of block 100 sees
+        // them at 98, that of block 110 at 108.
         run_to(10 * TEMPO);
         assert!(Epochs::<Test>::get(TEXT).in_consensus);
-        run_to(12 * TEMPO);
+        run_to(11 * TEMPO);
         assert!(!Epochs::<Test>::get(TEXT).in_consensus);
     });
 }

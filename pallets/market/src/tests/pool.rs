@@ -71,12 +71,30 @@ fn a_free_call_that_would_fail_never_enters_a_block() {
 }
 
 #[test]
-fn the_codes_that_clients_know_do_not_change() {
-    let code = |error: Error<Test>| error.encode()[0];
-    assert_eq!(code(Error::UnknownMarket), 0);
-    assert_eq!(code(Error::NotRegistered), 1);
-    assert_eq!(code(Error::WeightsTooEarly), 2);
-    assert_eq!(code(Error::ServeTooEarly), 3);
+fn the_pool_holds_one_free_call_of_a_hotkey_whatever_its_nonce() {
+    on_chain(|| {
+        register(1);
+        register(2);
+        let tags = |signer, call: &RuntimeCall| {
+            CheckMarketCall::<Test>::default()
+                .validate_only(
+                    RuntimeOrigin::signed(signer),
+                    call,
+                    &Default::default(),
+                    0,
+                    TransactionSource::External,
+                    0,
+                )
+                .expect("the call is valid")
+                .0
+                .provides
+        };
+        let vote = tags(hotkey(1), &set_weights(&[(1, 1)]));
+        assert_eq!(vote.len(), 1);
+        assert_eq!(vote, tags(hotkey(1), &set_weights(&[(1, 2)])));
+        assert_ne!(vote, tags(hotkey(2), &set_weights(&[(0, 1)])));
+        assert_ne!(vote, tags(hotkey(1), &serve(b"host:80")));
+    });
 }
 
 #[test]

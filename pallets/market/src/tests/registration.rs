@@ -4,6 +4,9 @@ use crate::{mock::*, *};
 use frame_support::{assert_noop, assert_ok, traits::fungible::Inspect};
 use market_primitives::NOE;
 
+/// What the first registration costs in block 1 of a market whose price halves in ten.
+const FIRST: u64 = NOE - NOE / 20;
+
 #[test]
 fn a_registration_burns_its_cost_and_takes_the_next_slot() {
     on_chain(|| {
@@ -12,10 +15,10 @@ fn a_registration_burns_its_cost_and_takes_the_next_slot() {
             RuntimeOrigin::signed(1),
             TEXT,
             hotkey(1),
-            NOE.into()
+            FIRST.into()
         ));
-        assert_eq!(Balances::free_balance(1), u128::from(ENDOWMENT - NOE));
-        assert_eq!(Balances::total_issuance(), issuance - u128::from(NOE));
+        assert_eq!(Balances::free_balance(1), u128::from(ENDOWMENT - FIRST));
+        assert_eq!(Balances::total_issuance(), issuance - u128::from(FIRST));
         assert_eq!(Uids::<Test>::get(TEXT, hotkey(1)), Some(0));
         let slot = Slots::<Test>::get(TEXT, 0).expect("the slot is taken");
         assert_eq!(
@@ -28,7 +31,7 @@ fn a_registration_burns_its_cost_and_takes_the_next_slot() {
                 uid: 0,
                 hotkey: hotkey(1),
                 coldkey: 1,
-                cost: NOE,
+                cost: FIRST,
             }
             .into(),
         );
@@ -79,7 +82,7 @@ fn nobody_pays_more_than_the_offer() {
                 RuntimeOrigin::signed(1),
                 TEXT,
                 hotkey(1),
-                u128::from(NOE) - 1
+                u128::from(FIRST) - 1
             ),
             Error::<Test>::CostAboveMaximum
         );
@@ -100,16 +103,18 @@ fn a_coldkey_without_money_is_refused() {
 fn the_price_rises_with_demand_and_falls_with_every_block() {
     on_chain(|| {
         let cost = || MarketPallet::registration_cost(TEXT, &rules(), System::block_number());
-        assert_eq!(cost(), NOE);
+        assert_eq!(cost(), FIRST, "it falls from genesis on");
+        run_to(10);
+        assert_eq!(cost(), NOE / 2);
         register(1);
-        assert_eq!(cost(), NOE * 126 / 100);
+        assert_eq!(cost(), NOE * 63 / 100);
         let mut last = cost();
-        for block in 2..=11 {
+        for block in 11..=20 {
             run_to(block);
             assert!(cost() < last, "block {block}: {} then {}", last, cost());
             last = cost();
         }
-        assert_eq!(cost(), NOE * 63 / 100, "halved in a tempo");
+        assert_eq!(cost(), NOE * 315 / 1000, "halved in a tempo");
         run_to(300);
         assert_eq!(cost(), NOE / 100, "never below the floor");
         run_to(5_000);

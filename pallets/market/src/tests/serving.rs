@@ -29,8 +29,10 @@ fn an_endpoint_is_published_and_changed() {
 fn what_is_no_endpoint_is_refused() {
     on_chain(|| {
         register(1);
-        let long = [b"a".repeat(130).as_slice(), b":80"].concat();
-        let wrong: [&[u8]; 9] = [
+        let long = [b"a".repeat(126).as_slice(), b":80"].concat();
+        let wrong: [&[u8]; 11] = [
+            b"http://host:80",
+            b"<host>:80",
             b"",
             b"host",
             b":80",
@@ -45,6 +47,7 @@ fn what_is_no_endpoint_is_refused() {
             assert_noop!(serve(endpoint), Error::<Test>::EndpointInvalid);
         }
         assert_noop!(serve(b"host:+80"), Error::<Test>::EndpointInvalid);
+        assert_ok!(serve(&long[1..]));
     });
 }
 

@@ -1,4 +1,5 @@
-//! Lets the program find the libtorch that it was built with, without `LD_LIBRARY_PATH`.
+//! Build script of the programs that use libtorch: lets them find the one they were built with,
+//! without `LD_LIBRARY_PATH`.
 
 fn main() {
     println!("cargo:rerun-if-env-changed=LIBTORCH");

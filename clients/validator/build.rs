@@ -1,9 +1,0 @@
-//! Lets the program find the libtorch that it was built with, without `LD_LIBRARY_PATH`.
-
-fn main() {
-    println!("cargo:rerun-if-env-changed=LIBTORCH");
-    if let Ok(folder) = std::env::var("LIBTORCH") {
-        // The old tags also serve the libraries that libtorch itself needs.
-        println!("cargo:rustc-link-arg=-Wl,--disable-new-dtags,-rpath,{folder}/lib");
-    }
-}

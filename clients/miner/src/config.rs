@@ -7,7 +7,7 @@ use clap::{Parser, ValueEnum};
 use noesis_chain::NOE;
 use noesis_model::{DeviceChoice, TrainingConfig, TransformerConfig};
 
-use crate::{fault::Fault, worker::FeedbackRules};
+use crate::{fault::Fault, settings::FeedbackRules};
 
 /// The file of the checkpoint, in the folder that `--checkpoint` names.
 const CHECKPOINT_FILE: &str = "model.safetensors";

@@ -13,8 +13,10 @@ pub mod fault;
 pub mod miner;
 pub mod offline;
 pub mod quota;
+pub mod settings;
 pub mod worker;
 
 pub use fault::{Fault, Faulty};
 pub use miner::Miner;
-pub use worker::{FeedbackRules, Keeping, OwnTraining, Settings, Worker, WorkerError};
+pub use settings::{FeedbackRules, Keeping, OwnTraining, Settings};
+pub use worker::{Worker, WorkerError};

@@ -15,7 +15,8 @@ use tokio::sync::oneshot;
 
 use crate::{
     quota::Quota,
-    worker::{check_gradient, Job, Settings, Tokens},
+    settings::Settings,
+    worker::{Job, Tokens},
 };
 
 /// The way to a model thread; a clone is another way to the same one.
@@ -136,6 +137,42 @@ impl Model for Miner {
             answer,
         })
         .await
+    }
+}
+
+/// Checks that a gradient fits the answer that it belongs to, and is finite.
+fn check_gradient(
+    gradient: Tensor,
+    inputs: &Tokens,
+    response_dim: i64,
+) -> Result<Vec<f32>, Failure> {
+    let expected = [inputs.batch, inputs.sequence, response_dim];
+    let same = gradient.shape.len() == 3
+        && gradient
+            .shape
+            .iter()
+            .zip(expected)
+            .all(|(size, expected)| i64::try_from(*size) == Ok(expected));
+    let values = match gradient.data {
+        Data::F32(values) if same => values,
+        _ => {
+            return Err(Failure::BadShape(format!(
+                "the gradient must be f32 {expected:?}, as the answer is, not {:?}",
+                gradient.shape
+            )))
+        }
+    };
+    let count: i64 = expected.iter().product();
+    if i64::try_from(values.len()) != Ok(count) {
+        return Err(Failure::BadShape(format!(
+            "{} values do not fill {expected:?}",
+            values.len()
+        )));
+    }
+    if values.iter().all(|value| value.is_finite()) {
+        Ok(values)
+    } else {
+        Err(Failure::NotFinite)
     }
 }
 

@@ -2,111 +2,27 @@
 //!
 //! A tensor cannot be shared between threads, so jobs go in and plain numbers come out. Calls come
 //! first: the model's own training goes on a step at a time, only while no job waits, and only for
-//! the share of the time that [`OwnTraining::duty`] gives it. So a call waits for at most one step.
+//! the share of the time that [`crate::OwnTraining::duty`] gives it. So a call waits for at most one step.
 
 use std::{
-    path::PathBuf,
-    sync::{
-        mpsc::{sync_channel, Receiver, RecvTimeoutError, SyncSender, TryRecvError},
-        Arc,
-    },
+    sync::mpsc::{sync_channel, Receiver, RecvTimeoutError, SyncSender, TryRecvError},
     thread::{self, JoinHandle},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use noesis_model::{
     tch::{no_grad, Tensor as Torch},
-    CheckpointError, Text, Trainer,
+    CheckpointError, Trainer,
 };
-use noesis_neuron::{Caller, Data, Failure, Tensor, Treatment};
+use noesis_neuron::{Caller, Failure, Tensor, Treatment};
 use tokio::sync::oneshot;
 
 use crate::{
-    events::{Event, Events},
+    events::Event,
     miner::Miner,
     quota::Quota,
+    settings::{FeedbackRules, Settings},
 };
-
-/// How gradients of callers are treated.
-#[derive(Clone, Copy, Debug)]
-pub struct FeedbackRules {
-    /// Learning rate of the step that each of them takes.
-    pub rate: f64,
-    /// Norm to which the parameters' gradient is clipped.
-    pub clip: f64,
-    /// Gradients that a caller may send in a window; none: all are refused.
-    pub quota: u32,
-    /// Length of that window.
-    pub window: Duration,
-}
-
-impl Default for FeedbackRules {
-    fn default() -> Self {
-        Self {
-            rate: 3e-4,
-            clip: 1.0,
-            quota: 600,
-            window: Duration::from_secs(60),
-        }
-    }
-}
-
-/// The training that goes on between calls.
-#[derive(Clone, Debug)]
-pub struct OwnTraining {
-    /// What is learned from.
-    pub text: Arc<Text>,
-    /// Steps after which it is over, those before a restart included.
-    pub until_step: u64,
-    /// Share of the time that it may take, above 0 and at most 1.
-    pub duty: f64,
-}
-
-/// Where checkpoints go, and how often.
-#[derive(Clone, Debug)]
-pub struct Keeping {
-    /// The file.
-    pub path: PathBuf,
-    /// Time between two of them; one is written at the end as well.
-    pub every: Duration,
-}
-
-/// All that a [`Worker`] is told.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Public key under which it answers.
-    pub hotkey: noesis_neuron::Hotkey,
-    /// Jobs that wait at most; one more is answered `busy`.
-    pub queue: usize,
-    /// Tokens that one call may bring.
-    pub tokens_a_call: usize,
-    /// How gradients of callers are treated.
-    pub feedback: FeedbackRules,
-    /// Training between calls; `None`: it only serves.
-    pub training: Option<OwnTraining>,
-    /// Checkpoints; `None`: nothing is kept.
-    pub keeping: Option<Keeping>,
-    /// Where events are written.
-    pub events: Events,
-    /// Threads with which libtorch computes.
-    pub threads: u16,
-}
-
-impl Settings {
-    /// Serves, follows gradients, neither trains by itself nor keeps anything: what a test needs.
-    pub fn new(hotkey: noesis_neuron::Hotkey) -> Self {
-        Self {
-            hotkey,
-            queue: 32,
-            tokens_a_call: 1 << 14,
-            feedback: FeedbackRules::default(),
-            training: None,
-            keeping: None,
-            events: Events::default(),
-            threads: 1,
-        }
-    }
-}
 
 /// What the model thread is asked to do. Tensors in it have been checked.
 pub(crate) enum Job {
@@ -390,41 +306,5 @@ impl ModelThread {
             milliseconds: begin.elapsed().as_secs_f64() * 1e3,
             outcome: &failure.map_or("ok".to_owned(), ToString::to_string),
         });
-    }
-}
-
-/// Checks that a gradient fits the answer that it belongs to, and is finite.
-pub(crate) fn check_gradient(
-    gradient: Tensor,
-    inputs: &Tokens,
-    response_dim: i64,
-) -> Result<Vec<f32>, Failure> {
-    let expected = [inputs.batch, inputs.sequence, response_dim];
-    let same = gradient.shape.len() == 3
-        && gradient
-            .shape
-            .iter()
-            .zip(expected)
-            .all(|(size, expected)| i64::try_from(*size) == Ok(expected));
-    let values = match gradient.data {
-        Data::F32(values) if same => values,
-        _ => {
-            return Err(Failure::BadShape(format!(
-                "the gradient must be f32 {expected:?}, as the answer is, not {:?}",
-                gradient.shape
-            )))
-        }
-    };
-    let count: i64 = expected.iter().product();
-    if i64::try_from(values.len()) != Ok(count) {
-        return Err(Failure::BadShape(format!(
-            "{} values do not fill {expected:?}",
-            values.len()
-        )));
-    }
-    if values.iter().all(|value| value.is_finite()) {
-        Ok(values)
-    } else {
-        Err(Failure::NotFinite)
     }
 }

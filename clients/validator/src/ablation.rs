@@ -126,13 +126,40 @@ pub struct Setting<'a> {
     pub k: usize,
 }
 
-/// Measures every peer over `coalitions` random coalitions an example, each keeping every other peer with
+/// Measures peers in rounds, `round` measuring those that are members, until nobody measured is harmful by two
+/// standard errors: the harmful are let go after each round. So nobody is praised for standing in the way of
+/// somebody who harms. A peer's measurement is that of its last round.
+pub fn without_harm(
+    peers: usize,
+    mut round: impl FnMut(&[bool]) -> Vec<Option<Measurement>>,
+) -> Vec<Option<Measurement>> {
+    let mut members = vec![true; peers];
+    let mut measured = vec![None; peers];
+    loop {
+        let now = round(&members);
+        let mut left = false;
+        for (peer, measurement) in now.into_iter().enumerate().take(peers) {
+            if members[peer] {
+                measured[peer] = measurement;
+                let harmful = |one: Measurement| one.mean < -SIGNIFICANCE * one.error;
+                members[peer] = !measurement.is_some_and(harmful);
+                left |= !members[peer];
+            }
+        }
+        if !left || !members.contains(&true) {
+            return measured;
+        }
+    }
+}
+
+/// Measures the members over `coalitions` random coalitions an example, each keeping every other member with
 /// probability one half. `head` turns representations `[b, d]` into logits `[b, v]`; `uniform` draws
 /// `[b, n]` numbers in [0, 1).
 ///
-/// A peer gets `None` where a loss was not finite.
+/// A peer gets `None` where a loss was not finite, and where it is no member.
 pub fn measure(
     setting: &Setting,
+    members: &[bool],
     coalitions: usize,
     head: impl Fn(&Tensor) -> Tensor,
     mut uniform: impl FnMut(&[i64]) -> Tensor,
@@ -140,8 +167,8 @@ pub fn measure(
     let shape = setting.scores.size();
     let (examples, peers) = (shape[0], shape[1]);
     no_grad(|| {
-        let loss = |members: &Tensor| {
-            let kept = gate::keep_top_k(setting.scores, members, setting.k);
+        let loss = |coalition: &Tensor| {
+            let kept = gate::keep_top_k(setting.scores, coalition, setting.k);
             let weights = gate::weights(setting.scores, &kept);
             let joined = setting.local + crate::fisher::contribution(setting.adapted, &weights);
             // [b]: one loss for each example.
@@ -152,15 +179,19 @@ pub fn measure(
             -chosen.to_kind(Kind::Double)
         };
         let zero = || Tensor::zeros([examples], (Kind::Double, setting.local.device()));
-        let mut differences: Vec<Tensor> = (0..peers).map(|_| zero()).collect();
+        let mut differences: Vec<Option<Tensor>> = members.iter().map(|is| is.then(zero)).collect();
+        let members = Tensor::from_slice(members).to_device(setting.local.device());
         for _ in 0..coalitions {
-            let members = uniform(&[examples, peers]).lt(0.5);
-            let base = loss(&members);
+            let coalition = uniform(&[examples, peers]).lt(0.5).logical_and(&members);
+            let base = loss(&coalition);
             for (peer, difference) in (0..peers).zip(&mut differences) {
+                let Some(difference) = difference else {
+                    continue;
+                };
                 // In half of the examples the peer is in: turn its membership around, and the sign with it.
                 let column = Tensor::from_slice(&[peer]);
-                let is_in = members.select(1, peer);
-                let turned = members.index_copy(1, &column, &is_in.logical_not().unsqueeze(1));
+                let is_in = coalition.select(1, peer);
+                let turned = coalition.index_copy(1, &column, &is_in.logical_not().unsqueeze(1));
                 let sign = is_in.to_kind(Kind::Double) * 2.0 - 1.0;
                 *difference += (loss(&turned) - &base) * sign;
             }
@@ -171,7 +202,7 @@ pub fn measure(
         };
         differences
             .into_iter()
-            .map(|difference| Measurement::of(&per_example(difference)?))
+            .map(|difference| Measurement::of(&per_example(difference?)?))
             .collect()
     })
 }
@@ -244,7 +275,7 @@ mod tests {
         manual_seed(3);
         let head = |x: &Tensor| Tensor::cat(&[x, &-x], -1);
         let uniform = |shape: &[i64]| Tensor::rand(shape, float);
-        let measured = measure(&setting, 64, head, uniform);
+        let measured = measure(&setting, &[true, true], 64, head, uniform);
         let loss = |x: f64| (1.0 + (-2.0 * x).exp()).ln();
         // Peer 0 alone turns 0 into 2, beside peer 1 into 1. Peer 1 alone changes nothing, beside peer 0 it
         // turns 2 into 1.
@@ -258,6 +289,31 @@ mod tests {
                 "{measured:?} {expected}"
             );
         }
+    }
+
+    /// Peer 1 harms, and peer 2 looks good beside it alone.
+    #[test]
+    fn nobody_is_praised_for_standing_in_the_way_of_harm() {
+        let of = |mean| {
+            Some(Measurement {
+                mean,
+                error: 0.1,
+                examples: 100,
+            })
+        };
+        let mut rounds = Vec::new();
+        let measured = without_harm(3, |members| {
+            rounds.push(members.to_vec());
+            if members[1] {
+                vec![of(0.5), of(-0.5), of(0.4)]
+            } else {
+                vec![of(0.6), None, of(0.0)]
+            }
+        });
+        assert_eq!(measured, [of(0.6), of(-0.5), of(0.0)]);
+        assert_eq!(rounds, [[true, true, true], [true, false, true]]);
+        assert_eq!(without_harm(1, |_| vec![of(-1.0)]), [of(-1.0)]);
+        assert!(without_harm(0, |_| Vec::new()).is_empty());
     }
 
     /// The error must be that over examples: with useless coalitions and examples that differ, a hundred times as
@@ -281,7 +337,7 @@ mod tests {
         let error = |coalitions| {
             let head = |x: &Tensor| Tensor::cat(&[x, &-x], -1);
             let uniform = |shape: &[i64]| Tensor::rand(shape, float);
-            measure(&setting, coalitions, head, uniform)[0]
+            measure(&setting, &[true], coalitions, head, uniform)[0]
                 .unwrap()
                 .error
         };

@@ -115,7 +115,7 @@ mod tests {
         for wrong in [
             ["--batch", "0"],
             ["--device", "abacus"],
-            ["--stake", "-1"],
+            ["--stake", "x"],
             ["--top-k", "x"],
         ] {
             let error = parse(&wrong).unwrap_err().to_string();

@@ -20,6 +20,10 @@ use std::collections::BTreeMap;
 /// Examples whose losses are computed at once outside training, so that memory stays bounded.
 const CHUNK: i64 = 64;
 
+/// The gate's constant feature. The others together have norm one: the gate learns sooner how good a peer is
+/// than what it is good at.
+const CONSTANT: f64 = 4.0;
+
 /// The settings of the learning.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -388,12 +392,15 @@ impl Learner {
                 targets: &targets,
                 k: self.config.k,
             };
-            let measured = ablation::measure(
-                &setting,
-                coalitions,
-                |x| head(&self.local.model, x),
-                |shape| Tensor::rand(shape, (Kind::Float, self.device)),
-            );
+            let measured = ablation::without_harm(peers.len(), |members| {
+                ablation::measure(
+                    &setting,
+                    members,
+                    coalitions,
+                    |x| head(&self.local.model, x),
+                    |shape| Tensor::rand(shape, (Kind::Float, self.device)),
+                )
+            });
             let ablations = peers.into_iter().zip(measured);
             Assessed {
                 joined,
@@ -476,7 +483,7 @@ fn features(representation: &Tensor) -> Tensor {
     let mean = representation.detach().mean_dim(1, false, Kind::Float);
     let dim = mean.size()[1];
     let normalised = join::normalised(&mean) / (dim as f64).sqrt();
-    let constant = normalised.narrow(1, 0, 1).ones_like();
+    let constant = normalised.narrow(1, 0, 1).ones_like() * CONSTANT;
     Tensor::cat(&[normalised, constant], 1)
 }
 

@@ -8,8 +8,9 @@ use noesis_model::{
     AdamW, ConfigError, Transformer,
 };
 
-/// Where the gate's noise begins: `softplus(-2)` is 0.13. Coalitions explore already.
-const QUIET: f64 = -2.0;
+/// Where the gate's row of noise begins, at the constant feature of 4: `softplus(-2)` is 0.13. Coalitions
+/// explore already.
+const QUIET: f64 = -0.5;
 
 /// A model in training.
 pub struct Trained {

@@ -72,11 +72,11 @@ impl Default for Settings {
             unhurried: Duration::from_secs(3),
             keep: 0.5,
             assess_every: 30,
-            batches_before: 8,
+            batches_before: 20,
             examples: 256,
             coalitions: 16,
             memory: Memory {
-                fisher: 0.97,
+                fisher: 0.95,
                 evidence: 0.7,
             },
             seed: 0,

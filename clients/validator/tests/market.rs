@@ -142,9 +142,10 @@ impl Market {
         for candidate in &self.candidates {
             if peers.contains(&candidate.hotkey) {
                 let deadline = Duration::from_secs(30);
-                let answer =
-                    self.client
-                        .forward(&candidate.peer(), Modality::Text, &inputs, deadline);
+                let peer = candidate.peer();
+                let answer = self
+                    .client
+                    .forward(&peer, Modality::Text, &inputs, deadline);
                 let values = wire::answer(answer.await.unwrap(), &shape).unwrap();
                 let tensor = wire::torch(&values, &shape, Device::Cpu).unwrap();
                 answers.push((candidate.hotkey, tensor));

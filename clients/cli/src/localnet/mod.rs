@@ -122,6 +122,8 @@ async fn work(arguments: &Arguments, plan: &Plan, supervisor: &mut Supervisor) -
         plan.train_steps
     ));
     training::prepare(plan, arguments.cache.as_deref(), supervisor).await?;
+    // The training took its time, in which somebody else may have come.
+    plan.check_ports()?;
     say(&format!(
         "starting the network; logs in {}",
         plan.logs().display()

@@ -108,6 +108,12 @@ impl Plan {
 
     /// Checks ports, programs and text, before anything is touched or started.
     pub fn check(&self) -> Result<(), LocalnetError> {
+        self.check_ports()?;
+        self.check_files()
+    }
+
+    /// Checks that nobody listens where the network will.
+    pub fn check_ports(&self) -> Result<(), LocalnetError> {
         let base = self.base_port;
         if !(1024..=u16::MAX - PORTS).contains(&base) {
             return Err(LocalnetError::BasePort { base });
@@ -121,6 +127,11 @@ impl Plan {
                 });
             }
         }
+        Ok(())
+    }
+
+    /// Checks that programs and text are there.
+    fn check_files(&self) -> Result<(), LocalnetError> {
         for program in ["noesis-node", "noesis-miner", "noesis-validator"] {
             let path = self.binaries.join(program);
             if !path.is_file() {

@@ -44,8 +44,7 @@ where
         weight
     }
 
-    /// What an epoch that read this much costs. Both parts were measured with what an epoch costs at
-    /// least, so that their sum is never too low.
+    /// What an epoch that read this much costs.
     pub fn epoch_weight(size: Size) -> Weight {
         T::WeightInfo::epoch_neurons(size.neurons)
             .saturating_add(T::WeightInfo::epoch_edges(size.edges))

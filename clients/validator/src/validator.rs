@@ -45,7 +45,7 @@ pub struct Settings {
     pub keep: f64,
     /// Steps between two assessments.
     pub assess_every: u64,
-    /// Batches in which a peer must have taken part before it is assessed.
+    /// Batches in which a peer must have taken part before it is assessed or sent gradients.
     pub batches_before: u64,
     /// Kept-apart examples in an assessment.
     pub examples: usize,
@@ -249,7 +249,10 @@ impl Validator {
         let finished = self.learner.finish(round, answers)?;
 
         if let Ok(inputs) = inputs {
-            for (peer, gradient) in &finished.gradients {
+            // Through an adapter that has learned nothing yet, a gradient is noise to its peer.
+            let settled = |peer: &Hotkey| self.ledger.batches(peer) >= self.settings.batches_before;
+            let gradients = finished.gradients.iter();
+            for (peer, gradient) in gradients.filter(|(peer, _)| settled(peer)) {
                 let candidate = asked.iter().find(|candidate| candidate.hotkey == *peer);
                 if let (Some(candidate), Ok(gradient)) = (candidate, wire::gradient(gradient)) {
                     self.backward

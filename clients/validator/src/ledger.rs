@@ -1,6 +1,8 @@
 //! The ledger: what is known of each peer's worth, and what follows from it.
 //!
-//! A peer's score is its Fisher score if its ablation is positive by two standard errors, and zero otherwise.
+//! A peer's score is its Fisher score if its ablation is positive by two standard errors, and zero otherwise;
+//! one assessment alone never pays, since one in forty praises noise, and the first are made while the adapters
+//! are young.
 //! One whose ablation is negative by two is left out of training as well and tried again later: after 4
 //! assessments the first time, then 8, 16, up to 64, each time as if it were new.
 
@@ -13,6 +15,8 @@ use noesis_neuron::Hotkey;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+/// Assessments that a peer's evidence must rest on before it is paid.
+const ENOUGH_ASSESSMENTS: u32 = 2;
 /// Assessments for which a peer is left out the first time.
 const FIRST_ABSENCE: u32 = 4;
 /// Most assessments for which a peer is left out.
@@ -34,6 +38,8 @@ pub struct Standing {
     pub fisher: MovingAverage,
     /// Its ablation.
     pub evidence: Evidence,
+    /// Assessments behind it.
+    assessments: u32,
     /// Times it was left out.
     absences: u32,
     /// Assessments until it is tried again; 0: it takes part.
@@ -43,8 +49,9 @@ pub struct Standing {
 impl Standing {
     /// What it is to be paid for.
     pub fn score(&self) -> f64 {
+        let known = self.absent_for == 0 && self.assessments >= ENOUGH_ASSESSMENTS;
         match self.evidence.sign() {
-            Sign::Positive if self.absent_for == 0 => self.fisher.value(),
+            Sign::Positive if known => self.fisher.value(),
             _ => 0.0,
         }
     }
@@ -105,6 +112,7 @@ impl Ledger {
                 standing.absent_for -= 1;
                 if standing.absent_for == 0 {
                     standing.evidence = Evidence::default();
+                    standing.assessments = 0;
                     standing.fisher = MovingAverage::default();
                     changes.push(Change::TriedAgain(*peer));
                 }
@@ -116,6 +124,7 @@ impl Ledger {
                 continue;
             }
             standing.evidence.add(*measurement, memory.evidence);
+            standing.assessments = standing.assessments.saturating_add(1);
             if standing.evidence.sign() == Sign::Negative {
                 let absence = FIRST_ABSENCE.saturating_mul(2u32.saturating_pow(standing.absences));
                 standing.absent_for = absence.min(LONGEST_ABSENCE);
@@ -174,14 +183,14 @@ mod tests {
         for (peer, fisher) in [(1, 4.0), (2, 9.0), (3, 99.0), (4, 5.0)] {
             ledger.took_part([peer; 32], fisher, MEMORY);
         }
-        let changes = ledger.assessed(
-            &[
-                measured(1, 0.5, 0.1),
-                measured(2, 0.1, 0.08),
-                measured(3, -1.0, 0.1),
-            ],
-            MEMORY,
-        );
+        let all = [
+            measured(1, 0.5, 0.1),
+            measured(2, 0.1, 0.08),
+            measured(3, -1.0, 0.1),
+        ];
+        let changes = ledger.assessed(&all, MEMORY);
+        assert!(ledger.scores().iter().all(|(_, score)| *score == 0.0));
+        ledger.assessed(&all[..1], MEMORY);
         let scores: Vec<f64> = ledger
             .scores()
             .into_iter()
@@ -235,6 +244,7 @@ mod tests {
             measured(2, 0.2, 0.01),
             measured(3, -0.3, 0.01),
         ];
+        ledger.assessed(&measured, MEMORY);
         ledger.assessed(&measured, MEMORY);
         assert_eq!(ledger.rank_correlation(), Some(1.0));
         ledger.keep_only(&[[1; 32]]);

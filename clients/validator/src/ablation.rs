@@ -156,6 +156,11 @@ pub fn without_harm(
 /// probability one half. `head` turns representations `[b, d]` into logits `[b, v]`; `uniform` draws
 /// `[b, n]` numbers in [0, 1).
 ///
+/// Of each peer two ablations, and the less favourable counts: *removed*, the gate renormalised over the
+/// others, and *silenced*, its share of the gate left and its answer taken away. A peer that is merely in the
+/// way of others takes weight from them, which helps where they are too sure of themselves: removed, it seems
+/// to be missed though it says nothing; silenced, it is not.
+///
 /// A peer gets `None` where a loss was not finite, and where it is no member.
 pub fn measure(
     setting: &Setting,
@@ -167,42 +172,59 @@ pub fn measure(
     let shape = setting.scores.size();
     let (examples, peers) = (shape[0], shape[1]);
     no_grad(|| {
-        let loss = |coalition: &Tensor| {
-            let kept = gate::keep_top_k(setting.scores, coalition, setting.k);
-            let weights = gate::weights(setting.scores, &kept);
-            let joined = setting.local + crate::fisher::contribution(setting.adapted, &weights);
-            // [b]: one loss for each example.
-            let chosen = head(&joined)
+        // Losses `[b]`, one for each example, of joined representations `[b, d]`.
+        let loss = |joined: &Tensor| {
+            let chosen = head(joined)
                 .log_softmax(-1, Kind::Float)
                 .gather(1, &setting.targets.unsqueeze(1), false)
                 .squeeze_dim(1);
             -chosen.to_kind(Kind::Double)
         };
+        let gate = |coalition: &Tensor| {
+            let kept = gate::keep_top_k(setting.scores, coalition, setting.k);
+            gate::weights(setting.scores, &kept)
+        };
+        let join = |weights: &Tensor| {
+            setting.local + crate::fisher::contribution(setting.adapted, weights)
+        };
         let zero = || Tensor::zeros([examples], (Kind::Double, setting.local.device()));
-        let mut differences: Vec<Option<Tensor>> = members.iter().map(|is| is.then(zero)).collect();
+        let mut differences: Vec<Option<[Tensor; 2]>> = members
+            .iter()
+            .map(|is| is.then(|| [zero(), zero()]))
+            .collect();
         let members = Tensor::from_slice(members).to_device(setting.local.device());
         for _ in 0..coalitions {
             let coalition = uniform(&[examples, peers]).lt(0.5).logical_and(&members);
-            let base = loss(&coalition);
-            for (peer, difference) in (0..peers).zip(&mut differences) {
-                let Some(difference) = difference else {
+            for (peer, differences) in (0..peers).zip(&mut differences) {
+                let Some([removed, silenced]) = differences else {
                     continue;
                 };
-                // In half of the examples the peer is in: turn its membership around, and the sign with it.
                 let column = Tensor::from_slice(&[peer]);
-                let is_in = coalition.select(1, peer);
-                let turned = coalition.index_copy(1, &column, &is_in.logical_not().unsqueeze(1));
-                let sign = is_in.to_kind(Kind::Double) * 2.0 - 1.0;
-                *difference += (loss(&turned) - &base) * sign;
+                let gate_with = gate(&coalition.index_fill(1, &column, 1.0));
+                let gate_without = gate(&coalition.index_fill(1, &column, 0.0));
+                let joined = join(&gate_with);
+                let share = gate_with.narrow(1, peer, 1); // [b, 1]
+                let silent = &joined - share * setting.adapted.select(0, peer);
+                let with = loss(&joined);
+                *removed += loss(&join(&gate_without)) - &with;
+                *silenced += loss(&silent) - &with;
             }
         }
-        let per_example = |difference: Tensor| {
+        let measurement = |difference: Tensor| {
             let mean = (difference / coalitions.max(1) as f64).contiguous();
-            Vec::try_from(mean).ok()
+            Measurement::of(&Vec::try_from(mean).ok()?)
         };
         differences
             .into_iter()
-            .map(|difference| Measurement::of(&per_example(difference?)?))
+            .map(|differences| {
+                let [removed, silenced] = differences?.map(measurement);
+                let (removed, silenced) = (removed?, silenced?);
+                Some(if silenced.mean < removed.mean {
+                    silenced
+                } else {
+                    removed
+                })
+            })
             .collect()
     })
 }
@@ -289,6 +311,38 @@ mod tests {
                 "{measured:?} {expected}"
             );
         }
+    }
+
+    /// Peer 0 is too sure of itself, and peer 1 says nothing but halves its weight: without it the loss rises.
+    #[test]
+    fn who_says_nothing_is_not_praised_for_taking_weight() {
+        manual_seed(5);
+        let float = (Kind::Float, Device::Cpu);
+        let examples = 400;
+        let local = Tensor::zeros([examples, 1], float);
+        // Sure of the first class, in which three of four examples are.
+        let adapted = Tensor::stack(
+            &[
+                Tensor::full([examples, 1], 8.0, float),
+                Tensor::zeros([examples, 1], float),
+            ],
+            0,
+        );
+        let scores = Tensor::zeros([examples, 2], float);
+        let targets = Tensor::arange(examples, (Kind::Int64, Device::Cpu))
+            .remainder(4)
+            .eq(0);
+        let setting = Setting {
+            local: &local,
+            adapted: &adapted,
+            scores: &scores,
+            targets: &targets.to_kind(Kind::Int64),
+            k: 4,
+        };
+        let head = |x: &Tensor| Tensor::cat(&[x, &-x], -1);
+        let uniform = |shape: &[i64]| Tensor::rand(shape, float);
+        let measured = measure(&setting, &[true, true], 16, head, uniform);
+        assert_eq!(measured[1].unwrap().mean, 0.0);
     }
 
     /// Peer 1 harms, and peer 2 looks good beside it alone.

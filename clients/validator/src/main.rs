@@ -16,20 +16,36 @@ use noesis_validator::{
     run::{run, Attention, Connections},
     validator::{Settings, Step, Validator},
 };
-use std::{io::IsTerminal, time::Instant};
+use std::{io::IsTerminal, process::ExitCode, time::Instant};
 use tokio::{
     signal::unix::{signal, SignalKind},
     sync::{mpsc, watch},
 };
 use tracing_subscriber::EnvFilter;
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
+    let config = Config::parse();
+    log();
+    match run_until_stopped(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("noesis-validator: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn log() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
         .init();
-    let config = Config::parse();
+}
+
+fn run_until_stopped(config: Config) -> anyhow::Result<()> {
     // The main thread owns the model; the network runs on threads of its own.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

@@ -98,6 +98,7 @@ pub async fn follow(
                     let block = block?;
                     match chain.metagraph(market).await {
                         Ok(metagraph) => {
+                            tracing::debug!(block, epoch = metagraph.epoch, "market seen");
                             view.send_replace(Some(Arc::new(View { block, metagraph })));
                         }
                         Err(error) if error.retryable() => {
@@ -182,6 +183,7 @@ pub async fn vote(
             }
             Plan::Submit(weights) => weights,
         };
+        tracing::debug!(epoch, block = seen.block, ?weights, "setting weights");
         match chain.set_weights(&hotkey, market, &weights).await {
             Ok(()) => {
                 tracing::info!(epoch, ?weights, "weights set");

@@ -77,7 +77,7 @@ impl Default for Settings {
             coalitions: 16,
             memory: Memory {
                 fisher: 0.95,
-                evidence: 0.7,
+                evidence: 0.8,
             },
             seed: 0,
         }
@@ -347,6 +347,9 @@ impl Validator {
             })
             .cloned()
             .collect();
+        if ready.is_empty() {
+            return;
+        }
         let examples = self
             .kept_apart
             .next(self.settings.examples, self.learner.device());
@@ -433,12 +436,14 @@ impl Validator {
         scores.sort_by_key(|scored| scored.uid);
         let step = self.learner.step_count();
         let correlation = self.ledger.rank_correlation();
+        let alone = result.alone.map(|loss| format!(", alone {loss:.3}"));
+        let correlation_in_words = correlation.map(|rho| format!(", rank correlation {rho:.2}"));
         tracing::info!(
             step,
-            joined = result.joined,
-            alone = result.alone,
-            correlation,
-            "assessed: {}",
+            "assessed: joined {:.3}{}{}; {}",
+            result.joined,
+            alone.unwrap_or_default(),
+            correlation_in_words.unwrap_or_default(),
             in_words(&scores)
         );
         self.events.write(&Event::Evaluation {

@@ -58,8 +58,9 @@ pub struct Config {
     /// Decides initial parameters, batches, coalitions and examples.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    /// Bytes of the text to train on: a newcomer has little.
-    #[arg(long, value_name = "BYTES", default_value_t = 40 * 1024)]
+    /// Bytes of the text to train on. A newcomer has little; with less than some 100 KB the local model learns them
+    /// by heart within minutes, and the peers' worth sinks with it.
+    #[arg(long, value_name = "BYTES", default_value_t = 256 * 1024)]
     pub own_data: usize,
     /// Sequences in a batch.
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1024))]
@@ -74,7 +75,7 @@ pub struct Config {
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=4096))]
     pub peers: u16,
     /// Steps between two assessments of the peers.
-    #[arg(long, value_name = "STEPS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "STEPS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
     pub assess_every: u64,
     /// Examples in an assessment, on which no gradient is ever sent.
     #[arg(long, value_name = "NUMBER", default_value_t = 256, value_parser = clap::value_parser!(u16).range(16..=8192))]

@@ -63,7 +63,7 @@ impl Default for Settings {
             learner: LearnerConfig::default(),
             batch: 16,
             sequence: 64,
-            own_data: 40 * 1024,
+            own_data: 256 * 1024,
             patience: Patience {
                 deadline: Duration::from_secs(2),
                 k_min: 2,
@@ -71,10 +71,10 @@ impl Default for Settings {
             },
             unhurried: Duration::from_secs(3),
             keep: 0.5,
-            assess_every: 30,
-            batches_before: 20,
+            assess_every: 20,
+            batches_before: 15,
             examples: 256,
-            coalitions: 16,
+            coalitions: 8,
             memory: Memory {
                 fisher: 0.95,
                 evidence: 0.8,

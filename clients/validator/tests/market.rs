@@ -177,6 +177,8 @@ fn settings(seed: u64) -> Settings {
             seed,
             ..LearnerConfig::default()
         },
+        // As little as a newcomer has.
+        own_data: 40 * 1024,
         seed,
         ..Settings::default()
     }

@@ -3,29 +3,33 @@
 use alloc::{vec, vec::Vec};
 
 use crate::{
+    edges::each_run,
     fixed::{apportion, share, HALF, ONE},
     market::Market,
-    rows::{edges, Row},
+    rows::Row,
     scaled::Scaled,
     sigmoid, Uid,
 };
 
-/// What the votes for one neuron add up to, in stake.
+/// Bits of all ranks together, as they are added up.
+const RANK_BITS: i32 = 62;
+
+/// What the votes for one neuron add up to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Column {
-    /// Stake times normalised weight, scaled so that the whole market's stake just fits.
-    pub rank: u128,
-    /// Stake with an edge.
-    pub trust: u128,
+pub struct Tally {
+    /// Stake times normalised weight, in units of [`Votes::rank_unit`].
+    pub rank: u64,
+    /// Stake with an edge, in units of stake (or, where more than 2^63 units vote, in larger ones).
+    pub trust: u64,
 }
 
-/// The votes of a market, as far as they are counted: rows go in one by one, in any order.
+/// The votes of a market, as far as they are counted: rows go in one by one, in rising order of uid.
 ///
-/// Plain integers, 32 bytes a neuron and 4 more, so that a count can be put by between two blocks.
+/// Plain integers, 20 bytes a neuron, so that a count can be put by between two blocks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Votes {
     /// By uid of the neuron voted for.
-    pub columns: Vec<Column>,
+    pub tallies: Vec<Tally>,
     /// By uid of the voter: the sum of the weights that count, 0 for one that does not vote.
     pub row_sums: Vec<u32>,
     /// Stake that votes.
@@ -50,17 +54,51 @@ pub struct Verdict {
     pub voting: u64,
     /// Whether the loss is negative and the quorum is met.
     pub in_consensus: bool,
-    /// By uid: the sum of the weights that count in its row.
-    pub row_sums: Vec<u32>,
-    /// The stake of which stake shares are taken.
-    pub counted_stake: u128,
+}
+
+/// What a voter's weights add to the ranks of others.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Contribution {
+    factor: u64,
+    cut: u32,
+}
+
+impl Contribution {
+    /// Of a neuron with this stake and sum of weights, where `voting` votes in all; nothing where the
+    /// sum is 0.
+    pub(crate) fn new(stake: u64, row_sum: u32, voting: u128) -> Self {
+        let unit = Votes::unit_exponent(voting);
+        // With a weight of 16 bits, 63.
+        let (factor, exponent) = Scaled::ratio(stake.into(), row_sum.into()).cut(47);
+        let shift = exponent.saturating_sub(unit);
+        if shift > 0 {
+            // The product with any weight up to the sum is no more than all ranks together.
+            Self {
+                factor: factor.checked_shl(shift.unsigned_abs()).unwrap_or(0),
+                cut: 0,
+            }
+        } else {
+            Self {
+                factor,
+                cut: shift.unsigned_abs().min(63),
+            }
+        }
+    }
+
+    /// What one weight adds, in units of [`Votes::rank_unit`].
+    #[inline(always)]
+    pub(crate) fn of(self, weight: u16) -> u64 {
+        self.factor
+            .wrapping_mul(weight.into())
+            .wrapping_shr(self.cut)
+    }
 }
 
 impl Votes {
     /// No votes yet.
     pub fn new(market: &Market) -> Self {
         Self {
-            columns: vec![Column::default(); market.slots.len()],
+            tallies: vec![Tally::default(); market.slots.len()],
             row_sums: vec![0; market.slots.len()],
             stake: 0,
         }
@@ -68,56 +106,109 @@ impl Votes {
 
     /// Counts the row of one neuron; a second row of the same neuron is ignored.
     pub fn add_row(&mut self, market: &Market, uid: Uid, row: &Row) {
-        let Some(voter) = market.voter(uid, row) else {
+        let voter = market.voter(uid, row.set_at);
+        let row_sum = self.row_sums.get_mut(usize::from(uid));
+        let (Some(voter), Some(row_sum @ 0)) = (voter, row_sum) else {
             return;
         };
-        let Some(row_sum) = self.row_sums.get_mut(usize::from(uid)) else {
-            return;
+        let buffer;
+        let weights = if row.counts_whole(market, uid) {
+            row.edges.weights()
+        } else {
+            buffer = row.counted(market, uid);
+            &buffer
         };
         // At most 65,536 weights of 16 bits: 32 bits.
-        let sum = edges(market, uid, row)
-            .fold(0, |sum: u32, (_, weight)| sum.saturating_add(weight.into()));
-        if sum == 0 || *row_sum != 0 {
+        let sum = weights
+            .iter()
+            .fold(0, |sum: u32, &weight| sum.wrapping_add(weight.into()));
+        if sum == 0 {
             return;
         }
         *row_sum = sum;
-        let stake = u128::from(voter.stake);
-        self.stake = self.stake.saturating_add(stake);
-        // The only division of the row; the rest is multiply and add. No sum below overflows: over all
-        // rows the products come to no more than all stake, and that is scaled to fit.
-        let factor = stake
-            .wrapping_shl(market.stake.leading_zeros())
-            .checked_div(sum.into())
-            .unwrap_or(0);
+        self.add_stake(voter.stake);
+        let vote = Contribution::new(voter.stake, sum, self.stake);
         let limit = market.trust_limit(sum.into());
-        for (to, weight) in edges(market, uid, row) {
-            if let Some(column) = self.columns.get_mut(usize::from(to)) {
-                column.rank = column.rank.wrapping_add(factor.wrapping_mul(weight.into()));
-                if u64::from(weight) > limit {
-                    column.trust = column.trust.wrapping_add(stake);
-                }
+        let limit = u16::try_from(limit).unwrap_or(u16::MAX);
+        let trust = self.trusted(voter.stake);
+        // No sum overflows: over all rows, ranks come to less than 2^62, and trust to less than 2^63.
+        each_run(&mut self.tallies, row.edges.gaps(), |tallies, range| {
+            let weights = weights.get(range).unwrap_or_default();
+            for (tally, &weight) in tallies.iter_mut().zip(weights) {
+                tally.rank = tally.rank.wrapping_add(vote.of(weight));
+                let trust = if weight > limit { trust } else { 0 };
+                tally.trust = tally.trust.wrapping_add(trust);
+            }
+        });
+    }
+
+    /// Adds a voter's stake, and makes the units of ranks and trust coarser as it takes.
+    fn add_stake(&mut self, stake: u64) {
+        let units = |voting| (Self::unit_exponent(voting), Self::trust_shift(voting));
+        let before = units(self.stake);
+        self.stake = self.stake.saturating_add(stake.into());
+        let now = units(self.stake);
+        if now != before {
+            let ranks = now.0.saturating_sub(before.0).unsigned_abs();
+            let trust = now.1.saturating_sub(before.1);
+            for tally in &mut self.tallies {
+                tally.rank = tally.rank.checked_shr(ranks).unwrap_or(0);
+                tally.trust = tally.trust.checked_shr(trust).unwrap_or(0);
             }
         }
     }
 
-    /// Draws the conclusions, when all rows are in.
-    pub fn finish(self, market: &Market) -> Verdict {
-        let parameters = &market.parameters;
-        let counted_stake = if parameters.count_idle_stake {
+    /// By how many bits trust is cut while this much stake votes: by none, unless that is more than any
+    /// currency has units.
+    fn trust_shift(voting: u128) -> u32 {
+        65_u32.saturating_sub(voting.leading_zeros())
+    }
+
+    /// What an edge of a voter with this stake adds to trust.
+    fn trusted(&self, stake: u64) -> u64 {
+        stake
+            .checked_shr(Self::trust_shift(self.stake))
+            .unwrap_or(0)
+    }
+
+    /// The share of the counted stake that trusts as a tally says, in parts of 10^18.
+    pub(crate) fn trust(&self, tally: &Tally, counted_stake: u128) -> u64 {
+        let trust = u128::from(tally.trust).wrapping_shl(Self::trust_shift(self.stake));
+        share(trust, counted_stake)
+    }
+
+    /// The unit of ranks while this much stake votes: 2^this of a unit of stake. All ranks together
+    /// have [`RANK_BITS`] bits, however little or much stake votes.
+    fn unit_exponent(voting: u128) -> i32 {
+        let bits = u128::BITS.saturating_sub(voting.leading_zeros());
+        RANK_BITS.saturating_neg().saturating_add_unsigned(bits)
+    }
+
+    /// The unit of ranks, in units of stake.
+    pub(crate) fn rank_unit(&self) -> Scaled {
+        Scaled::new(1, Self::unit_exponent(self.stake))
+    }
+
+    /// The stake of which stake shares are taken.
+    pub(crate) fn counted_stake(&self, market: &Market) -> u128 {
+        if market.parameters.count_idle_stake {
             market.stake
         } else {
             self.stake
-        };
-        let weights = align(
-            self.columns
-                .iter()
-                .map(|column| Scaled::new(column.rank, 0)),
-        );
+        }
+    }
+
+    /// Draws the conclusions, when all rows are in.
+    pub fn verdict(&self, market: &Market) -> Verdict {
+        let parameters = &market.parameters;
+        let counted_stake = self.counted_stake(market);
+        let weights: Vec<u64> = self.tallies.iter().map(|tally| tally.rank).collect();
         let rank = apportion(share(self.stake, counted_stake), &weights);
 
-        let neurons = || self.columns.iter().zip(market.slots);
-        let trust: Vec<u64> = neurons()
-            .map(|(column, _)| share(column.trust, counted_stake))
+        let trust: Vec<u64> = self
+            .tallies
+            .iter()
+            .map(|tally| self.trust(tally, counted_stake))
             .collect();
         let sigmoids: Vec<_> = trust
             .iter()
@@ -130,10 +221,10 @@ impl Votes {
             .collect();
 
         let products = self
-            .columns
+            .tallies
             .iter()
             .zip(&sigmoids)
-            .map(|(column, sigmoid)| Scaled::new(column.rank, 0).multiply(sigmoid.exact));
+            .map(|(tally, sigmoid)| Scaled::new(tally.rank.into(), 0).multiply(sigmoid.exact));
         let incentive = apportion(ONE, &align(products));
 
         let agreement = rank
@@ -159,8 +250,6 @@ impl Votes {
             incentive,
             loss,
             voting,
-            row_sums: self.row_sums,
-            counted_stake,
         }
     }
 }

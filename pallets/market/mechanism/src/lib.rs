@@ -4,24 +4,21 @@
 //! types allow. `docs/mechanism.md` of the repository explains the formulas, the representation and its
 //! precision, with an example worked by hand.
 //!
-//! A small market is settled by [`epoch`]. A large one is fed in row by row, over as many blocks as it
-//! takes: [`Votes`], then [`Bonds`], then [`Dividends`](bonds::Dividends), then [`emission::payouts`],
-//! in the order that [`epoch`] shows.
+//! A market held in memory is settled by [`epoch`]. One that lies in a database is handed over row by
+//! row, over as many blocks as it takes: [`Votes`], then [`Renewal`], then [`emission::payouts`], in the
+//! order that [`epoch`] shows.
 //!
 //! The first epoch of the example in the documentation:
 //!
 //! ```
-//! use market_mechanism::{epoch, Clock, Market, Parameters, Row, Slot, ONE};
+//! use market_mechanism::{epoch, Clock, Graph, Market, Parameters, Slot, ONE};
 //!
 //! let slots = [600, 200, 200, 0].map(|stake| Some(Slot { stake, registered_at: 0 }));
-//! let clock = Clock { epoch: 1, now: 100, previous: 0 };
-//! let market = Market::new(Parameters::DEFAULT, &slots, clock);
-//! let rows = [
-//!     Row { set_at: 90, edges: &[(2, 3), (3, 1)] },
-//!     Row { set_at: 90, edges: &[(3, 1)] },
-//! ];
-//! let mut bonds = Vec::new();
-//! let outcome = epoch(&market, &rows, &mut bonds, 1_000_000);
+//! let market = Market::new(Parameters::DEFAULT, &slots, Clock { epoch: 1, now: 100 });
+//! let mut graph = Graph::new(slots.len());
+//! graph.set_weights(0, 90, &[(2, 3), (3, 1)]);
+//! graph.set_weights(1, 90, &[(3, 1)]);
+//! let outcome = epoch(&market, &mut graph, 1_000_000);
 //!
 //! assert!(outcome.in_consensus);
 //! assert_eq!(outcome.voting, ONE / 5 * 4);
@@ -44,11 +41,12 @@
 
 extern crate alloc;
 
-pub mod bond;
 pub mod bonds;
 pub mod consensus;
+pub mod edges;
 pub mod emission;
 pub mod fixed;
+pub mod graph;
 pub mod market;
 pub mod parameters;
 pub mod rows;
@@ -57,13 +55,15 @@ pub mod sigmoid;
 
 use alloc::vec::Vec;
 
-pub use bond::Bond;
-pub use bonds::{Bonds, Dividends, Holding};
-pub use consensus::{Verdict, Votes};
+pub use bonds::{Column, Renewal};
+pub use consensus::{Tally, Verdict, Votes};
+pub use edges::{Edges, Weight, WHOLE_BOND};
 pub use fixed::ONE;
+pub use graph::Graph;
 pub use market::{Clock, Market, Slot};
 pub use parameters::{OutOfRange, Parameters};
-pub use rows::{Row, Weight};
+pub use rows::Row;
+pub use scaled::Scaled;
 
 /// Number of a slot in its market.
 pub type Uid = u16;
@@ -102,35 +102,22 @@ pub struct Outcome {
 
 /// Settles one epoch, from rows to payouts.
 ///
-/// `rows` and `bonds` are by uid. Missing rows are empty ones; `bonds` is brought to the number of
-/// slots and left as the epoch leaves it. `emission` is in units. Adding the payouts to the stakes
-/// (step 11) is the caller's.
-pub fn epoch(
-    market: &Market,
-    rows: &[Row],
-    bonds: &mut Vec<Vec<Holding>>,
-    emission: u64,
-) -> Outcome {
-    let row = |uid: Uid| rows.get(usize::from(uid)).copied().unwrap_or_default();
-
+/// `graph` has a row and a column for each slot and is left as the epoch leaves it: weights as they
+/// were, bonds renewed. `emission` is in units. Adding the payouts to the stakes (step 11) is the
+/// caller's, and so is [`Graph::vacate`] where a slot changes hands.
+pub fn epoch(market: &Market, graph: &mut Graph, emission: u64) -> Outcome {
     let mut votes = Votes::new(market);
-    for uid in market.uids() {
-        votes.add_row(market, uid, &row(uid));
+    for (uid, row) in market.uids().zip(&graph.rows) {
+        votes.add_row(market, uid, row);
     }
-    let verdict = votes.finish(market);
+    let verdict = votes.verdict(market);
 
-    bonds.resize_with(market.slots.len(), Vec::new);
-    let mut forward = Bonds::new(market);
-    let mut renewed = Vec::new();
-    for (uid, held) in market.uids().zip(bonds.iter_mut()) {
-        forward.update_row(market, &verdict, uid, &row(uid), held, &mut renewed);
-        core::mem::swap(held, &mut renewed);
+    let mut renewal = Renewal::new(market, &votes, &verdict.incentive, &graph.columns);
+    for (uid, row) in market.uids().zip(&mut graph.rows) {
+        renewal.renew_row(market, &votes, uid, row);
     }
-    let mut dividends = forward.finish(&verdict);
-    for (uid, held) in market.uids().zip(bonds.iter()) {
-        dividends.add_row(uid, held);
-    }
-    let dividend = dividends.finish();
+    let dividend = renewal.dividends();
+    graph.columns = renewal.columns();
 
     let payouts = emission::payouts(
         market,

@@ -1,6 +1,6 @@
 //! The frozen view of a market that an epoch works on.
 
-use crate::{fixed::ONE, parameters::Parameters, rows::Row, Uid};
+use crate::{fixed::ONE, parameters::Parameters, Uid};
 
 /// A neuron, as far as the epoch is concerned.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,9 +19,6 @@ pub struct Clock {
     pub epoch: u64,
     /// When the view was frozen.
     pub now: u64,
-    /// When the view of the previous epoch was frozen, the one that the bonds come from: bonds of and
-    /// in neurons registered after it are another's, and start at zero.
-    pub previous: u64,
 }
 
 /// The frozen view: parameters, slots and time. Rows of weights and bonds are handed over one by one.
@@ -71,16 +68,16 @@ impl<'a> Market<'a> {
         self.slots.get(usize::from(uid)).and_then(Option::as_ref)
     }
 
-    /// The neuron that a row speaks for, unless the row is too old or was set by the slot's previous
-    /// owner.
-    pub(crate) fn voter(&self, uid: Uid, row: &Row) -> Option<&Slot> {
-        let age = self.clock.now.saturating_sub(row.set_at);
+    /// The neuron that a row of weights set at the given time speaks for, unless the row is too old or
+    /// was set by the slot's previous owner.
+    pub(crate) fn voter(&self, uid: Uid, set_at: u64) -> Option<&Slot> {
+        let age = self.clock.now.saturating_sub(set_at);
         self.slot(uid)
-            .filter(|slot| slot.registered_at <= row.set_at)
+            .filter(|slot| slot.registered_at <= set_at)
             .filter(|_| age <= self.parameters.activity_cutoff)
     }
 
-    /// Whether something that refers to a slot since the moment `since` refers to its present owner.
+    /// Whether what was said of a slot at the moment `since` was said of its present owner.
     #[inline]
     pub(crate) fn is_known(&self, uid: Uid, since: u64) -> bool {
         self.slot(uid)

@@ -12,6 +12,16 @@ pub struct Scaled {
 }
 
 impl Scaled {
+    /// From mantissa and exponent, as [`Self::parts`] gives them; any two are a number.
+    pub fn from_parts(mantissa: u64, exponent: i32) -> Self {
+        Self::new(mantissa.into(), exponent)
+    }
+
+    /// Mantissa and exponent, to be stored.
+    pub fn parts(self) -> (u64, i32) {
+        (self.mantissa, self.exponent)
+    }
+
     /// Zero.
     pub const ZERO: Self = Self {
         mantissa: 0,
@@ -51,6 +61,27 @@ impl Scaled {
             .unwrap_or(0);
         let exponent = self.exponent.saturating_sub(other.exponent);
         Self::new(quotient, exponent.saturating_sub(64))
+    }
+
+    /// The sum.
+    pub fn plus(self, other: Self) -> Self {
+        if self.mantissa == 0 {
+            return other;
+        }
+        if other.mantissa == 0 {
+            return self;
+        }
+        let exponent = self.exponent.max(other.exponent);
+        // A bit is left for the carry.
+        let aligned = |value: Self| {
+            let behind = exponent.saturating_sub(value.exponent).unsigned_abs();
+            u128::from(value.mantissa)
+                .wrapping_shl(63)
+                .checked_shr(behind)
+                .unwrap_or(0)
+        };
+        let sum = aligned(self).saturating_add(aligned(other));
+        Self::new(sum, exponent.saturating_sub(63))
     }
 
     /// The value in units of `2^-bits`, rounded down; saturates.

@@ -2,9 +2,9 @@
 
 #![allow(clippy::unwrap_used)] // a test may
 
-use market_mechanism::{
-    epoch, Bond, Clock, Holding, Market, Neuron, Parameters, Row, Slot, Weight,
-};
+mod support;
+
+use market_mechanism::{epoch, Clock, Graph, Market, Neuron, Parameters, Slot, Weight};
 
 /// Stakes of the example, in units.
 const STAKES: [u64; 4] = [600, 200, 200, 0];
@@ -12,7 +12,7 @@ const STAKES: [u64; 4] = [600, 200, 200, 0];
 /// What is minted in an epoch.
 const EMISSION: u64 = 1_000_000;
 
-fn settle(number: u64, rows: [&[Weight]; 4], bonds: &mut Vec<Vec<Holding>>) -> Vec<Neuron> {
+fn settle(number: u64, rows: [&[Weight]; 4], graph: &mut Graph) -> Vec<Neuron> {
     let slots = STAKES.map(|stake| {
         Some(Slot {
             stake,
@@ -22,14 +22,12 @@ fn settle(number: u64, rows: [&[Weight]; 4], bonds: &mut Vec<Vec<Holding>>) -> V
     let clock = Clock {
         epoch: number,
         now: number * 100,
-        previous: (number - 1) * 100,
     };
     let market = Market::new(Parameters::DEFAULT, &slots, clock);
-    let rows = rows.map(|edges| Row {
-        set_at: number * 100 - 10,
-        edges,
-    });
-    let outcome = epoch(&market, &rows, bonds, EMISSION);
+    for (uid, edges) in (0..).zip(rows) {
+        graph.set_weights(uid, number * 100 - 10, edges);
+    }
+    let outcome = epoch(&market, graph, EMISSION);
     assert!(outcome.in_consensus);
     assert_eq!(outcome.minted, EMISSION);
     outcome.neurons
@@ -44,23 +42,21 @@ fn column(neurons: &[Neuron], field: fn(&Neuron) -> u64) -> Vec<f64> {
     neurons.iter().map(|neuron| places(field(neuron))).collect()
 }
 
-fn held(bonds: &[Vec<Holding>]) -> Vec<Vec<(u16, f64)>> {
-    let share = |bond: Bond| bond.to_fixed() as f64 / 2_f64.powi(127);
-    bonds
-        .iter()
-        .map(|row| {
-            row.iter()
-                .map(|&(to, bond)| (to, (share(bond) * 1e6).round() / 1e6))
-                .collect()
-        })
-        .collect()
+/// Bonds as the page gives them: shares of the column, to six places.
+fn held(graph: &Graph) -> [Vec<(u16, f64)>; 4] {
+    [0, 1, 2, 3].map(|uid| {
+        let bonds = support::bonds(graph, uid).into_iter();
+        bonds
+            .map(|(to, share)| (to, (share * 1e6).round() / 1e6))
+            .collect()
+    })
 }
 
 #[test]
 fn the_example_of_the_documentation() {
-    let mut bonds = Vec::new();
+    let mut graph = Graph::new(4);
 
-    let first = settle(1, [&[(2, 3), (3, 1)], &[(3, 1)], &[], &[]], &mut bonds);
+    let first = settle(1, [&[(2, 3), (3, 1)], &[(3, 1)], &[], &[]], &mut graph);
     assert_eq!(column(&first, |n| n.rank), [0.0, 0.0, 0.5625, 0.4375]);
     assert_eq!(column(&first, |n| n.trust), [0.0, 0.0, 0.75, 1.0]);
     assert_eq!(
@@ -72,10 +68,10 @@ fn the_example_of_the_documentation() {
         [0.0, 0.0, 0.544666, 0.455334]
     );
     assert_eq!(
-        held(&bonds),
+        held(&graph),
         [
-            vec![(2, 0.5625), (3, 0.1875)],
-            vec![(3, 0.25)],
+            vec![(2, 1.0), (3, 0.428571)],
+            vec![(3, 0.571429)],
             vec![],
             vec![]
         ]
@@ -88,7 +84,7 @@ fn the_example_of_the_documentation() {
     assert_eq!(paid, [369_904, 130_096, 272_333, 227_667]);
 
     // The second validator changes its mind; nobody's stake has changed.
-    let second = settle(2, [&[(2, 3), (3, 1)], &[(2, 1)], &[], &[]], &mut bonds);
+    let second = settle(2, [&[(2, 3), (3, 1)], &[(2, 1)], &[], &[]], &mut graph);
     assert_eq!(column(&second, |n| n.rank), [0.0, 0.0, 0.8125, 0.1875]);
     assert_eq!(column(&second, |n| n.trust), [0.0, 0.0, 1.0, 0.75]);
     assert_eq!(
@@ -96,10 +92,10 @@ fn the_example_of_the_documentation() {
         [0.0, 0.0, 0.823248, 0.176752]
     );
     assert_eq!(
-        held(&bonds),
+        held(&graph),
         [
-            vec![(2, 0.5625), (3, 0.1875)],
-            vec![(2, 0.125), (3, 0.125)],
+            vec![(2, 0.818182), (3, 0.6)],
+            vec![(2, 0.181818), (3, 0.4)],
             vec![],
             vec![]
         ]

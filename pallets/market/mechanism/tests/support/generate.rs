@@ -152,8 +152,8 @@ pub fn world(random: &mut Random, most: u64) -> World {
         clock: Clock {
             epoch: random.of(&[0, 1, 1, 1, 2, 7, 1_000, 1_000_000]),
             now,
-            previous: 950,
         },
+        previous: 950,
     };
     for uid in 0..n {
         let habit = match (cabal, mixed) {
@@ -176,9 +176,7 @@ pub fn world(random: &mut Random, most: u64) -> World {
 /// Lets a market live until its next epoch: rows change, neurons come and go, stake moves.
 pub fn live(random: &mut Random, world: &mut World) {
     let n = world.slots.len();
-    world.clock.previous = world.clock.now;
-    world.clock.now += 100;
-    world.clock.epoch = world.clock.epoch.saturating_add(1);
+    world.pass_to(world.clock.now + 100);
     let now = world.clock.now;
     for uid in 0..n {
         if random.one_in(3) {

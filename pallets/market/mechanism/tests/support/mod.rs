@@ -5,7 +5,7 @@
 pub mod generate;
 pub mod oracle;
 
-use market_mechanism::{epoch, Clock, Holding, Market, Outcome, Parameters, Row, Slot, Weight};
+use market_mechanism::{epoch, Clock, Graph, Market, Outcome, Parameters, Slot, Uid, Weight};
 
 /// A market in plain data, from which both the crate and the oracle are fed.
 #[derive(Clone, Debug)]
@@ -14,22 +14,50 @@ pub struct World {
     pub slots: Vec<Option<Slot>>,
     pub rows: Vec<(u64, Vec<Weight>)>,
     pub clock: Clock,
+    /// When the view of the epoch before was frozen: bonds of and in neurons registered since start
+    /// at zero.
+    pub previous: u64,
 }
 
 impl World {
     /// One epoch as the crate computes it.
-    pub fn settle(&self, bonds: &mut Vec<Vec<Holding>>, emission: u64) -> Outcome {
-        let rows: Vec<Row> = self
-            .rows
-            .iter()
-            .map(|(set_at, edges)| Row {
-                set_at: *set_at,
-                edges,
-            })
-            .collect();
+    pub fn settle(&self, graph: &mut Graph, emission: u64) -> Outcome {
+        graph.rows.resize_with(self.slots.len(), Default::default);
+        graph
+            .columns
+            .resize_with(self.slots.len(), Default::default);
+        for (uid, slot) in (0..).zip(&self.slots) {
+            if slot.is_none_or(|slot| slot.registered_at > self.previous) {
+                graph.vacate(uid);
+            }
+        }
+        for (uid, (set_at, edges)) in (0..).zip(&self.rows) {
+            graph.set_weights(uid, *set_at, edges);
+        }
         let market = Market::new(self.parameters, &self.slots, self.clock);
-        epoch(&market, &rows, bonds, emission)
+        epoch(&market, graph, emission)
     }
+
+    /// Goes on to the moment `now` and the next epoch.
+    pub fn pass_to(&mut self, now: u64) {
+        self.previous = self.clock.now;
+        self.clock.now = now;
+        self.clock.epoch = self.clock.epoch.saturating_add(1);
+    }
+}
+
+/// The bonds of a neuron as shares of all bonds in each other: to whom, and how much.
+pub fn bonds(graph: &Graph, uid: Uid) -> Vec<(Uid, f64)> {
+    let edges = graph.rows[usize::from(uid)].edges.iter();
+    edges
+        .filter(|&(_, _, bond)| bond > 0)
+        .map(|(to, _, bond)| {
+            (
+                to,
+                f64::from(bond) / f64::from(market_mechanism::WHOLE_BOND),
+            )
+        })
+        .collect()
 }
 
 /// A small generator of pseudo-random numbers (xorshift64*), so that every run sees the same markets.

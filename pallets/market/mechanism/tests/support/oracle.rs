@@ -20,13 +20,33 @@ pub struct Answer {
     pub loss: f64,
     /// `None` where loss or quorum are too close to call.
     pub in_consensus: Option<bool>,
+    /// How exact dividends can be from shares stored in so many bits.
+    pub resolution: f64,
     /// Whether some weight is too close to the trust threshold to call: then trust and all that follows
     /// from it may rightly differ.
     pub ambiguous_trust: bool,
 }
 
-/// The bonds between all pairs, `[holder][in whom]`.
-pub type Dense = Vec<Vec<f64>>;
+/// One unit of a stored bond, a share of its column.
+const BOND_UNIT: f64 = 1.0 / 2_147_483_648.0;
+
+/// One unit of a rank, a share of all votes, as it is added up.
+const RANK_UNIT: f64 = 1.0 / 4_611_686_018_427_387_904.0;
+
+/// Roundings are up and down by chance; no sum of them is seen this many times as large as is usual.
+const LUCK: f64 = 8.0;
+
+/// The bonds between all pairs.
+#[derive(Default)]
+pub struct Dense {
+    /// `[holder][in whom]`.
+    pub bonds: Vec<Vec<f64>>,
+    /// What the bonds in each neuron added up to at the end of the last epoch.
+    totals: Vec<f64>,
+    /// How exact the crate's shares of these usually are. What was a small part of the last epoch's
+    /// total is a larger one of this one's where a large holder left.
+    resolution: Vec<f64>,
+}
 
 fn sum(values: impl IntoIterator<Item = f64>) -> f64 {
     values.into_iter().sum()
@@ -37,15 +57,23 @@ fn parts(value: u64) -> f64 {
 }
 
 /// One epoch; `bonds` are brought forward.
-pub fn epoch(world: &World, bonds: &mut Dense) -> Answer {
+pub fn epoch(world: &World, dense: &mut Dense) -> Answer {
+    let Dense {
+        bonds,
+        totals,
+        resolution,
+    } = dense;
     let World {
         parameters: p,
         slots,
         rows,
         clock,
+        previous,
     } = world;
     let n = slots.len();
     let neurons = slots.iter().flatten().count() as f64;
+    totals.resize(n, 0.0);
+    resolution.resize(n, 0.0);
     bonds.resize_with(n, Vec::new);
     for row in bonds.iter_mut() {
         row.resize(n, 0.0);
@@ -138,7 +166,7 @@ pub fn epoch(world: &World, bonds: &mut Dense) -> Answer {
     let a = f64::max(1.0 / t, parts(p.alpha));
     // 1 - a, where floating point cannot tell an alpha of 1 - 10^-18 from 1.
     let kept = f64::min(1.0 - 1.0 / t, parts(1_000_000_000_000_000_000 - p.alpha));
-    let is_new = |i: usize| slots[i].is_none_or(|slot| slot.registered_at > clock.previous);
+    let is_new = |i: usize| slots[i].is_none_or(|slot| slot.registered_at > *previous);
     for i in 0..n {
         for j in 0..n {
             if is_new(i) || is_new(j) {
@@ -153,12 +181,17 @@ pub fn epoch(world: &World, bonds: &mut Dense) -> Answer {
     for j in 0..n {
         let column = sum((0..n).map(|i| bonds[i][j]));
         if column > 0.0 {
+            let old = if is_new(j) { 0.0 } else { kept * totals[j] };
+            let voted = a * n as f64 * RANK_UNIT * voting / counted;
+            resolution[j] = (old * resolution[j] + voted).hypot(BOND_UNIT * column) / column;
+            answer.resolution += LUCK * answer.incentive[j] * resolution[j];
             for i in 0..n {
                 answer.dividend[i] += bonds[i][j] / column * answer.incentive[j];
             }
         } else {
             answer.dividend[j] += answer.incentive[j];
         }
+        totals[j] = column;
     }
 
     // 10. Emission, as shares of it, were it minted.

@@ -1,134 +1,26 @@
-//! What the market's calls and its epoch cost, measured through the real Wasm runtime: an epoch by
-//! neurons and by edges, beside a block without one; each call as a signed transaction.
+//! What the market's calls and its epochs cost, measured through the real Wasm runtime.
 //!
 //! `cargo bench -p noesis-runtime` prints the ratio of what `pallets/market/src/weights.rs` charges to
 //! what was measured. State lies in memory here, and what is charged for the database counts as charged.
 //! Of a call, the cost of a transaction that does nothing is taken off.
 
+mod support;
+
 use codec::Encode;
 use frame_support::dispatch::GetDispatchInfo;
-use frame_support::traits::fungible::Mutate;
-use market_primitives::{Modality, Share, Uid, NOE};
+use market_primitives::Uid;
 use noesis_runtime::{
-    Address, Balances, Header, Market, Runtime, RuntimeCall, RuntimeGenesisConfig, Signature,
-    SignedPayload, TransactionExtensions, UncheckedExtrinsic, SLOT_DURATION, VERSION, WASM_BINARY,
+    Address, Runtime, RuntimeCall, Signature, SignedPayload, TransactionExtensions,
+    UncheckedExtrinsic, VERSION,
 };
-use pallet_market::{
-    epoch::Size,
-    types::{Market as MarketRules, Slot, WeightRow},
-    Call, Parameters,
-};
-use sc_executor::WasmExecutor;
-use sp_consensus_aura::{Slot as AuraSlot, AURA_ENGINE_ID};
-use sp_core::traits::{CallContext, CodeExecutor, RuntimeCode, WrappedRuntimeCode};
-use sp_io::TestExternalities;
-use sp_keyring::Sr25519Keyring::{Alice, Bob};
-use sp_runtime::{
-    generic::Era, traits::Header as _, BuildStorage, Digest, DigestItem, MultiAddress,
-};
-use std::time::{Duration, Instant};
-
-const MARKET: u16 = 0;
+use pallet_market::Call;
+use sp_keyring::Sr25519Keyring::{self, Alice, Bob};
+use sp_runtime::{generic::Era, MultiAddress};
+use std::time::Duration;
+use support::{begin_block, chain, duration, epoch, Wasm, MARKET};
 
 /// Repetitions; the median counts.
-const REPEAT: usize = 9;
-
-/// Runs the runtime's functions as a node does.
-struct Wasm {
-    executor: WasmExecutor<sp_io::SubstrateHostFunctions>,
-    code: &'static [u8],
-}
-
-impl Wasm {
-    /// Calls a function of the runtime on this state; what it answered, and how long it took.
-    fn call(&self, chain: &mut TestExternalities, name: &str, data: &[u8]) -> (Vec<u8>, Duration) {
-        let code = WrappedRuntimeCode(self.code.into());
-        let code = RuntimeCode {
-            code_fetcher: &code,
-            heap_pages: None,
-            hash: b"noesis".to_vec(),
-        };
-        let context = CallContext::Onchain { import: false };
-        let start = Instant::now();
-        let (result, _) = self
-            .executor
-            .call(&mut chain.ext(), &code, name, data, context);
-        (result.expect("the runtime does not fail"), start.elapsed())
-    }
-}
-
-/// A market of `neurons` neurons with `row` edges each, at the end of block `at`: as costly as it can be.
-/// Everybody has a vote, so that everybody is paid; no bonds are there yet, so that every edge makes a
-/// new one; one neuron came late, so that every edge is looked at.
-fn chain(neurons: u32, row: u32, at: u32) -> TestExternalities {
-    let storage = RuntimeGenesisConfig {
-        market: noesis_runtime::MarketConfig {
-            markets: vec![MarketRules {
-                modality: Modality::Text,
-                emission_share: Share::ONE,
-                parameters: Parameters {
-                    consensus_gate: false,
-                    ..Parameters::with_tempo(10)
-                },
-            }],
-            ..Default::default()
-        },
-        ..Default::default()
-    }
-    .build_storage()
-    .expect("the genesis is valid");
-    let mut chain = TestExternalities::new(storage);
-    chain.execute_with(|| {
-        for uid in 0..neurons as Uid {
-            let hotkey = match uid {
-                0 => Alice.to_account_id(),
-                _ => [(uid % 251) as u8 + 1, (uid / 251) as u8 + 1].repeat(16)[..32]
-                    .try_into()
-                    .map(|id: [u8; 32]| id.into())
-                    .expect("32 bytes"),
-            };
-            frame_system::Pallet::<Runtime>::inc_sufficients(&hotkey);
-            pallet_market::Uids::<Runtime>::insert(MARKET, &hotkey, uid);
-            pallet_market::Stakes::<Runtime>::insert(MARKET, uid, NOE);
-            let coldkey = Bob.to_account_id();
-            let slot = Slot {
-                hotkey,
-                coldkey,
-                registered_at: if u32::from(uid) + 1 == neurons { 5 } else { 0 },
-            };
-            pallet_market::Slots::<Runtime>::insert(MARKET, uid, slot);
-        }
-        pallet_market::NeuronCount::<Runtime>::insert(MARKET, neurons as Uid);
-        for uid in 0..neurons as Uid {
-            // Each row begins where the last one ended, so that every neuron is voted for.
-            let first = u32::from(uid) * row;
-            let mut edges: Vec<(Uid, u16)> = (first..first + row)
-                .map(|to| ((to % neurons) as Uid, uid + 1))
-                .collect();
-            edges.sort_unstable();
-            let edges = edges.try_into().expect("a row fits");
-            let row = WeightRow { set_at: 1, edges };
-            pallet_market::Weights::<Runtime>::insert(MARKET, uid, row);
-        }
-        Balances::set_balance(&Market::stake_account(), (u64::from(neurons) * NOE).into());
-        Balances::set_balance(&Bob.to_account_id(), (1_000_000 * NOE).into());
-        frame_system::Pallet::<Runtime>::set_block_number(at);
-    });
-    chain.commit_all().expect("nothing is open");
-    chain
-}
-
-/// Begins a block; block 10 runs the epoch.
-fn begin_block(wasm: &Wasm, chain: &mut TestExternalities, number: u32) -> Duration {
-    let slot = AuraSlot::from(u64::from(number) * 1_000 / SLOT_DURATION);
-    let digest = Digest {
-        logs: vec![DigestItem::PreRuntime(AURA_ENGINE_ID, slot.encode())],
-    };
-    let hash = Default::default;
-    let header = Header::new(number, hash(), hash(), hash(), digest);
-    wasm.call(chain, "Core_initialize_block", &header.encode())
-        .1
-}
+const REPEAT: usize = 5;
 
 fn median(mut measure: impl FnMut() -> Duration) -> Duration {
     let mut times: Vec<_> = (0..REPEAT).map(|_| measure()).collect();
@@ -136,24 +28,12 @@ fn median(mut measure: impl FnMut() -> Duration) -> Duration {
     times[REPEAT / 2]
 }
 
-/// What a block with the epoch takes longer than one without it.
-fn epoch(wasm: &Wasm, neurons: u32, row: u32) -> Duration {
-    let block = |number| {
-        median(|| {
-            let mut chain = chain(neurons, row, number - 1);
-            begin_block(wasm, &mut chain, number)
-        })
-    };
-    block(10).saturating_sub(block(11))
-}
-
-/// A signed transaction, applied in block 11 of a market of 1024 neurons.
-fn call(wasm: &Wasm, signer: sp_keyring::Sr25519Keyring, call: impl Into<RuntimeCall>) -> Duration {
+/// A signed transaction, applied in a market of 1024 neurons whose rows are as long as they can be.
+fn call(wasm: &Wasm, signer: Sr25519Keyring, call: impl Into<RuntimeCall>) -> Duration {
     let call: RuntimeCall = call.into();
     median(|| {
-        // The row that is replaced is as long as it can be.
-        let mut chain = chain(1024, 1023, 10);
-        begin_block(wasm, &mut chain, 11);
+        let mut chain = chain(1024, 1023, 60);
+        begin_block(wasm, &mut chain, 61);
         let transaction = chain.execute_with(|| sign(signer, call.clone()));
         let (answer, time) = wasm.call(&mut chain, "BlockBuilder_apply_extrinsic", &transaction);
         assert_eq!(answer, [0, 0], "the call was refused: {call:?}");
@@ -161,7 +41,8 @@ fn call(wasm: &Wasm, signer: sp_keyring::Sr25519Keyring, call: impl Into<Runtime
     })
 }
 
-fn sign(signer: sp_keyring::Sr25519Keyring, call: RuntimeCall) -> Vec<u8> {
+/// A signed transaction.
+fn sign(signer: Sr25519Keyring, call: RuntimeCall) -> Vec<u8> {
     let extensions: TransactionExtensions = (
         frame_system::CheckNonZeroSender::new(),
         frame_system::CheckSpecVersion::new(),
@@ -209,38 +90,45 @@ fn main() {
     if std::env::args().any(|argument| argument == "--test" || argument == "--list") {
         return;
     }
-    let wasm = Wasm {
-        executor: WasmExecutor::builder().build(),
-        code: WASM_BINARY.expect("the runtime was built with its Wasm"),
-    };
-    let charged = |weight: frame_support::weights::Weight| {
-        // Picoseconds of reference time.
-        Duration::from_nanos(weight.ref_time() / 1_000)
-    };
-    begin_block(&wasm, &mut chain(1, 0, 10), 11); // compiles the Wasm
+    let wasm = Wasm::new();
     println!(
-        "{:32} {:>12} {:>12} {:>8}",
-        "", "measured us", "charged us", "ratio"
+        "{:32} {:>12} {:>12} {:>8}  {:>6} {:>9}",
+        "", "measured us", "charged us", "ratio", "blocks", "worst"
     );
     for (neurons, row) in [
         (1, 0),
-        (64, 1),
-        (256, 1),
-        (1024, 1),
+        (256, 0),
         (256, 64),
-        (256, 255),
-        (1024, 255),
+        (256, 256),
+        (1024, 64),
+        (1024, 1024),
+        (4096, 0),
+        (4096, 64),
+        (4096, 4096),
     ] {
-        let edges = neurons * row;
-        print(
-            &format!("epoch, {neurons} neurons, {edges} edges"),
-            epoch(&wasm, neurons, row),
-            charged(Market::epoch_weight(Size { neurons, edges })),
+        let steps = epoch(&wasm, neurons, row);
+        let (time, charged) = steps
+            .iter()
+            .fold(Default::default(), |sum: (Duration, Duration), step| {
+                (sum.0 + step.time, sum.1 + step.charged)
+            });
+        // The step for which least was charged, against what it took.
+        let worst = steps
+            .iter()
+            .map(|step| step.charged.as_secs_f64() / step.time.as_secs_f64())
+            .fold(f64::INFINITY, f64::min);
+        println!(
+            "{:32} {:12.1} {:12.1} {:8.2}  {:6} {worst:9.2}",
+            format!("epoch, {neurons} neurons, {row} edges"),
+            time.as_secs_f64() * 1e6,
+            charged.as_secs_f64() * 1e6,
+            charged.as_secs_f64() / time.as_secs_f64(),
+            steps.len(),
         );
     }
     let hotkey = || Alice.to_account_id();
     let row = |edges: Uid| (1..=edges).map(|uid| (uid, uid)).collect::<Vec<_>>();
-    let calls: [(&str, _, Call<Runtime>); 6] = [
+    let calls: [(&str, _, Call<Runtime>); 8] = [
         (
             "register",
             Bob,
@@ -285,6 +173,23 @@ fn main() {
             },
         ),
         (
+            "deregister",
+            Bob,
+            Call::deregister {
+                market: MARKET,
+                hotkey: hotkey(),
+            },
+        ),
+        (
+            "swap_hotkey",
+            Bob,
+            Call::swap_hotkey {
+                market: MARKET,
+                hotkey: hotkey(),
+                new_hotkey: [9; 32].into(),
+            },
+        ),
+        (
             "remove_stake",
             Bob,
             Call::remove_stake {
@@ -303,6 +208,6 @@ fn main() {
         let call_: RuntimeCall = market_call.into();
         let weight = call_.get_dispatch_info().call_weight;
         let own = call(&wasm, signer, call_).saturating_sub(nothing);
-        print(name, own, charged(weight));
+        print(name, own, duration(weight));
     }
 }

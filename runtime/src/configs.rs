@@ -38,6 +38,8 @@ parameter_types! {
     pub const Version: RuntimeVersion = VERSION;
     pub RuntimeBlockWeights: BlockWeights =
         BlockWeights::with_sensible_defaults(BLOCK_WEIGHT, NORMAL_DISPATCH_RATIO);
+    /// A quarter of a block for epochs, whatever waits in the pool.
+    pub EpochBudget: Weight = Perbill::from_percent(25) * BLOCK_WEIGHT;
     pub RuntimeBlockLength: BlockLength =
         BlockLength::builder().max_length(5 * 1024 * 1024).modify_max_length_for_class(
             frame_support::dispatch::DispatchClass::Normal,
@@ -183,6 +185,7 @@ impl pallet_market::Config for Runtime {
     type Currency = Balances;
     type WeightInfo = pallet_market::weights::Measured<Runtime>;
     type MaxMarkets = ConstU16<64>;
+    type EpochBudget = EpochBudget;
     type PalletId = MarketPalletId;
     type BlockReward = ConstU64<NOE>;
     type HalvingInterval = ConstU32<10_500_000>;

@@ -27,15 +27,15 @@ def main(url):
 
     for neuron in neurons:
         send(chain, owner, "register", {"hotkey": neuron.ss58_address, "max_cost": 10 * 10**9})
-    slots = {uid.value: slot.value for uid, slot in chain.query_map("Market", "Slots", [MARKET])}
-    assert [slots[uid]["hotkey"] for uid in (0, 1)] == [n.ss58_address for n in neurons], slots
-    assert slots[0]["coldkey"] == owner.ss58_address, slots
+    owners = {uid.value: neuron.value for uid, neuron in chain.query_map("Market", "Neurons", [MARKET])}
+    assert [owners[uid]["hotkey"] for uid in (0, 1)] == [n.ss58_address for n in neurons], owners
+    assert owners[0]["coldkey"] == owner.ss58_address, owners
 
     # The hotkey owns nothing: a row costs a registered neuron nothing.
     assert chain.query("System", "Account", [neurons[0].ss58_address]).value["data"]["free"] == 0
     receipt = send(chain, neurons[0], "set_weights", {"weights": [(1, 65535)]})
-    row = chain.query("Market", "Weights", [MARKET, 0]).value
-    assert row["edges"] == [(1, 65535)], row
+    row = chain.query("Market", "Rows", [MARKET, 0]).value
+    assert row["weights"] == [65535], row
     print(f"set_weights was included in block {receipt.block_hash}")
 
     # A second row within the rate limit never gets past the pool.

@@ -1,215 +1,263 @@
 //! The epoch: from what storage holds to what everybody is paid.
 //!
-//! It runs at the start of a block, on what stood at the end of the one before. All arithmetic is
-//! [`market_mechanism`]'s: rows of weights and bonds are handed over one by one, so that no more
-//! than one of them is decoded at a time.
+//! It begins at the start of a block, on what stood at the end of the one before, and takes as many
+//! blocks as it needs: of each, all markets together have [`Config::EpochBudget`]. A small market is
+//! done in one. What it gave is published by its last step, all at once.
+//!
+//! All arithmetic is [`market_mechanism`]'s: rows are handed over one by one, so that no more than one
+//! of them is in memory at a time.
 
-use crate::{pallet::*, types::*, WeightInfo};
+use crate::{pallet::*, running::*, types::*, WeightInfo};
 use alloc::vec::Vec;
 use frame_support::{
     traits::{fungible::Mutate, Get},
-    weights::Weight,
+    weights::{Weight, WeightMeter},
     BoundedVec,
 };
 use frame_system::pallet_prelude::BlockNumberFor;
 use market_mechanism as mechanism;
 use market_primitives::{BlockNumber, MarketId, Share, SignedShare, Uid};
 
-/// What an epoch read, which is what it costs.
-#[derive(Clone, Copy, Default)]
-pub struct Size {
-    /// Slots.
-    pub neurons: u32,
-    /// Edges in rows of weights, and bonds.
-    pub edges: u32,
-}
-
 impl<T: Config> Pallet<T>
 where
     BlockNumberFor<T>: Into<u32>,
 {
-    /// Runs the epoch of every market that is due in block `now`; its weight.
-    pub(crate) fn run_due_epochs(now: BlockNumber) -> Weight {
-        let mut weight = T::DbWeight::get().reads(1);
-        for id in 0..T::MaxMarkets::get() {
-            let Some(market) = Markets::<T>::get(id) else {
-                break; // ids are given in order
-            };
-            weight.saturating_accrue(T::DbWeight::get().reads(1));
-            if market.parameters.is_epoch(now) {
-                let size = Self::run_epoch(id, &market, now);
-                weight.saturating_accrue(Self::epoch_weight(size));
+    /// Begins the epochs that are due in block `now` and goes on with those that are running, as far as
+    /// the budget of a block goes; the weight of that.
+    pub(crate) fn run_epochs(now: BlockNumber) -> Weight {
+        let mut markets = Vec::new();
+        while let Some(market) = Markets::<T>::get(markets.len() as MarketId) {
+            markets.push(market); // ids are given in order
+        }
+        let reads = T::DbWeight::get().reads(markets.len() as u64 + 1);
+        // Each block another market comes first, so that none waits for another's large epoch for long.
+        let first = (now as usize).checked_rem(markets.len()).unwrap_or(0);
+        let turns = (0..markets.len()).map(|turn| (first + turn) % markets.len());
+
+        let mut meter = WeightMeter::with_limit(T::EpochBudget::get());
+        for index in turns {
+            let id = index as MarketId;
+            if let Some(run) = Self::take_up(id, &markets[index], now, &mut meter) {
+                Self::advance(id, run, now, &mut meter);
             }
         }
-        weight
+        reads.saturating_add(meter.consumed())
     }
 
-    /// What an epoch that read this much costs.
-    pub fn epoch_weight(size: Size) -> Weight {
-        T::WeightInfo::epoch_neurons(size.neurons)
-            .saturating_add(T::WeightInfo::epoch_edges(size.edges))
-    }
-
-    /// Runs one epoch of one market.
-    pub(crate) fn run_epoch(id: MarketId, market: &Market, now: BlockNumber) -> Size {
+    /// The epoch of a market that is running or due, if the budget is enough to take it up.
+    fn take_up(
+        id: MarketId,
+        market: &Market,
+        now: BlockNumber,
+        meter: &mut WeightMeter,
+    ) -> Option<Run> {
+        let charges = T::DbWeight::get().reads(2);
+        meter.try_consume(charges).ok()?;
+        if let Some(cursor) = EpochCursors::<T>::get(id) {
+            let slots = cursor.slots.into();
+            meter.try_consume(T::WeightInfo::epoch_resume(slots)).ok()?;
+            return Self::resume_epoch(id);
+        }
         let last = Epochs::<T>::get(id);
-        let epoch = last.epoch.saturating_add(1);
-        let emission = Self::emission_between(last.block, now, market.emission_share);
-        let slots = Self::slots(id);
-        let view = mechanism::Market::new(
-            market.parameters.mechanism(),
-            &slots,
-            mechanism::Clock {
-                epoch,
-                now: now.saturating_sub(1).into(),
-                previous: last.block.saturating_sub(1).into(),
-            },
-        );
-
-        let mut size = Size {
-            neurons: slots.len() as u32, // a uid each
-            edges: 0,
+        if last.began >= market.parameters.last_epoch_block(now) {
+            return None; // not due
+        }
+        let slots = Slots::<T>::decode_len(id).unwrap_or(0) as u32;
+        meter.try_consume(T::WeightInfo::epoch_begin(slots)).ok()?;
+        let cursor = Cursor {
+            epoch: last.epoch.saturating_add(1),
+            began: now,
+            slots: slots as u16, // at most 4096
+            pass: Pass::Counting,
+            next: 0,
         };
-        let verdict = Self::count_votes(id, &view, &mut size);
-        let dividends = Self::renew_bonds(id, &view, &verdict, &mut size);
+        let view = View {
+            parameters: market.parameters.clone(),
+            emission: Self::emission_between(last.began, now, market.emission_share),
+            slots: Slots::<T>::get(id),
+        };
+        Some(Run::new(cursor, view))
+    }
+
+    /// Takes an epoch as far as the budget goes, and finishes it or puts it by.
+    fn advance(id: MarketId, mut run: Run, now: BlockNumber, meter: &mut WeightMeter) {
+        let slots = run.cursor.slots.into();
+        if Self::count_votes(id, &mut run, meter)
+            && Self::renew_bonds(id, &mut run, meter)
+            && meter
+                .try_consume(T::WeightInfo::epoch_finish(slots))
+                .is_ok()
+        {
+            Self::finish(id, run, now);
+        } else {
+            Self::put_epoch_by(id, run);
+        }
+    }
+
+    /// Steps 1 to 7: from rows of weights to rank, trust, consensus, incentive and loss. Whether it is
+    /// done.
+    fn count_votes(id: MarketId, run: &mut Run, meter: &mut WeightMeter) -> bool {
+        if run.renewing.is_some() {
+            return true;
+        }
+        let market = market(&run.cursor, &run.view, &run.slots);
+        let longest = T::WeightInfo::epoch_count_row(run.cursor.slots.into());
+        while run.cursor.next < run.cursor.slots {
+            if !meter.can_consume(longest) {
+                return false;
+            }
+            let uid = run.cursor.next;
+            let row = Self::row(id, uid);
+            meter.consume(T::WeightInfo::epoch_count_row(row.edges.len() as u32));
+            run.votes.add_row(&market, uid, &row);
+            run.cursor.next = uid.saturating_add(1);
+        }
+        let verdict = T::WeightInfo::epoch_verdict(run.cursor.slots.into());
+        if meter.try_consume(verdict).is_err() {
+            return false;
+        }
+        let verdict = run.votes.verdict(&market);
+        let columns = Self::columns(id);
+        let renewal = mechanism::Renewal::new(&market, &run.votes, &verdict.incentive, &columns);
+        run.renewing = Some(Renewing { verdict, renewal });
+        run.cursor.pass = Pass::Renewing;
+        run.cursor.next = 0;
+        true
+    }
+
+    /// Steps 8 and 9: rows of bonds follow the votes, and earn dividends. Whether it is done.
+    fn renew_bonds(id: MarketId, run: &mut Run, meter: &mut WeightMeter) -> bool {
+        let market = market(&run.cursor, &run.view, &run.slots);
+        let Some(Renewing { renewal, .. }) = &mut run.renewing else {
+            return false;
+        };
+        let now = Slots::<T>::get(id);
+        let longest = T::WeightInfo::epoch_renew_row(run.cursor.slots.into());
+        while run.cursor.next < run.cursor.slots {
+            if !meter.can_consume(longest) {
+                return false;
+            }
+            let uid = run.cursor.next;
+            let mut set_at = Moment::default();
+            let mut row = mechanism::Row::default();
+            if let Some(stored) = Rows::<T>::get(id, uid) {
+                set_at = stored.set_at;
+                row.set_at = set_at.time();
+                row.edges = stored.edges();
+            }
+            meter.consume(T::WeightInfo::epoch_renew_row(row.edges.len() as u32));
+            renewal.renew_row(&market, &run.votes, uid, &mut row);
+            if changed_hands(uid, &run.view.slots, &now) {
+                renewal.withdraw(&row.edges);
+                row.edges = Default::default();
+            }
+            if let Some(arrival) = Arrivals::<T>::take(id, uid) {
+                row.edges = row.edges.with_weights(&arrival.weights);
+                set_at = arrival.set_at;
+            }
+            Self::store_row(id, uid, set_at, row.edges);
+            run.cursor.next = uid.saturating_add(1);
+        }
+        true
+    }
+
+    /// Steps 10 and 11, and publication.
+    fn finish(id: MarketId, run: Run, now: BlockNumber) {
+        let market = market(&run.cursor, &run.view, &run.slots);
+        let Some(Renewing { verdict, renewal }) = run.renewing else {
+            return; // it was not done
+        };
+        let (dividends, mut columns) = (renewal.dividends(), renewal.columns());
         let payouts = mechanism::emission::payouts(
-            &view,
+            &market,
             verdict.in_consensus,
             &verdict.incentive,
             &dividends,
-            emission,
+            run.view.emission,
         );
-        let outcome = mechanism::Outcome::new(&verdict, &dividends, &payouts);
-        let minted = Self::pay(id, &outcome);
+        let mut outcome = mechanism::Outcome::new(&verdict, &dividends, &payouts);
+        let minted = Self::pay(id, &mut outcome.neurons);
 
+        let slots = Slots::<T>::get(id);
+        for (uid, (neuron, column)) in (0..).zip(outcome.neurons.iter_mut().zip(&mut columns)) {
+            if changed_hands(uid, &run.view.slots, &slots) {
+                *neuron = Default::default();
+                *column = Default::default();
+            }
+        }
+        Self::store_columns::<Columns<T>>(id, columns);
+        let outcomes = outcome.neurons.into_iter().map(Into::into).collect();
+        Outcomes::<T>::insert(id, BoundedVec::truncate_from(outcomes));
         let summary = EpochSummary {
-            epoch,
-            block: now,
+            epoch: run.cursor.epoch,
+            began: run.cursor.began,
+            finished: now,
             loss: SignedShare(outcome.loss),
             in_consensus: outcome.in_consensus,
             minted,
         };
         Epochs::<T>::insert(id, summary);
+        Self::forget_epoch(id);
         Self::deposit_event(Event::EpochFinished {
             market: id,
-            epoch,
+            epoch: summary.epoch,
             loss: summary.loss,
             in_consensus: summary.in_consensus,
             minted,
         });
-        size
     }
 
-    /// The slots of a market as the mechanism sees them, by uid.
-    fn slots(market: MarketId) -> Vec<Option<mechanism::Slot>> {
-        (0..NeuronCount::<T>::get(market))
-            .map(|uid| {
-                Slots::<T>::get(market, uid).map(|slot| mechanism::Slot {
-                    stake: Stakes::<T>::get(market, uid),
-                    registered_at: slot.registered_at.into(),
-                })
-            })
-            .collect()
-    }
-
-    /// Steps 1 to 7: from rows of weights to rank, trust, consensus, incentive and loss.
-    fn count_votes(
-        market: MarketId,
-        view: &mechanism::Market,
-        size: &mut Size,
-    ) -> mechanism::Verdict {
-        let mut votes = mechanism::Votes::new(view);
-        for uid in view.uids() {
-            Self::with_row(market, uid, |row| {
-                size.edges = size.edges.saturating_add(row.edges.len() as u32);
-                votes.add_row(view, uid, row);
-            });
-        }
-        votes.finish(view)
-    }
-
-    /// Steps 8 and 9: rows of bonds follow the votes; dividends by uid.
-    fn renew_bonds(
-        market: MarketId,
-        view: &mechanism::Market,
-        verdict: &mechanism::Verdict,
-        size: &mut Size,
-    ) -> Vec<u64> {
-        let mut bonds = mechanism::Bonds::new(view);
-        let mut renewed = Vec::new();
-        for uid in view.uids() {
-            let held = Self::bonds(market, uid);
-            size.edges = size.edges.saturating_add(held.len() as u32);
-            Self::with_row(market, uid, |row| {
-                bonds.update_row(view, verdict, uid, row, &held, &mut renewed);
-            });
-            Self::store_bonds(market, uid, &renewed);
-        }
-        let mut dividends = bonds.finish(verdict);
-        for uid in view.uids() {
-            dividends.add_row(uid, &Self::bonds(market, uid));
-        }
-        dividends.finish()
-    }
-
-    /// Steps 10 and 11: mints what is to be paid and pays it into the slots; units minted.
-    fn pay(market: MarketId, outcome: &mechanism::Outcome) -> u64 {
-        // Nothing is paid that was not minted, so that the ledger stays true even if minting failed.
-        let account = Self::stake_account();
-        let mint = |units: u64| T::Currency::mint_into(&account, units.into());
-        let minted = match outcome.minted {
+    /// Mints what is to be paid: into the slots, and to the coldkeys of those who left since the epoch
+    /// began. Units minted; what could not be minted is not paid.
+    fn pay(id: MarketId, neurons: &mut [mechanism::Neuron]) -> u64 {
+        let mint = |account: &T::AccountId, units: u64| match units {
             0 => 0,
-            units => mint(units).map_or(0, |_| units),
+            _ => T::Currency::mint_into(account, units.into()).map_or(0, |_| units),
         };
-        TotalMinted::<T>::mutate(|total| *total = total.saturating_add(minted));
-        for (uid, neuron) in (0..).zip(&outcome.neurons) {
-            let pay = if minted > 0 { neuron.payout } else { 0 };
-            Outcomes::<T>::insert(
-                market,
-                uid,
-                Outcome {
-                    rank: Share(neuron.rank),
-                    trust: Share(neuron.trust),
-                    consensus: Share(neuron.consensus),
-                    incentive: Share(neuron.incentive),
-                    dividend: Share(neuron.dividend),
-                    pay,
-                },
-            );
-            if pay > 0 {
-                Stakes::<T>::mutate(market, uid, |stake| *stake = stake.saturating_add(pay));
+        let mut minted = 0_u64;
+        for (uid, coldkey) in Departures::<T>::get(id) {
+            if let Some(neuron) = neurons.get_mut(usize::from(uid)) {
+                minted = minted.saturating_add(mint(&coldkey, neuron.payout));
+                neuron.payout = 0;
             }
         }
+        let into_slots = neurons.iter().map(|neuron| neuron.payout);
+        let due = into_slots.fold(0, u64::saturating_add);
+        if mint(&Self::stake_account(), due) == 0 {
+            neurons.iter_mut().for_each(|neuron| neuron.payout = 0);
+        } else {
+            minted = minted.saturating_add(due);
+            Slots::<T>::mutate(id, |slots| {
+                for (slot, neuron) in slots.iter_mut().zip(neurons.iter()) {
+                    if let Some(slot) = slot {
+                        slot.stake = slot.stake.saturating_add(neuron.payout);
+                    }
+                }
+            });
+        }
+        TotalMinted::<T>::mutate(|total| *total = total.saturating_add(minted));
         minted
     }
+}
 
-    /// Hands over the row of weights of a neuron, an empty one where it set none.
-    fn with_row(market: MarketId, uid: Uid, hand_over: impl FnOnce(&mechanism::Row)) {
-        match Weights::<T>::get(market, uid) {
-            Some(row) => hand_over(&mechanism::Row {
-                set_at: row.set_at.into(),
-                edges: &row.edges,
-            }),
-            None => hand_over(&mechanism::Row::default()),
-        }
-    }
+/// Whether a slot is no longer the neuron's that the view shows.
+fn changed_hands(uid: Uid, then: &[Option<Slot>], now: &[Option<Slot>]) -> bool {
+    let owner = |slots: &[Option<Slot>]| {
+        let slot = slots.get(usize::from(uid)).copied().flatten();
+        slot.map(|slot| slot.registered_at)
+    };
+    owner(then) != owner(now)
+}
 
-    /// The row of bonds of a neuron.
-    fn bonds(market: MarketId, uid: Uid) -> Vec<mechanism::Holding> {
-        Bonds::<T>::get(market, uid)
-            .into_iter()
-            .map(|(to, bits)| (to, mechanism::Bond::from_bits(bits)))
-            .collect()
-    }
-
-    /// Stores the row of bonds of a neuron; an empty one takes no room.
-    fn store_bonds(market: MarketId, uid: Uid, row: &[mechanism::Holding]) {
-        if row.is_empty() {
-            Bonds::<T>::remove(market, uid);
-        } else {
-            let row = row.iter().map(|(to, bond)| (*to, bond.to_bits())).collect();
-            // A row has one bond a slot at most, which is its bound.
-            Bonds::<T>::insert(market, uid, BoundedVec::truncate_from(row));
+impl From<mechanism::Neuron> for Outcome {
+    fn from(neuron: mechanism::Neuron) -> Self {
+        Self {
+            rank: Share(neuron.rank),
+            trust: Share(neuron.trust),
+            consensus: Share(neuron.consensus),
+            incentive: Share(neuron.incentive),
+            dividend: Share(neuron.dividend),
+            pay: neuron.payout,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What the transaction pool refuses: free calls that would fail.
 //!
-//! `set_weights` and `serve` cost a registered hotkey nothing. So that nobody fills blocks for free,
+//! `set_weights`, `commit_weights`, `reveal_weights` and `serve` cost a registered hotkey nothing. So that nobody fills blocks for free,
 //! every check of these calls is made before they enter a block: one that would fail is invalid,
 //! with `InvalidTransaction::Custom(i)`, `i` the index of the reason in the pallet's
 //! [`Error`](crate::Error), which any client finds in the metadata. The pool holds one such call of a
@@ -56,6 +56,10 @@ where
             Some(Call::set_weights { weights, .. }) => {
                 T::WeightInfo::set_weights(weights.len() as u32)
             }
+            Some(Call::reveal_weights { weights, .. }) => {
+                T::WeightInfo::set_weights(weights.len() as u32)
+            }
+            Some(Call::commit_weights { .. }) => T::WeightInfo::commit_weights(),
             Some(Call::serve { .. }) => T::WeightInfo::serve(),
             _ => Weight::zero(),
         }
@@ -75,15 +79,32 @@ where
             return Ok((ValidTransaction::default(), (), origin));
         };
         let (market, checked) = match call {
-            Call::set_weights { market, weights } => {
-                (market, Pallet::<T>::check_weights(*market, hotkey, weights))
+            Call::set_weights { market, weights } => (
+                market,
+                Pallet::<T>::check_weights(*market, hotkey, weights).err(),
+            ),
+            Call::commit_weights { market, .. } => {
+                (market, Pallet::<T>::check_commitment(*market, hotkey).err())
             }
+            Call::reveal_weights {
+                market,
+                weights,
+                salt,
+            } => (
+                market,
+                Pallet::<T>::check_revelation(*market, hotkey, weights, salt).err(),
+            ),
             Call::serve {
                 market, endpoint, ..
-            } => (market, Pallet::<T>::check_serve(*market, hotkey, endpoint)),
+            } => (
+                market,
+                Pallet::<T>::check_serve(*market, hotkey, endpoint).err(),
+            ),
             _ => return Ok((ValidTransaction::default(), (), origin)),
         };
-        checked.map_err(|error| InvalidTransaction::Custom(index(&error)))?;
+        if let Some(error) = checked {
+            return Err(InvalidTransaction::Custom(index(&error)).into());
+        }
         let kind = call.get_call_name();
         let validity = ValidTransaction::with_tag_prefix("market")
             .and_provides((kind, market, hotkey))

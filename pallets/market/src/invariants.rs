@@ -1,10 +1,13 @@
 //! What must hold after every block, whatever was called. Checked by `try_state` and by every test.
 
-use crate::pallet::*;
-use alloc::collections::BTreeSet;
+use crate::{
+    pallet::*,
+    types::{Column, Slot},
+};
+use alloc::{collections::BTreeSet, vec::Vec};
 use frame_support::{ensure, traits::fungible::Inspect};
 use frame_system::pallet_prelude::BlockNumberFor;
-use market_primitives::MarketId;
+use market_primitives::{MarketId, Uid};
 use sp_runtime::TryRuntimeError;
 
 impl<T: Config> Pallet<T>
@@ -24,7 +27,10 @@ where
 
     /// The account that holds all stake holds the ledger's sum, to the unit.
     fn check_ledger() -> Result<(), TryRuntimeError> {
-        let ledger: u128 = Stakes::<T>::iter_values().map(u128::from).sum();
+        let stake = |slot: Slot| u128::from(slot.stake);
+        let ledger: u128 = Slots::<T>::iter_values()
+            .map(|slots| slots.into_iter().flatten().map(stake).sum::<u128>())
+            .sum();
         ensure!(
             T::Currency::total_balance(&Self::stake_account()) == ledger,
             "the stake account does not hold what the ledger says"
@@ -45,65 +51,97 @@ where
         Ok(())
     }
 
-    /// Slots are the uids below the count; uid and hotkey are one to one.
+    /// Slots and hotkeys are one to one, and no slot is beyond the capacity.
     fn check_slots(market: MarketId) -> Result<(), TryRuntimeError> {
-        let count = NeuronCount::<T>::get(market);
-        let capacity = Self::market(market)
+        let rules = Self::market(market)
             .map_err(|_| "a market is gone")?
-            .parameters
-            .capacity;
+            .parameters;
+        let slots = Slots::<T>::get(market);
         ensure!(
-            count <= capacity.min(market_primitives::MAX_CAPACITY),
+            slots.len() <= usize::from(rules.capacity),
             "more slots are taken than there are"
         );
+        let taken = slots.iter().flatten().count();
         let mut hotkeys = BTreeSet::new();
-        for (uid, slot) in Slots::<T>::iter_prefix(market) {
-            ensure!(uid < count, "a slot beyond the count is taken");
+        for (uid, neuron) in Neurons::<T>::iter_prefix(market) {
             ensure!(
-                Uids::<T>::get(market, &slot.hotkey) == Some(uid),
+                slots.get(usize::from(uid)).is_some_and(Option::is_some),
+                "a neuron is in a free slot"
+            );
+            ensure!(
+                Uids::<T>::get(market, &neuron.hotkey) == Some(uid),
                 "a hotkey does not lead back to its slot"
             );
             ensure!(
-                frame_system::Pallet::<T>::sufficients(&slot.hotkey) > 0,
+                frame_system::Pallet::<T>::sufficients(&neuron.hotkey) > 0,
                 "a registered hotkey's account can be reaped"
             );
-            hotkeys.insert(slot.hotkey);
+            hotkeys.insert(neuron.hotkey);
         }
         ensure!(
-            hotkeys.len() == usize::from(count)
-                && Uids::<T>::iter_prefix(market).count() == usize::from(count),
+            hotkeys.len() == taken && Uids::<T>::iter_prefix(market).count() == taken,
             "slots and hotkeys are not one to one"
         );
+        let moments: BTreeSet<_> = slots
+            .iter()
+            .flatten()
+            .map(|slot| slot.registered_at)
+            .collect();
+        ensure!(moments.len() == taken, "two slots were taken by one call");
         Ok(())
     }
 
-    /// Rows and everything else kept by slot belong to taken slots; rows are sorted and positive.
+    /// What is kept of a slot is that of its neuron; rows are whole, and columns hold their sums.
     fn check_rows(market: MarketId) -> Result<(), TryRuntimeError> {
-        let count = NeuronCount::<T>::get(market);
-        for (uid, row) in Weights::<T>::iter_prefix(market) {
-            ensure!(uid < count, "an empty slot has weights");
-            ensure!(
-                row.edges.windows(2).all(|pair| pair[0].0 < pair[1].0)
-                    && row
-                        .edges
-                        .iter()
-                        .all(|(to, weight)| *to < count && *weight > 0),
-                "a row of weights is unsorted, names an empty slot or holds a zero"
-            );
-        }
-        for (uid, row) in Bonds::<T>::iter_prefix(market) {
-            ensure!(uid < count, "an empty slot holds bonds");
-            ensure!(
-                row.windows(2).all(|pair| pair[0].0 < pair[1].0)
-                    && row.iter().all(|(to, _)| *to < count),
-                "a row of bonds is unsorted or names an empty slot"
-            );
-        }
+        let slots = Slots::<T>::get(market);
+        let is_taken = |uid: Uid| slots.get(usize::from(uid)).is_some_and(Option::is_some);
         ensure!(
-            Stakes::<T>::iter_key_prefix(market).all(|uid| uid < count)
-                && Endpoints::<T>::iter_key_prefix(market).all(|uid| uid < count)
-                && Outcomes::<T>::iter_key_prefix(market).all(|uid| uid < count),
-            "an empty slot has a stake, an endpoint or an outcome"
+            Endpoints::<T>::iter_key_prefix(market).all(is_taken)
+                && LastUpdates::<T>::iter_key_prefix(market).all(is_taken)
+                && Commitments::<T>::iter_key_prefix(market).all(is_taken)
+                && Arrivals::<T>::iter_key_prefix(market).all(is_taken),
+            "a free slot has an endpoint, weights or a commitment"
+        );
+        let running = EpochCursors::<T>::get(market);
+        let columns: Vec<Column> = Columns::<T>::get(market).into_inner();
+        let mut sums = alloc::vec![0_u64; columns.len()];
+        for (uid, row) in Rows::<T>::iter_prefix(market) {
+            // A running epoch may have yet to read the row of one who left.
+            ensure!(is_taken(uid) || running.is_some(), "a free slot has a row");
+            let length = row.weights.len();
+            let edges = row.edges();
+            ensure!(
+                edges.len() == length,
+                "a row's columns are not of one length"
+            );
+            for (to, weight, bond) in edges.iter() {
+                ensure!(usize::from(to) < slots.len(), "a row goes beyond the slots");
+                ensure!(weight > 0 || bond > 0, "a row holds an edge of nothing");
+                if let Some(sum) = sums.get_mut(usize::from(to)) {
+                    *sum = sum.saturating_add(bond.into());
+                }
+            }
+        }
+        // While an epoch renews bonds, rows are those of two epochs.
+        let whole = running.is_none();
+        ensure!(
+            !whole
+                || columns
+                    .iter()
+                    .zip(&sums)
+                    .all(|(column, sum)| column.mantissa == 0 || column.sum == *sum),
+            "bonds do not add up to the sums of their columns"
+        );
+        ensure!(
+            !whole
+                || !(EpochViews::<T>::contains_key(market)
+                    || EpochVotes::<T>::contains_key(market)
+                    || EpochVerdicts::<T>::contains_key(market)
+                    || EpochDividends::<T>::contains_key(market)
+                    || NextColumns::<T>::contains_key(market)
+                    || Departures::<T>::contains_key(market)
+                    || Arrivals::<T>::iter_key_prefix(market).next().is_some()),
+            "something was left of an epoch that is over"
         );
         Ok(())
     }

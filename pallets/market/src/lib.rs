@@ -6,7 +6,7 @@
 //! pallet computes itself is the price of a slot and the schedule of issuance.
 //!
 //! Modules by domain: [`registration`] (slots and their price), [`serving`] (endpoints), [`staking`],
-//! [`weight_setting`], [`epoch`], [`issuance`] (how much may be minted), [`snapshot`] (what clients
+//! [`weight_setting`], [`epoch`], [`running`] (an epoch between two blocks), [`issuance`] (how much may be minted), [`snapshot`] (what clients
 //! read), [`extension`] (what the transaction pool refuses) and [`invariants`].
 
 #![cfg_attr(not(feature = "std"), no_std)]
@@ -19,6 +19,7 @@ pub mod invariants;
 pub mod issuance;
 pub mod parameters;
 pub mod registration;
+pub mod running;
 pub mod serving;
 pub mod snapshot;
 pub mod staking;
@@ -42,7 +43,7 @@ pub use weights::WeightInfo;
 #[frame_support::pallet]
 pub mod pallet {
     use super::*;
-    use crate::types::*;
+    use crate::{running::*, types::*};
     use alloc::vec::Vec;
     use frame_support::{
         pallet_prelude::*,
@@ -65,6 +66,9 @@ pub mod pallet {
         /// Most markets there can be.
         #[pallet::constant]
         type MaxMarkets: Get<MarketId>;
+        /// What epochs may take of a block, all markets together.
+        #[pallet::constant]
+        type EpochBudget: Get<Weight>;
         /// Names the one account that holds all stake.
         #[pallet::constant]
         type PalletId: Get<PalletId>;
@@ -86,14 +90,15 @@ pub mod pallet {
     #[pallet::storage]
     pub type Markets<T> = StorageMap<_, Identity, MarketId, Market>;
 
-    /// How many slots of a market are taken; they are the uids below this number.
+    /// The slots of each market by uid, free ones included: stake, and since when they are taken.
+    /// The pallet's account holds exactly the sum of all stake.
     #[pallet::storage]
-    pub type NeuronCount<T> = StorageMap<_, Identity, MarketId, Uid, ValueQuery>;
+    pub type Slots<T> = StorageMap<_, Identity, MarketId, BySlot<Option<Slot>>, ValueQuery>;
 
-    /// The neuron in each slot.
+    /// The keys of the neuron in each taken slot.
     #[pallet::storage]
-    pub type Slots<T: Config> =
-        StorageDoubleMap<_, Identity, MarketId, Identity, Uid, Slot<T::AccountId>>;
+    pub type Neurons<T: Config> =
+        StorageDoubleMap<_, Identity, MarketId, Identity, Uid, Neuron<T::AccountId>>;
 
     /// The slot of each hotkey.
     #[pallet::storage]
@@ -104,26 +109,76 @@ pub mod pallet {
     #[pallet::storage]
     pub type Endpoints<T> = StorageDoubleMap<_, Identity, MarketId, Identity, Uid, Endpoint>;
 
-    /// Units of stake in each slot. The pallet's account holds exactly their sum.
+    /// The weights that each neuron set last, and the bonds that it holds.
     #[pallet::storage]
-    pub type Stakes<T> = StorageDoubleMap<_, Identity, MarketId, Identity, Uid, u64, ValueQuery>;
+    pub type Rows<T> = StorageDoubleMap<_, Identity, MarketId, Identity, Uid, Row>;
 
-    /// The row of weights that each neuron set last.
+    /// What the bonds in each neuron come to, by uid.
     #[pallet::storage]
-    pub type Weights<T> = StorageDoubleMap<_, Identity, MarketId, Identity, Uid, WeightRow>;
+    pub type Columns<T> = StorageMap<_, Identity, MarketId, BySlot<Column>, ValueQuery>;
 
-    /// The bonds that each neuron holds.
+    /// The block in which each neuron last set weights; of weights shown after a commitment, that of
+    /// the commitment.
     #[pallet::storage]
-    pub type Bonds<T> = StorageDoubleMap<_, Identity, MarketId, Identity, Uid, BondRow, ValueQuery>;
+    pub type LastUpdates<T> = StorageDoubleMap<_, Identity, MarketId, Identity, Uid, BlockNumber>;
 
-    /// What the last finished epoch gave each neuron.
+    /// Rows that are promised and not yet shown, in the order in which they were promised.
     #[pallet::storage]
-    pub type Outcomes<T> =
-        StorageDoubleMap<_, Identity, MarketId, Identity, Uid, Outcome, ValueQuery>;
+    pub type Commitments<T> = StorageDoubleMap<
+        _,
+        Identity,
+        MarketId,
+        Identity,
+        Uid,
+        BoundedVec<Commitment, MaxCommitments>,
+        ValueQuery,
+    >;
+
+    /// What the last finished epoch gave each neuron, by uid.
+    #[pallet::storage]
+    pub type Outcomes<T> = StorageMap<_, Identity, MarketId, BySlot<Outcome>, ValueQuery>;
 
     /// The last finished epoch of each market.
     #[pallet::storage]
     pub type Epochs<T> = StorageMap<_, Identity, MarketId, EpochSummary, ValueQuery>;
+
+    /// Where the running epoch of each market is; nothing where none is.
+    #[pallet::storage]
+    pub type EpochCursors<T> = StorageMap<_, Identity, MarketId, Cursor>;
+
+    /// Of a running epoch: the market as it was when it began.
+    #[pallet::storage]
+    pub type EpochViews<T> = StorageMap<_, Identity, MarketId, View>;
+
+    /// Of a running epoch: the votes counted so far.
+    #[pallet::storage]
+    pub type EpochVotes<T> = StorageMap<_, Identity, MarketId, Votes>;
+
+    /// Of a running epoch: what the votes said, when they are counted.
+    #[pallet::storage]
+    pub type EpochVerdicts<T> = StorageMap<_, Identity, MarketId, Verdict>;
+
+    /// Of a running epoch: what dividends come to so far, by uid, in units of 2^-62.
+    #[pallet::storage]
+    pub type EpochDividends<T> = StorageMap<_, Identity, MarketId, BySlot<u64>, ValueQuery>;
+
+    /// Of a running epoch: what the bonds in each neuron come to so far.
+    #[pallet::storage]
+    pub type NextColumns<T> = StorageMap<_, Identity, MarketId, BySlot<Column>, ValueQuery>;
+
+    /// Of a running epoch: rows of weights that came before it was done with the old ones.
+    #[pallet::storage]
+    pub type Arrivals<T> = StorageDoubleMap<_, Identity, MarketId, Identity, Uid, Arrival>;
+
+    /// Of a running epoch: the uids that left, and the coldkeys to which their pay goes.
+    #[pallet::storage]
+    pub type Departures<T: Config> = StorageMap<
+        _,
+        Identity,
+        MarketId,
+        BoundedVec<(Uid, T::AccountId), MaxDepartures>,
+        ValueQuery,
+    >;
 
     /// The price of the last registration and when it was paid; it falls from there on.
     #[pallet::storage]
@@ -189,6 +244,27 @@ pub mod pallet {
             uid: Uid,
             edges: u16,
         },
+        /// A neuron left its slot; its `stake` went back to its coldkey.
+        Deregistered {
+            market: MarketId,
+            uid: Uid,
+            hotkey: T::AccountId,
+            coldkey: T::AccountId,
+            stake: u64,
+        },
+        /// Another hotkey speaks for a neuron.
+        HotkeySwapped {
+            market: MarketId,
+            uid: Uid,
+            old: T::AccountId,
+            new: T::AccountId,
+        },
+        /// A neuron committed to a row of weights.
+        WeightsCommitted {
+            market: MarketId,
+            uid: Uid,
+            hash: [u8; 32],
+        },
         /// Units went from a coldkey into a slot.
         StakeAdded {
             market: MarketId,
@@ -241,7 +317,7 @@ pub mod pallet {
         SelfWeight,
         /// The endpoint is not a printable `host:port` of at most 128 bytes.
         EndpointInvalid,
-        /// All slots of this market are taken: choose another market.
+        /// All slots are taken, and by neurons that cannot be replaced yet (`immunity`): try later.
         MarketFull,
         /// This hotkey already has a slot in this market.
         AlreadyRegistered,
@@ -255,6 +331,19 @@ pub mod pallet {
         InsufficientBalance,
         /// The amount must be positive.
         AmountZero,
+        /// This market hides weights: call `commit_weights`, and `reveal_weights` `reveal_period`
+        /// epochs later.
+        CommitFirst,
+        /// This market takes weights in the clear: call `set_weights`.
+        WeightsInTheClear,
+        /// No commitment of this neuron waits for this row and salt: show what was committed to.
+        NothingCommitted,
+        /// Weights are shown `reveal_period` epochs after the commitment: wait for that epoch.
+        RevealTooEarly,
+        /// The epoch in which this row was to be shown is over: commit to a new one.
+        RevealTooLate,
+        /// Too many neurons left while an epoch is running: try again a few blocks later.
+        EpochRunning,
     }
 
     #[pallet::hooks]
@@ -262,9 +351,9 @@ pub mod pallet {
     where
         BlockNumberFor<T>: Into<u32>,
     {
-        /// Runs the epoch of every market that is due, on what stood at the end of the last block.
+        /// Runs the epochs that are due or running, as far as the budget of a block goes.
         fn on_initialize(now: BlockNumberFor<T>) -> Weight {
-            Self::run_due_epochs(now.into())
+            Self::run_epochs(now.into())
         }
 
         fn integrity_test() {
@@ -272,6 +361,24 @@ pub mod pallet {
                 T::HalvingInterval::get() > 0,
                 "the reward must halve at some time"
             );
+            let slots = market_primitives::MAX_CAPACITY.into();
+            let pieces = [
+                T::WeightInfo::epoch_count_row(slots),
+                T::WeightInfo::epoch_verdict(slots),
+                T::WeightInfo::epoch_renew_row(slots),
+                T::WeightInfo::epoch_finish(slots),
+            ];
+            let taken_up =
+                T::WeightInfo::epoch_begin(slots).max(T::WeightInfo::epoch_resume(slots));
+            for piece in pieces {
+                assert!(
+                    taken_up
+                        .saturating_mul(2)
+                        .saturating_add(piece)
+                        .all_lte(T::EpochBudget::get()),
+                    "an epoch of the largest market would never end: EpochBudget is too small"
+                );
+            }
         }
 
         #[cfg(feature = "try-runtime")]
@@ -286,7 +393,9 @@ pub mod pallet {
         BlockNumberFor<T>: Into<u32>,
     {
         /// Burns the current registration cost, never more than `max_cost`, from the signing
-        /// coldkey and takes a free slot of `market` for `hotkey`.
+        /// coldkey and takes a slot of `market` for `hotkey`: a free one, or in a full market that of
+        /// the neuron outside immunity that the last epoch paid least, whose stake goes back to its
+        /// coldkey.
         #[pallet::call_index(0)]
         #[pallet::weight(T::WeightInfo::register())]
         pub fn register(
@@ -352,6 +461,62 @@ pub mod pallet {
         ) -> DispatchResult {
             let coldkey = ensure_signed(origin)?;
             Self::do_remove_stake(market, hotkey, coldkey, amount)
+        }
+
+        /// Gives up the slot of the signing coldkey's neuron. Its stake goes back to the coldkey; what
+        /// the registration cost does not.
+        #[pallet::call_index(5)]
+        #[pallet::weight(T::WeightInfo::deregister())]
+        pub fn deregister(
+            origin: OriginFor<T>,
+            market: MarketId,
+            hotkey: T::AccountId,
+        ) -> DispatchResult {
+            let coldkey = ensure_signed(origin)?;
+            Self::do_deregister(market, hotkey, coldkey)
+        }
+
+        /// Lets another hotkey speak for the signing coldkey's neuron, which keeps all that it has.
+        #[pallet::call_index(6)]
+        #[pallet::weight(T::WeightInfo::swap_hotkey())]
+        pub fn swap_hotkey(
+            origin: OriginFor<T>,
+            market: MarketId,
+            hotkey: T::AccountId,
+            new_hotkey: T::AccountId,
+        ) -> DispatchResult {
+            let coldkey = ensure_signed(origin)?;
+            Self::do_swap_hotkey(market, hotkey, new_hotkey, coldkey)
+        }
+
+        /// Commits the signing hotkey to a row of weights that it will reveal `reveal_period` epochs
+        /// later: `hash` is the BLAKE2b-256 hash of the SCALE encoding of market, uid, row and salt.
+        /// Free within the rate limit.
+        #[pallet::call_index(7)]
+        #[pallet::weight(T::WeightInfo::commit_weights())]
+        #[pallet::feeless_if(|origin: &OriginFor<T>, market: &MarketId, _: &[u8; 32]| -> bool { Pallet::<T>::is_registered(origin, *market) })]
+        pub fn commit_weights(
+            origin: OriginFor<T>,
+            market: MarketId,
+            hash: [u8; 32],
+        ) -> DispatchResult {
+            let hotkey = ensure_signed(origin)?;
+            Self::do_commit_weights(market, hotkey, hash)
+        }
+
+        /// Shows the row of weights that the signing hotkey committed to `reveal_period` epochs ago.
+        /// It counts as set when it was committed to. Free.
+        #[pallet::call_index(8)]
+        #[pallet::weight(T::WeightInfo::set_weights(weights.len() as u32))]
+        #[pallet::feeless_if(|origin: &OriginFor<T>, market: &MarketId, _: &Vec<(Uid, u16)>, _: &[u8; 32]| -> bool { Pallet::<T>::is_registered(origin, *market) })]
+        pub fn reveal_weights(
+            origin: OriginFor<T>,
+            market: MarketId,
+            weights: Vec<(Uid, u16)>,
+            salt: [u8; 32],
+        ) -> DispatchResult {
+            let hotkey = ensure_signed(origin)?;
+            Self::do_reveal_weights(market, hotkey, weights, salt)
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The rules of a market, with their ranges.
 
+use crate::types::{Moment, MAX_REVEAL_PERIOD};
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use market_mechanism::{OutOfRange, ONE};
 use market_primitives::{share_parts, BlockNumber, Share, MAX_CAPACITY, NOE};
@@ -62,6 +63,10 @@ pub struct Parameters {
     pub weights_rate_limit: BlockNumber,
     /// Age at which a row stops counting.
     pub activity_cutoff: BlockNumber,
+    /// Age until which a neuron cannot be replaced.
+    pub immunity: BlockNumber,
+    /// Epochs between the commitment to a row and its being shown; 0 for rows in the clear.
+    pub reveal_period: u32,
     /// Units that the first registration costs.
     pub registration_cost: u64,
     /// Units below which the cost does not fall.
@@ -97,6 +102,8 @@ impl Parameters {
             max_weight: Share(ONE),
             weights_rate_limit: (tempo / 2).max(1),
             activity_cutoff: tempo.saturating_mul(10),
+            immunity: tempo.saturating_mul(20),
+            reveal_period: 0,
             registration_cost: NOE,
             registration_cost_floor: NOE / 100,
             response_dim: 256,
@@ -112,16 +119,17 @@ impl Parameters {
             alpha: self.alpha.0,
             trust_threshold: self.trust_threshold.0,
             quorum: self.quorum.0,
-            activity_cutoff: self.activity_cutoff.into(),
+            activity_cutoff: Moment::age(self.activity_cutoff),
             self_weight: self.self_weight,
             consensus_gate: self.consensus_gate,
             count_idle_stake: self.count_idle_stake,
         }
     }
 
-    /// Whether an epoch is due in block `now`.
-    pub fn is_epoch(&self, now: BlockNumber) -> bool {
-        now > 0 && now.is_multiple_of(self.tempo.max(1))
+    /// The last block, `now` included, at whose start an epoch was due; 0 before the first.
+    pub fn last_epoch_block(&self, now: BlockNumber) -> BlockNumber {
+        let tempo = self.tempo.max(1);
+        (now / tempo).saturating_mul(tempo)
     }
 
     /// The first block after `now` in which an epoch is due.
@@ -166,6 +174,10 @@ impl Parameters {
                 "registration_cost_floor must be at least 4 units and at most registration_cost",
             ),
             (
+                self.reveal_period <= MAX_REVEAL_PERIOD,
+                "reveal_period must be at most 10 epochs",
+            ),
+            (
                 (1..=65_536).contains(&self.response_dim),
                 "response_dim must be 1 to 65536",
             ),
@@ -183,9 +195,18 @@ mod tests {
 
     #[test]
     fn the_presets_are_those_that_the_oracle_checks() {
-        let mechanism = |tempo| Parameters::with_tempo(tempo).mechanism();
-        assert_eq!(mechanism(100), market_mechanism::Parameters::DEFAULT);
-        assert_eq!(mechanism(10), market_mechanism::Parameters::LOCAL);
+        // The mechanism's presets count time in blocks.
+        let mechanism = |tempo, blocks| market_mechanism::Parameters {
+            activity_cutoff: blocks,
+            ..Parameters::with_tempo(tempo).mechanism()
+        };
+        let found = Parameters::with_tempo(100).mechanism().activity_cutoff;
+        assert_eq!(
+            found >> 32,
+            market_mechanism::Parameters::DEFAULT.activity_cutoff
+        );
+        assert_eq!(mechanism(100, 1_000), market_mechanism::Parameters::DEFAULT);
+        assert_eq!(mechanism(10, 100), market_mechanism::Parameters::LOCAL);
         for tempo in [1, 10, 100, BlockNumber::MAX] {
             assert_eq!(Parameters::with_tempo(tempo).validate(), Ok(()));
         }
@@ -259,6 +280,13 @@ mod tests {
                     ..good()
                 },
                 "registration_cost_floor",
+            ),
+            (
+                Parameters {
+                    reveal_period: 11,
+                    ..good()
+                },
+                "reveal_period",
             ),
             (
                 Parameters {

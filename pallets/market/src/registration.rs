@@ -1,4 +1,4 @@
-//! Slots: who takes one, and what it costs.
+//! Slots: who takes one, what it costs, and who gives way.
 
 use crate::{pallet::*, types::*};
 use frame_support::{
@@ -16,7 +16,8 @@ impl<T: Config> Pallet<T>
 where
     BlockNumberFor<T>: Into<u32>,
 {
-    /// Takes the next free slot of `market` for `hotkey`, at the price of this block.
+    /// Takes a slot of `market` for `hotkey`, at the price of this block: a free one, or in a full
+    /// market that of the neuron outside immunity that was paid least.
     pub(crate) fn do_register(
         market: MarketId,
         hotkey: T::AccountId,
@@ -28,9 +29,12 @@ where
             !Uids::<T>::contains_key(market, &hotkey),
             Error::<T>::AlreadyRegistered
         );
-        let uid = NeuronCount::<T>::get(market);
-        ensure!(uid < rules.capacity, Error::<T>::MarketFull);
-
+        let free = Self::free_slot(market, &rules);
+        let uid = free.or_else(|| Self::replaceable(market, &rules));
+        let uid = uid.ok_or(Error::<T>::MarketFull)?;
+        if free.is_none() {
+            Self::check_departure(market)?;
+        }
         let now = Self::now();
         let cost = Self::registration_cost(market, &rules, now);
         ensure!(u128::from(cost) <= max_cost, Error::<T>::CostAboveMaximum);
@@ -43,27 +47,139 @@ where
         )
         .map_err(|_| Error::<T>::InsufficientBalance)?;
 
+        if free.is_none() {
+            Self::vacate(market, uid)?;
+        }
         // A hotkey signs without owning anything: the slot alone keeps its account alive.
         frame_system::Pallet::<T>::inc_sufficients(&hotkey);
-        let price = RegistrationPrice::after(cost, now);
-        RegistrationPrices::<T>::insert(market, price);
-        Slots::<T>::insert(
-            market,
-            uid,
-            Slot {
-                hotkey: hotkey.clone(),
-                coldkey: coldkey.clone(),
-                registered_at: now,
-            },
-        );
+        RegistrationPrices::<T>::insert(market, RegistrationPrice::after(cost, now));
+        let slot = Slot {
+            stake: 0,
+            registered_at: Self::moment(),
+        };
+        Slots::<T>::try_mutate(market, |slots| match slots.get_mut(usize::from(uid)) {
+            Some(place) => {
+                *place = Some(slot);
+                Ok(())
+            }
+            None => slots.try_push(Some(slot)),
+        })
+        .map_err(|_| Error::<T>::MarketFull)?;
         Uids::<T>::insert(market, &hotkey, uid);
-        NeuronCount::<T>::insert(market, uid.saturating_add(1));
+        let neuron = Neuron {
+            hotkey: hotkey.clone(),
+            coldkey: coldkey.clone(),
+        };
+        Neurons::<T>::insert(market, uid, neuron);
         Self::deposit_event(Event::Registered {
             market,
             uid,
             hotkey,
             coldkey,
             cost,
+        });
+        Ok(())
+    }
+
+    /// Gives up a slot; its stake goes back to its coldkey.
+    pub(crate) fn do_deregister(
+        market: MarketId,
+        hotkey: T::AccountId,
+        coldkey: T::AccountId,
+    ) -> DispatchResult {
+        let uid = Self::owned_slot(market, &hotkey, &coldkey)?;
+        Self::check_departure(market)?;
+        Self::vacate(market, uid)
+    }
+
+    /// Puts another hotkey in the place of one; slot, stake, weights, bonds and all else stay.
+    pub(crate) fn do_swap_hotkey(
+        market: MarketId,
+        hotkey: T::AccountId,
+        new_hotkey: T::AccountId,
+        coldkey: T::AccountId,
+    ) -> DispatchResult {
+        let uid = Self::owned_slot(market, &hotkey, &coldkey)?;
+        ensure!(
+            !Uids::<T>::contains_key(market, &new_hotkey),
+            Error::<T>::AlreadyRegistered
+        );
+        Uids::<T>::remove(market, &hotkey);
+        frame_system::Pallet::<T>::dec_sufficients(&hotkey);
+        Uids::<T>::insert(market, &new_hotkey, uid);
+        frame_system::Pallet::<T>::inc_sufficients(&new_hotkey);
+        let neuron = Neuron {
+            hotkey: new_hotkey.clone(),
+            coldkey,
+        };
+        Neurons::<T>::insert(market, uid, neuron);
+        Self::deposit_event(Event::HotkeySwapped {
+            market,
+            uid,
+            old: hotkey,
+            new: new_hotkey,
+        });
+        Ok(())
+    }
+
+    /// The lowest uid whose slot is free.
+    fn free_slot(market: MarketId, rules: &crate::Parameters) -> Option<Uid> {
+        let slots = Slots::<T>::get(market);
+        let free = slots
+            .iter()
+            .position(Option::is_none)
+            .unwrap_or(slots.len());
+        // At most 4096.
+        Some(free as Uid).filter(|uid| *uid < rules.capacity)
+    }
+
+    /// The neuron that gives way in a full market: of those outside immunity the one that the last epoch
+    /// paid least; of those the one that has been there longest, then the lowest uid.
+    fn replaceable(market: MarketId, rules: &crate::Parameters) -> Option<Uid> {
+        let now = Self::now();
+        let outcomes = Outcomes::<T>::get(market);
+        let pay = |uid: Uid| {
+            outcomes
+                .get(usize::from(uid))
+                .map_or(0, |outcome| outcome.pay)
+        };
+        let slots = Slots::<T>::get(market);
+        (0..rules.capacity)
+            .zip(&slots)
+            .filter_map(|(uid, slot)| Some((uid, slot.as_ref()?)))
+            .filter(|(_, slot)| now.saturating_sub(slot.registered_at.block) >= rules.immunity)
+            .map(|(uid, slot)| (pay(uid), slot.registered_at, uid))
+            .min()
+            .map(|(_, _, uid)| uid)
+    }
+
+    /// Empties a slot: its stake goes back to its coldkey, all else that is kept of it goes.
+    fn vacate(market: MarketId, uid: Uid) -> DispatchResult {
+        let neuron = Neurons::<T>::take(market, uid).ok_or(Error::<T>::NotRegistered)?;
+        let slot = Slots::<T>::mutate(market, |slots| {
+            slots.get_mut(usize::from(uid)).and_then(Option::take)
+        })
+        .ok_or(Error::<T>::NotRegistered)?;
+        Self::remove_row(market, uid, &slot, &neuron.coldkey);
+        Outcomes::<T>::mutate(market, |outcomes| {
+            if let Some(outcome) = outcomes.get_mut(usize::from(uid)) {
+                *outcome = Outcome::default();
+            }
+        });
+        Uids::<T>::remove(market, &neuron.hotkey);
+        frame_system::Pallet::<T>::dec_sufficients(&neuron.hotkey);
+        Endpoints::<T>::remove(market, uid);
+        LastUpdates::<T>::remove(market, uid);
+        Commitments::<T>::remove(market, uid);
+        if slot.stake > 0 {
+            Self::unstake(&neuron.coldkey, slot.stake)?;
+        }
+        Self::deposit_event(Event::Deregistered {
+            market,
+            uid,
+            hotkey: neuron.hotkey,
+            coldkey: neuron.coldkey,
+            stake: slot.stake,
         });
         Ok(())
     }
@@ -96,6 +212,15 @@ where
         origin
             .as_signer()
             .is_some_and(|hotkey| Uids::<T>::contains_key(market, hotkey))
+    }
+
+    /// The present moment.
+    pub(crate) fn moment() -> Moment {
+        Moment {
+            block: Self::now(),
+            call: frame_system::Pallet::<T>::extrinsic_index()
+                .map_or(0, |index| index.saturating_add(1)),
+        }
     }
 
     /// The number of the current block.

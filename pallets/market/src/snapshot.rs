@@ -1,6 +1,9 @@
 //! Snapshots: what clients read.
 
-use crate::{pallet::*, types::Market};
+use crate::{
+    pallet::*,
+    types::{Market, Outcome, Slot},
+};
 use alloc::{string::String, vec::Vec};
 use frame_system::pallet_prelude::BlockNumberFor;
 use market_primitives::{MarketId, MarketRules, Metagraph, Neuron, Uid};
@@ -20,8 +23,13 @@ where
         let now = Self::now();
         let last = Epochs::<T>::get(market);
         let registration_cost = Self::registration_cost(market, &parameters, now);
-        let neurons: Vec<_> = (0..NeuronCount::<T>::get(market))
-            .filter_map(|uid| Self::neuron(market, uid))
+        let outcomes = Outcomes::<T>::get(market);
+        let neurons: Vec<_> = (0..)
+            .zip(Slots::<T>::get(market))
+            .filter_map(|(uid, slot)| {
+                let outcome = outcomes.get(usize::from(uid)).copied();
+                Self::shown(market, uid, slot?, outcome.unwrap_or_default())
+            })
             .collect();
         Some(Metagraph {
             market,
@@ -32,10 +40,12 @@ where
                 min_weights: parameters.min_weights,
                 weights_rate_limit: parameters.weights_rate_limit,
                 activity_cutoff: parameters.activity_cutoff,
+                immunity: parameters.immunity,
+                reveal_period: parameters.reveal_period,
                 response_dim: parameters.response_dim,
             },
             epoch: last.epoch,
-            block: last.block,
+            block: last.finished,
             next_epoch_block: parameters.next_epoch_block(now),
             loss: last.loss,
             in_consensus: last.in_consensus,
@@ -45,29 +55,33 @@ where
         })
     }
 
-    /// One neuron of a market; `None` where the slot is empty.
-    pub fn neuron(market: MarketId, uid: Uid) -> Option<Neuron<T::AccountId>> {
-        let slot = Slots::<T>::get(market, uid)?;
-        let outcome = Outcomes::<T>::get(market, uid);
+    /// The neuron in a slot, as clients see it.
+    fn shown(
+        market: MarketId,
+        uid: Uid,
+        slot: Slot,
+        outcome: Outcome,
+    ) -> Option<Neuron<T::AccountId>> {
+        let keys = Neurons::<T>::get(market, uid)?;
         let endpoint = Endpoints::<T>::get(market, uid);
         let certificate = endpoint.as_ref().and_then(|endpoint| endpoint.certificate);
         Some(Neuron {
             uid,
-            hotkey: slot.hotkey,
-            coldkey: slot.coldkey,
+            hotkey: keys.hotkey,
+            coldkey: keys.coldkey,
             // Only printable ASCII is ever stored.
             endpoint: endpoint
                 .map(|endpoint| String::from_utf8_lossy(&endpoint.address).into_owned()),
             certificate,
-            stake: Stakes::<T>::get(market, uid),
+            stake: slot.stake,
             rank: outcome.rank,
             trust: outcome.trust,
             consensus: outcome.consensus,
             incentive: outcome.incentive,
             dividend: outcome.dividend,
             pay: outcome.pay,
-            last_update: Weights::<T>::get(market, uid).map(|row| row.set_at),
-            registered_at: slot.registered_at,
+            last_update: LastUpdates::<T>::get(market, uid),
+            registered_at: slot.registered_at.block,
         })
     }
 }

@@ -24,9 +24,6 @@ where
         ensure!(amount > 0, Error::<T>::AmountZero);
         // More than `u64` holds is more than will ever exist.
         let amount = u64::try_from(amount).map_err(|_| Error::<T>::InsufficientBalance)?;
-        let stake = Stakes::<T>::get(market, uid)
-            .checked_add(amount)
-            .ok_or(Error::<T>::InsufficientBalance)?;
         T::Currency::transfer(
             &coldkey,
             &Self::stake_account(),
@@ -34,7 +31,8 @@ where
             Preservation::Preserve,
         )
         .map_err(|_| Error::<T>::InsufficientBalance)?;
-        Stakes::<T>::insert(market, uid, stake);
+        let add = |stake: u64| stake.checked_add(amount);
+        Self::change_stake(market, uid, add).ok_or(Error::<T>::InsufficientBalance)?;
         Self::deposit_event(Event::StakeAdded {
             market,
             uid,
@@ -53,16 +51,9 @@ where
         let uid = Self::owned_slot(market, &hotkey, &coldkey)?;
         ensure!(amount > 0, Error::<T>::AmountZero);
         let amount = u64::try_from(amount).map_err(|_| Error::<T>::InsufficientStake)?;
-        let stake = Stakes::<T>::get(market, uid)
-            .checked_sub(amount)
-            .ok_or(Error::<T>::InsufficientStake)?;
-        T::Currency::transfer(
-            &Self::stake_account(),
-            &coldkey,
-            amount.into(),
-            Preservation::Expendable,
-        )?;
-        Stakes::<T>::insert(market, uid, stake);
+        let take = |stake: u64| stake.checked_sub(amount);
+        Self::change_stake(market, uid, take).ok_or(Error::<T>::InsufficientStake)?;
+        Self::unstake(&coldkey, amount)?;
         Self::deposit_event(Event::StakeRemoved {
             market,
             uid,
@@ -72,16 +63,43 @@ where
     }
 
     /// The slot of `hotkey`, if `coldkey` is the one that registered it.
-    fn owned_slot(
+    pub(crate) fn owned_slot(
         market: MarketId,
         hotkey: &T::AccountId,
         coldkey: &T::AccountId,
     ) -> Result<Uid, Error<T>> {
         Self::market(market)?;
         let uid = Self::uid(market, hotkey)?;
-        let slot = Slots::<T>::get(market, uid).ok_or(Error::NotRegistered)?;
-        ensure!(slot.coldkey == *coldkey, Error::NotOwner);
+        let neuron = Neurons::<T>::get(market, uid).ok_or(Error::NotRegistered)?;
+        ensure!(neuron.coldkey == *coldkey, Error::NotOwner);
         Ok(uid)
+    }
+
+    /// Changes the stake of a taken slot to what `change` makes of it; `None`, and no change, where
+    /// that is nothing.
+    fn change_stake(
+        market: MarketId,
+        uid: Uid,
+        change: impl FnOnce(u64) -> Option<u64>,
+    ) -> Option<()> {
+        Slots::<T>::try_mutate(market, |slots| {
+            let slot = slots.get_mut(usize::from(uid)).and_then(Option::as_mut);
+            let slot = slot.ok_or(())?;
+            slot.stake = change(slot.stake).ok_or(())?;
+            Ok::<_, ()>(())
+        })
+        .ok()
+    }
+
+    /// Moves units that no longer lie in a slot to a coldkey.
+    pub(crate) fn unstake(coldkey: &T::AccountId, units: u64) -> DispatchResult {
+        T::Currency::transfer(
+            &Self::stake_account(),
+            coldkey,
+            units.into(),
+            Preservation::Expendable,
+        )?;
+        Ok(())
     }
 }
 

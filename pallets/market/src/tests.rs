@@ -1,9 +1,13 @@
 //! What each call does, each reason why it may be refused, and what an epoch pays.
 
 mod epoch;
+mod model;
 mod pool;
 mod registration;
+mod reveal;
 mod sequences;
 mod serving;
+mod slots;
 mod staking;
+mod steps;
 mod weight_setting;

@@ -3,12 +3,27 @@
 use crate::Parameters;
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use frame_support::{traits::ConstU32, BoundedVec};
+use market_mechanism as mechanism;
 use market_primitives::{share_parts, BlockNumber, Modality, Share, SignedShare, Uid};
 use scale_info::TypeInfo;
 use serde::{Deserialize, Serialize};
 
-/// Most edges of a row: one to every slot of the largest market.
-pub type MaxEdges = ConstU32<{ market_primitives::MAX_CAPACITY as u32 }>;
+/// Slots of the largest market, and so the edges of the longest row.
+pub type MaxSlots = ConstU32<{ market_primitives::MAX_CAPACITY as u32 }>;
+
+/// Something of each slot of a market, by uid.
+pub type BySlot<Value> = BoundedVec<Value, MaxSlots>;
+
+/// Bytes of the longest row of uids: one an edge, and two more for each gap of 255 or more, of which
+/// there are at most 16 in 4096.
+pub type MaxGaps = ConstU32<{ market_primitives::MAX_CAPACITY as u32 + 32 }>;
+
+/// The longest `reveal_period`, in epochs, and so the most commitments that can wait at a time, less
+/// one.
+pub const MAX_REVEAL_PERIOD: u32 = 10;
+
+/// Most commitments of a neuron that can wait to be revealed.
+pub type MaxCommitments = ConstU32<{ MAX_REVEAL_PERIOD + 1 }>;
 
 /// Longest endpoint, in bytes.
 pub type MaxEndpointLength = ConstU32<{ market_primitives::MAX_ENDPOINT_LENGTH }>;
@@ -38,17 +53,80 @@ pub struct Market {
     pub parameters: Parameters,
 }
 
-/// A taken slot.
+/// A moment on the chain: a call in a block, so that what happened in one block has an order.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+)]
+pub struct Moment {
+    /// The block.
+    pub block: BlockNumber,
+    /// The call in it, from 1; 0 before the first.
+    pub call: u32,
+}
+
+impl Moment {
+    /// The beginning of a block, before its first call.
+    pub fn start_of(block: BlockNumber) -> Self {
+        Self { block, call: 0 }
+    }
+
+    /// As the mechanism counts time.
+    pub fn time(self) -> u64 {
+        u64::from(self.block) << 32 | u64::from(self.call)
+    }
+
+    /// The longest time that counts as an age of `blocks` blocks.
+    pub fn age(blocks: BlockNumber) -> u64 {
+        Self {
+            block: blocks,
+            call: u32::MAX,
+        }
+        .time()
+    }
+}
+
+/// Whose a slot is.
 #[derive(
     Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
 )]
-pub struct Slot<AccountId> {
+pub struct Neuron<AccountId> {
     /// Serves and sets weights.
     pub hotkey: AccountId,
     /// Owns the stake.
     pub coldkey: AccountId,
-    /// The block in which it was taken.
-    pub registered_at: BlockNumber,
+}
+
+/// A taken slot, as far as the epoch is concerned.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+)]
+pub struct Slot {
+    /// Units that lie in it.
+    pub stake: u64,
+    /// When its neuron took it.
+    pub registered_at: Moment,
 }
 
 /// Where a neuron serves.
@@ -64,20 +142,127 @@ pub struct Endpoint {
     pub published_at: BlockNumber,
 }
 
-/// A row of weights as it was set: positive weights, uids strictly increasing.
+/// What a neuron says of the others and what it holds in them: the mechanism's
+/// [`Row`](mechanism::Row), seven bytes an edge.
+#[derive(
+    Clone,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+)]
+pub struct Row {
+    /// When its weights were set.
+    pub set_at: Moment,
+    /// The gaps between its uids, coded as [`Edges`](mechanism::Edges) says.
+    pub gaps: BoundedVec<u8, MaxGaps>,
+    /// The weight of each edge, 0 where there is but a bond.
+    pub weights: BySlot<u16>,
+    /// The bond of each edge, its share of its column in units of 2^-31; 0 where there is but a weight.
+    pub bonds: BySlot<u32>,
+}
+
+impl Row {
+    /// To be stored.
+    pub fn new(set_at: Moment, edges: mechanism::Edges) -> Self {
+        let (gaps, weights, bonds) = edges.into_parts();
+        // No row has an edge twice, nor one beyond the slots: the bounds hold.
+        Self {
+            set_at,
+            gaps: BoundedVec::truncate_from(gaps),
+            weights: BoundedVec::truncate_from(weights),
+            bonds: BoundedVec::truncate_from(bonds),
+        }
+    }
+
+    /// To be computed with.
+    pub fn edges(self) -> mechanism::Edges {
+        let (weights, bonds) = (self.weights.into_inner(), self.bonds.into_inner());
+        // What was stored above comes back.
+        mechanism::Edges::from_parts(self.gaps.into_inner(), weights, bonds).unwrap_or_default()
+    }
+}
+
+/// A row of weights that was set while an epoch was running that had yet to read the one before.
 #[derive(
     Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
 )]
-pub struct WeightRow {
-    /// The block in which it was set.
-    pub set_at: BlockNumber,
+pub struct Arrival {
+    /// When it was set.
+    pub set_at: Moment,
     /// Pairs of uid and weight.
-    pub edges: BoundedVec<(Uid, u16), MaxEdges>,
+    pub weights: BySlot<(Uid, u16)>,
 }
 
-/// A row of bonds: pairs of uid and [`market_mechanism::Bond`] in its 32 bits, uids strictly
-/// increasing.
-pub type BondRow = BoundedVec<(Uid, u32), MaxEdges>;
+/// A row of weights that is promised and not yet shown.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+)]
+pub struct Commitment {
+    /// The epoch in which it was made: of those begun, the number of the last.
+    pub epoch: u64,
+    /// When it was made; the row speaks of the neurons that were there then.
+    pub made_at: Moment,
+    /// What [`commitment`](crate::weight_setting::commitment) makes of row and salt.
+    pub hash: [u8; 32],
+}
+
+/// The bonds in one neuron: the mechanism's [`Column`](mechanism::Column).
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+)]
+pub struct Column {
+    /// What a bond of one stands for: `mantissa * 2^exponent` of the counted stake.
+    pub mantissa: u64,
+    /// See `mantissa`.
+    pub exponent: i32,
+    /// The sum of the bonds, in units of 2^-31.
+    pub sum: u64,
+}
+
+impl From<mechanism::Column> for Column {
+    fn from(column: mechanism::Column) -> Self {
+        let (mantissa, exponent) = column.scale.parts();
+        Self {
+            mantissa,
+            exponent,
+            sum: column.sum,
+        }
+    }
+}
+
+impl From<Column> for mechanism::Column {
+    fn from(column: Column) -> Self {
+        Self {
+            scale: mechanism::Scaled::from_parts(column.mantissa, column.exponent),
+            sum: column.sum,
+        }
+    }
+}
 
 /// What an epoch gave a neuron.
 #[derive(
@@ -125,8 +310,10 @@ pub struct Outcome {
 pub struct EpochSummary {
     /// Its number, from 1; also how many are finished.
     pub epoch: u64,
-    /// The block that ran it.
-    pub block: BlockNumber,
+    /// The block at whose start it began: it is an epoch of the state before.
+    pub began: BlockNumber,
+    /// The block that finished it.
+    pub finished: BlockNumber,
     /// L.
     pub loss: SignedShare,
     /// Whether it was in consensus.

@@ -3,7 +3,7 @@
 use core::marker::PhantomData;
 use frame_support::{traits::Get, weights::Weight};
 
-/// The weight of each call, and of an epoch by what it reads.
+/// The weight of each call, and of each piece of an epoch.
 pub trait WeightInfo {
     /// Of `register`.
     fn register() -> Weight;
@@ -15,10 +15,24 @@ pub trait WeightInfo {
     fn add_stake() -> Weight;
     /// Of `remove_stake`.
     fn remove_stake() -> Weight;
-    /// Of an epoch of a market of `neurons` neurons with empty rows.
-    fn epoch_neurons(neurons: u32) -> Weight;
-    /// Of an epoch of a few neurons with `edges` weights and bonds together.
-    fn epoch_edges(edges: u32) -> Weight;
+    /// Of `deregister`.
+    fn deregister() -> Weight;
+    /// Of `swap_hotkey`.
+    fn swap_hotkey() -> Weight;
+    /// Of `commit_weights`.
+    fn commit_weights() -> Weight;
+    /// Of beginning the epoch of a market of so many slots, and of putting it by.
+    fn epoch_begin(slots: u32) -> Weight;
+    /// Of taking an epoch up again, and of putting it by.
+    fn epoch_resume(slots: u32) -> Weight;
+    /// Of counting the votes of a row of `edges` edges.
+    fn epoch_count_row(edges: u32) -> Weight;
+    /// Of what follows from the votes.
+    fn epoch_verdict(slots: u32) -> Weight;
+    /// Of renewing the bonds of a row of `edges` edges.
+    fn epoch_renew_row(edges: u32) -> Weight;
+    /// Of paying, publishing and forgetting.
+    fn epoch_finish(slots: u32) -> Weight;
 }
 
 /// Measured through the Wasm runtime by `cargo bench -p noesis-runtime`, which prints what is charged
@@ -28,42 +42,91 @@ pub struct Measured<T>(PhantomData<T>);
 /// Picoseconds in a microsecond, the units of reference time.
 const MICROSECOND: u64 = 1_000_000;
 
-/// Picoseconds for each edge of a row: measured 60,000 in an epoch, decoding included.
-const EDGE: u64 = 100_000;
+/// Picoseconds for each edge of a row that is read and counted.
+const COUNT_EDGE: u64 = 15_000;
+
+/// Picoseconds for each edge of a row that is read, changed and written.
+const RENEW_EDGE: u64 = 40_000;
+
+/// Picoseconds for each slot of a market whose slots are read or written.
+const SLOT: u64 = 100_000;
+
+/// The longest row, and the largest market.
+const MOST: u64 = market_primitives::MAX_CAPACITY as u64;
 
 impl<T: frame_system::Config> Measured<T> {
     fn weight(microseconds: u64, reads: u64, writes: u64) -> Weight {
         Weight::from_parts(microseconds.saturating_mul(MICROSECOND), 0)
             .saturating_add(T::DbWeight::get().reads_writes(reads, writes))
     }
+
+    /// Of so many things that take so many picoseconds each.
+    fn each(count: u64, picoseconds: u64) -> Weight {
+        Weight::from_parts(count.saturating_mul(picoseconds), 0)
+    }
+
+    /// Of reading and writing all slots of the largest market.
+    fn all_slots() -> Weight {
+        Self::each(MOST, SLOT)
+    }
+
+    /// Of taking the longest row out of the largest market.
+    fn vacate() -> Weight {
+        Self::weight(150, 12, 14)
+            .saturating_add(Self::each(MOST, RENEW_EDGE))
+            .saturating_add(Self::all_slots().saturating_mul(3))
+    }
 }
 
 impl<T: frame_system::Config> WeightInfo for Measured<T> {
     fn register() -> Weight {
         Self::weight(150, 6, 7)
+            .saturating_add(Self::all_slots())
+            .saturating_add(Self::vacate())
     }
     fn serve() -> Weight {
         Self::weight(50, 3, 1)
     }
     fn set_weights(edges: u32) -> Weight {
-        // The longest row may have to be read to be replaced.
-        let replaced = u64::from(market_primitives::MAX_CAPACITY);
-        Self::weight(60, 4, 1).saturating_add(Weight::from_parts(
-            EDGE.saturating_mul(replaced.saturating_add(edges.into())),
-            0,
-        ))
+        // The row that is replaced may be as long as any.
+        Self::weight(60, 7, 2)
+            .saturating_add(Self::all_slots())
+            .saturating_add(Self::each(MOST.saturating_add(edges.into()), RENEW_EDGE))
     }
     fn add_stake() -> Weight {
-        Self::weight(180, 6, 4)
+        Self::weight(180, 6, 4).saturating_add(Self::all_slots())
     }
     fn remove_stake() -> Weight {
-        Self::weight(180, 6, 4)
+        Self::weight(180, 6, 4).saturating_add(Self::all_slots())
     }
-    fn epoch_neurons(neurons: u32) -> Weight {
-        Self::weight(100, 5, 4)
-            .saturating_add(Self::weight(20, 4, 3).saturating_mul(neurons.into()))
+    fn deregister() -> Weight {
+        Self::weight(100, 3, 0).saturating_add(Self::vacate())
     }
-    fn epoch_edges(edges: u32) -> Weight {
-        Weight::from_parts(EDGE.saturating_mul(edges.into()), 0)
+    fn swap_hotkey() -> Weight {
+        Self::weight(100, 6, 5)
+    }
+    fn commit_weights() -> Weight {
+        Self::weight(60, 5, 1)
+    }
+    fn epoch_begin(slots: u32) -> Weight {
+        Self::weight(100, 4, 4).saturating_add(Self::each(slots.into(), 4 * SLOT))
+    }
+    fn epoch_resume(slots: u32) -> Weight {
+        Self::weight(100, 8, 6).saturating_add(Self::each(slots.into(), 10 * SLOT))
+    }
+    fn epoch_count_row(edges: u32) -> Weight {
+        Self::weight(10, 1, 0).saturating_add(Self::each(edges.into(), COUNT_EDGE))
+    }
+    fn epoch_verdict(slots: u32) -> Weight {
+        Self::weight(20, 1, 0).saturating_add(Self::each(slots.into(), 40 * SLOT))
+    }
+    fn epoch_renew_row(edges: u32) -> Weight {
+        Self::weight(20, 2, 2).saturating_add(Self::each(edges.into(), RENEW_EDGE))
+    }
+    fn epoch_finish(slots: u32) -> Weight {
+        let left = u64::from(crate::running::MAX_DEPARTURES);
+        Self::weight(200, 6, 12)
+            .saturating_add(Self::weight(60, 1, 1).saturating_mul(left))
+            .saturating_add(Self::each(slots.into(), 20 * SLOT))
     }
 }

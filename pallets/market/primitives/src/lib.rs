@@ -106,6 +106,10 @@ pub struct MarketRules {
     pub weights_rate_limit: BlockNumber,
     /// Age in blocks at which a row of weights stops counting.
     pub activity_cutoff: BlockNumber,
+    /// Age in blocks until which a neuron cannot be replaced.
+    pub immunity: BlockNumber,
+    /// Epochs between the commitment to a row of weights and its being shown; 0 for rows in the clear.
+    pub reveal_period: u32,
     /// Last dimension of every answer.
     pub response_dim: u32,
 }

@@ -14,7 +14,7 @@ fn market() {
 }
 
 fn pay(uid: u16) -> u64 {
-    Outcomes::<Test>::get(TEXT, uid).pay
+    outcome(uid).pay
 }
 
 #[test]
@@ -28,7 +28,7 @@ fn useful_miners_earn_useless_ones_do_not_and_all_of_it_is_paid() {
 
         let last = Epochs::<Test>::get(TEXT);
         assert_eq!(
-            (last.epoch, last.block, last.in_consensus),
+            (last.epoch, last.began, last.in_consensus),
             (1, TEMPO, true)
         );
         assert!(last.loss.0 < 0);
@@ -47,8 +47,8 @@ fn useful_miners_earn_useless_ones_do_not_and_all_of_it_is_paid() {
         assert!(pay(2) > pay(3) && pay(3) > 0, "{} and {}", pay(2), pay(3));
         assert_eq!(pay(4), 0);
         assert_eq!(pay(0), pay(1), "equal validators earn the same dividends");
-        assert_eq!(Stakes::<Test>::get(TEXT, 2), pay(2), "pay is stake");
-        let outcome = Outcomes::<Test>::get(TEXT, 2);
+        assert_eq!(stake_of(2), pay(2), "pay is stake");
+        let outcome = outcome(2);
         assert_eq!(outcome.trust, Share::ONE);
         assert_eq!(outcome.dividend, Share(0));
         System::assert_has_event(
@@ -132,13 +132,11 @@ fn an_edge_to_a_slot_taken_later_does_not_count() {
         stake(1, 100 * NOE);
         register(2);
         vote(1, &[(1, 1)]);
-        run_to(2);
-        // The slot changes hands after the row was set.
-        let mut slot = Slots::<Test>::get(TEXT, 1).expect("the slot is taken");
-        slot.registered_at = 2;
-        Slots::<Test>::insert(TEXT, 1, slot);
+        // In the same block, after the row was set, the slot changes hands.
+        leave(2);
+        assert_eq!(register(3), 1);
         run_to(TEMPO);
-        assert_eq!(Outcomes::<Test>::get(TEXT, 1).rank, Share(0));
+        assert_eq!(outcome(1).rank, Share(0));
         assert_eq!(pay(1), 0);
     });
 }
@@ -159,7 +157,7 @@ fn bonds_pay_the_validator_that_was_early() {
             vote(2, &[(2, 1)]);
             run_to(4 * TEMPO);
             assert!(pay(0) > pay(1), "{} and {}", pay(0), pay(1));
-            assert!(!Bonds::<Test>::get(TEXT, 0).is_empty());
+            assert!(!bonds_of(0).is_empty());
         },
     );
 }
@@ -209,7 +207,7 @@ fn the_metagraph_shows_what_the_epoch_gave() {
         );
         assert_eq!(shown.neurons.len(), 5);
         assert_eq!(shown.neurons[2].pay, pay(2));
-        assert_eq!(shown.neurons[2].stake, Stakes::<Test>::get(TEXT, 2));
+        assert_eq!(shown.neurons[2].stake, stake_of(2));
         assert_eq!(shown.neurons[0].last_update, Some(1));
         assert_eq!(MarketPallet::metagraph(7), None);
         assert_eq!(

@@ -20,11 +20,9 @@ fn a_registration_burns_its_cost_and_takes_the_next_slot() {
         assert_eq!(Balances::free_balance(1), u128::from(ENDOWMENT - FIRST));
         assert_eq!(Balances::total_issuance(), issuance - u128::from(FIRST));
         assert_eq!(Uids::<Test>::get(TEXT, hotkey(1)), Some(0));
-        let slot = Slots::<Test>::get(TEXT, 0).expect("the slot is taken");
-        assert_eq!(
-            (slot.hotkey, slot.coldkey, slot.registered_at),
-            (hotkey(1), 1, 1)
-        );
+        let neuron = Neurons::<Test>::get(TEXT, 0).expect("the slot is taken");
+        assert_eq!((neuron.hotkey, neuron.coldkey), (hotkey(1), 1));
+        assert_eq!(slot(0).map(|slot| slot.registered_at.block), Some(1));
         System::assert_last_event(
             Event::Registered {
                 market: TEXT,
@@ -46,20 +44,6 @@ fn an_unknown_market_is_refused() {
             MarketPallet::register(RuntimeOrigin::signed(1), 7, hotkey(1), u128::MAX),
             Error::<Test>::UnknownMarket
         );
-    });
-}
-
-#[test]
-fn a_full_market_is_refused_and_costs_nothing() {
-    on_chain(|| {
-        (1..=8).for_each(|coldkey| {
-            register(coldkey);
-        });
-        assert_noop!(
-            MarketPallet::register(RuntimeOrigin::signed(9), TEXT, hotkey(9), u128::MAX),
-            Error::<Test>::MarketFull
-        );
-        assert_eq!(Balances::free_balance(9), u128::from(ENDOWMENT));
     });
 }
 

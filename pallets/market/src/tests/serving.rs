@@ -17,11 +17,11 @@ fn an_endpoint_is_published_and_changed() {
     on_chain(|| {
         register(1);
         assert_ok!(serve(b"127.0.0.1:9001"));
-        let shown = || MarketPallet::neuron(TEXT, 0).and_then(|neuron| neuron.endpoint);
-        assert_eq!(shown().as_deref(), Some("127.0.0.1:9001"));
+        let endpoint = || shown(0).endpoint;
+        assert_eq!(endpoint().as_deref(), Some("127.0.0.1:9001"));
         run_to(6);
         assert_ok!(serve(b"[::1]:9001"));
-        assert_eq!(shown().as_deref(), Some("[::1]:9001"));
+        assert_eq!(endpoint().as_deref(), Some("[::1]:9001"));
     });
 }
 

@@ -18,7 +18,7 @@ fn stake_goes_in_and_comes_back_to_the_unit() {
         let uid = register(1);
         let before = Balances::free_balance(1);
         assert_ok!(add(1, u128::from(5 * NOE)));
-        assert_eq!(Stakes::<Test>::get(TEXT, uid), 5 * NOE);
+        assert_eq!(stake_of(uid), 5 * NOE);
         assert_eq!(
             Balances::total_balance(&MarketPallet::stake_account()),
             u128::from(5 * NOE)
@@ -29,7 +29,7 @@ fn stake_goes_in_and_comes_back_to_the_unit() {
         check();
         assert_ok!(remove(1, 1));
         assert_eq!(Balances::free_balance(1), before);
-        assert_eq!(Stakes::<Test>::get(TEXT, uid), 0);
+        assert_eq!(stake_of(uid), 0);
     });
 }
 

@@ -20,15 +20,10 @@ fn a_row_replaces_the_last_one_and_holds_no_zeros() {
     on_chain(|| {
         three();
         assert_ok!(set(&[(1, 3), (2, 0)]));
-        let row = Weights::<Test>::get(TEXT, 0).expect("it was set");
-        assert_eq!((row.set_at, row.edges.into_inner()), (1, vec![(1, 3)]));
+        assert_eq!(weights_of(0), (1, vec![(1, 3)]));
         run_to(6);
         assert_ok!(set(&[(1, 1), (2, 2)]));
-        let row = Weights::<Test>::get(TEXT, 0).expect("it was set");
-        assert_eq!(
-            (row.set_at, row.edges.into_inner()),
-            (6, vec![(1, 1), (2, 2)])
-        );
+        assert_eq!(weights_of(0), (6, vec![(1, 1), (2, 2)]));
     });
 }
 

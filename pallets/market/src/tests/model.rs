@@ -1,0 +1,245 @@
+//! The market as the specification has it, in plain Rust: what random sequences hold the chain against.
+//!
+//! It shares no code with the pallet. It reads what is data there (calls, errors, parameters), and for
+//! the arithmetic of an epoch it asks [`market_mechanism`], which has an oracle of its own. It may be
+//! simple where the pallet may not:
+//!
+//! * An epoch happens at once, in the block in which it begins, whatever is called until it is
+//!   published. What the pallet does over many blocks must come to the same.
+//! * All that belongs to a neuron lies in one place and goes with it.
+//! * A call that fails is made on a copy.
+
+mod calls;
+
+pub use calls::{promise_hash, ENDPOINTS};
+
+use crate::{mock::*, Call, Error, Parameters};
+use market_mechanism::{self as mechanism, Graph, ONE};
+use market_primitives::{Uid, NOE};
+use std::collections::BTreeMap;
+
+/// A moment: a block, and which call of it, from 1.
+pub type Moment = (u32, u32);
+
+/// A row of weights as it is handed in.
+pub type Ballot = Vec<(Uid, u16)>;
+
+/// Calls that a block of these tests never has.
+const CALLS: u64 = 1_000;
+
+/// A moment as a number, in the order of time. Not that which the pallet chose.
+fn time((block, call): Moment) -> u64 {
+    u64::from(block) * CALLS + u64::from(call)
+}
+
+/// The moment that a number stands for.
+pub fn moment(time: u64) -> Moment {
+    ((time / CALLS) as u32, (time % CALLS) as u32)
+}
+
+/// A neuron and all that is its own but for weights and bonds.
+#[derive(Clone, Debug)]
+pub struct Neuron {
+    pub hotkey: AccountId,
+    pub coldkey: AccountId,
+    pub stake: u64,
+    pub since: Moment,
+    pub last_update: Option<u32>,
+    /// Where it serves, and the block in which it said so.
+    pub endpoint: Option<(Vec<u8>, Option<[u8; 32]>, u32)>,
+    pub promises: Vec<Promise>,
+}
+
+/// A row that is promised and not yet shown.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Promise {
+    pub epoch: u64,
+    pub made_at: Moment,
+    pub hash: [u8; 32],
+}
+
+/// The last epoch that was published.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Published {
+    pub epoch: u64,
+    pub began: u32,
+    pub finished: u32,
+    pub loss: i64,
+    pub in_consensus: bool,
+    pub minted: u64,
+    /// By uid; nothing for who came or left since it began.
+    pub neurons: Vec<mechanism::Neuron>,
+}
+
+/// An epoch that is computed and waits to be published.
+#[derive(Clone, Debug)]
+struct Settled {
+    began: u32,
+    outcome: mechanism::Outcome,
+    /// Whose the slots were: since when, and who is paid if they leave.
+    owners: Vec<Option<(Moment, AccountId)>>,
+}
+
+/// A chain with one market.
+#[derive(Clone, Debug)]
+pub struct Model {
+    pub rules: Parameters,
+    pub free: BTreeMap<AccountId, u128>,
+    pub slots: Vec<Option<Neuron>>,
+    /// As the last epoch left it that has begun.
+    pub graph: Graph,
+    pub last: Published,
+    pub minted: u64,
+    settled: Option<Settled>,
+    /// What the last registration raised the price to, and when.
+    price: (u64, u32),
+}
+
+impl Model {
+    /// The chain at genesis.
+    pub fn new(rules: Parameters) -> Self {
+        Self {
+            free: (1..=20).map(|who| (who, ENDOWMENT.into())).collect(),
+            slots: Vec::new(),
+            graph: Graph::new(0),
+            last: Published::default(),
+            minted: 0,
+            settled: None,
+            price: (rules.registration_cost, 0),
+            rules,
+        }
+    }
+
+    /// Taken slots with their neurons.
+    pub fn neurons(&self) -> impl Iterator<Item = (Uid, &Neuron)> {
+        let slots = (0..).zip(&self.slots);
+        slots.filter_map(|(uid, slot)| Some((uid, slot.as_ref()?)))
+    }
+
+    /// Whether an epoch has begun that is not published.
+    pub fn is_running(&self) -> bool {
+        self.settled.is_some()
+    }
+
+    /// Epochs begun so far.
+    pub fn epochs_begun(&self) -> u64 {
+        self.last.epoch + u64::from(self.is_running())
+    }
+
+    /// What a registration costs.
+    pub fn price(&self, block: u32) -> u64 {
+        let (cost, at) = self.price;
+        let (age, tempo) = (block - at, self.rules.tempo);
+        let halved = u128::from(cost) >> (age / tempo).min(64);
+        // On the way to the next half.
+        let fallen = halved * u128::from(age % tempo) / u128::from(2 * tempo);
+        let cost = (halved - fallen) as u64;
+        cost.max(self.rules.registration_cost_floor)
+    }
+
+    /// What is due at the start of a block, before anything is called in it.
+    pub fn begin_block(&mut self, block: u32) {
+        let since = self.last.began + 1;
+        if !self.is_running() && (since..=block).any(|block| block % self.rules.tempo == 0) {
+            self.settle(block);
+        }
+    }
+
+    /// An epoch, on the state before the block.
+    fn settle(&mut self, block: u32) {
+        let slot = |neuron: &Neuron| mechanism::Slot {
+            stake: neuron.stake,
+            registered_at: time(neuron.since),
+        };
+        let slots: Vec<_> = self
+            .slots
+            .iter()
+            .map(|slot_| slot_.as_ref().map(slot))
+            .collect();
+        let rules = &self.rules;
+        let parameters = mechanism::Parameters {
+            alpha: rules.alpha.0,
+            // A row of this age in blocks counts, whichever call of its block it was.
+            activity_cutoff: time((rules.activity_cutoff, 0)) + CALLS - 1,
+            self_weight: rules.self_weight,
+            consensus_gate: rules.consensus_gate,
+            ..mechanism::Parameters::DEFAULT
+        };
+        let clock = mechanism::Clock {
+            epoch: self.last.epoch + 1,
+            now: time((block, 0)) - 1,
+        };
+        let market = mechanism::Market::new(parameters, &slots, clock);
+        let reward = |block: u32| NOE >> ((block - 1) / 1_000);
+        let emission = (self.last.began + 1..=block).map(reward).sum();
+        let outcome = mechanism::epoch(&market, &mut self.graph, emission);
+        check_shares(&slots, &outcome, emission);
+        let owner = |neuron: &Neuron| (neuron.since, neuron.coldkey);
+        self.settled = Some(Settled {
+            began: block,
+            outcome,
+            owners: self
+                .slots
+                .iter()
+                .map(|slot| slot.as_ref().map(owner))
+                .collect(),
+        });
+    }
+
+    /// Pays: into the slots, and to the coldkeys of those who left since the epoch began.
+    pub fn publish(&mut self, block: u32) {
+        let settled = self.settled.take().expect("an epoch was running");
+        let Settled {
+            began,
+            outcome,
+            owners,
+        } = settled;
+        let mut neurons = vec![mechanism::Neuron::default(); owners.len()];
+        for (uid, (neuron, owner)) in outcome.neurons.iter().zip(owners).enumerate() {
+            let Some((since, coldkey)) = owner else {
+                continue;
+            };
+            match &mut self.slots[uid] {
+                Some(present) if present.since == since => {
+                    present.stake += neuron.payout;
+                    neurons[uid] = *neuron;
+                }
+                _ => *self.free.entry(coldkey).or_default() += u128::from(neuron.payout),
+            }
+        }
+        self.minted += outcome.minted;
+        self.last = Published {
+            epoch: self.last.epoch + 1,
+            began,
+            finished: block,
+            loss: outcome.loss,
+            in_consensus: outcome.in_consensus,
+            minted: outcome.minted,
+            neurons,
+        };
+    }
+}
+
+/// What must hold of the shares of any epoch.
+fn check_shares(slots: &[Option<mechanism::Slot>], outcome: &mechanism::Outcome, emission: u64) {
+    let whole_or_nothing = |share: fn(&mechanism::Neuron) -> u64| {
+        let sum: u64 = outcome.neurons.iter().map(share).sum();
+        assert!(sum == ONE || sum == 0, "shares sum to {sum}");
+    };
+    whole_or_nothing(|neuron| neuron.rank);
+    whole_or_nothing(|neuron| neuron.incentive);
+    whole_or_nothing(|neuron| neuron.dividend);
+    for (slot, neuron) in slots.iter().zip(&outcome.neurons) {
+        let consensus = neuron.consensus;
+        assert!(
+            slot.is_none() || (consensus > 0 && consensus < ONE),
+            "consensus {consensus}"
+        );
+    }
+    let paid: u64 = outcome.neurons.iter().map(|neuron| neuron.payout).sum();
+    assert_eq!(paid, outcome.minted);
+    assert!(
+        paid == emission || paid == 0,
+        "{paid} of {emission} units were paid"
+    );
+}

@@ -1,5 +1,5 @@
 //! The largest market, every edge set, through the real Wasm: no step of its epoch takes more of a block
-//! than it may, or more memory than the smallest heap has.
+//! than it may, or more memory than a heap of 32 MiB, and its edges take no more room than they may.
 
 #[path = "../benches/support/mod.rs"]
 mod support;
@@ -7,7 +7,7 @@ mod support;
 use frame_support::dispatch::DispatchClass;
 use noesis_runtime::Runtime;
 use std::time::Duration;
-use support::{epoch, Wasm};
+use support::{chain, epoch, Wasm};
 
 /// What a block of six seconds has for computing.
 const BLOCK: Duration = Duration::from_secs(2);
@@ -31,5 +31,24 @@ fn no_step_of_the_largest_epoch_takes_more_than_a_quarter_of_a_block() {
     assert!(steps.len() > 1, "it would have been done in one");
     for step in &steps {
         assert!(step.charged * 4 <= block);
+    }
+}
+
+/// Bytes of the database: the nodes and values of the state's trie, with their keys of 32 bytes.
+fn database(neurons: u32, edges: u32) -> usize {
+    let (entries, _) = chain(neurons, edges, 1).into_raw_snapshot();
+    entries.iter().map(|(_, (value, _))| value.len() + 32).sum()
+}
+
+#[test]
+fn an_edge_takes_at_most_eight_bytes_of_the_database() {
+    for (neurons, edges) in [(4096, 4096), (4096, 64), (256, 256)] {
+        let all = neurons * edges;
+        let bytes = database(neurons, edges) - database(neurons, 0);
+        let each = bytes as f64 / f64::from(all);
+        println!("{neurons} neurons, {edges} edges each: {each:.2} bytes an edge, weight and bond");
+        // Of short rows the keys and nodes of the trie are a good part: some 130 bytes a row.
+        let most = if edges == 64 { 9.5 } else { 8.0 };
+        assert!(each <= most, "{each}");
     }
 }

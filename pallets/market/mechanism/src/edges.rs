@@ -96,20 +96,32 @@ impl Edges {
         usize::try_from(self.end).unwrap_or(usize::MAX)
     }
 
-    /// The weight of the edge to one uid; 0 where there is none.
-    pub(crate) fn weight_of(&self, uid: Uid) -> u16 {
+    /// Where the edge to one uid is among the others.
+    pub(crate) fn position(&self, uid: Uid) -> Option<usize> {
         let mut next = 0_usize;
         for (first, length) in Runs::new(&self.gaps) {
-            if let Some(offset) = usize::from(uid)
-                .checked_sub(first)
-                .filter(|&at| at < length)
-            {
-                let weight = self.weights.get(next.saturating_add(offset));
-                return weight.copied().unwrap_or(0);
+            let offset = usize::from(uid).checked_sub(first)?;
+            if offset < length {
+                return Some(next.wrapping_add(offset));
             }
-            next = next.saturating_add(length);
+            next = next.wrapping_add(length);
         }
-        0
+        None
+    }
+
+    /// Beside the weight of each edge what `columns` has at its uid, if that is so long.
+    pub(crate) fn weights_beside<'a, Column>(
+        &'a self,
+        columns: &'a [Column],
+    ) -> impl Iterator<Item = (u16, Option<&'a Column>)> {
+        let mut weights = self.weights.as_slice();
+        Runs::new(&self.gaps).flat_map(move |(first, length)| {
+            let run = columns.get(first..).unwrap_or_default().iter().map(Some);
+            let run = run.chain(core::iter::repeat(None)).take(length);
+            let (own, rest) = weights.split_at_checked(length).unwrap_or_default();
+            weights = rest;
+            own.iter().copied().zip(run)
+        })
     }
 
     /// To whom, strictly rising.

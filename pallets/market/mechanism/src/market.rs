@@ -77,13 +77,6 @@ impl<'a> Market<'a> {
             .filter(|_| age <= self.parameters.activity_cutoff)
     }
 
-    /// Whether what was said of a slot at the moment `since` was said of its present owner.
-    #[inline]
-    pub(crate) fn is_known(&self, uid: Uid, since: u64) -> bool {
-        self.slot(uid)
-            .is_some_and(|slot| slot.registered_at <= since)
-    }
-
     /// Whether every slot is occupied by an owner of before the moment `since`.
     pub(crate) fn is_settled(&self, since: u64) -> bool {
         self.settled_at.is_some_and(|settled| settled <= since)

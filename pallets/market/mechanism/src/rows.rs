@@ -2,7 +2,11 @@
 
 use alloc::vec::Vec;
 
-use crate::{edges::Edges, market::Market, Uid};
+use crate::{
+    edges::Edges,
+    market::{Market, Slot},
+    Uid,
+};
 
 /// What a neuron says of the others, and what it holds in them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,16 +24,27 @@ impl Row {
     pub(crate) fn counts_whole(&self, market: &Market, uid: Uid) -> bool {
         market.is_settled(self.set_at)
             && self.edges.end() <= market.slots.len()
-            && (market.parameters.self_weight || self.edges.weight_of(uid) == 0)
+            && (market.parameters.self_weight || self.edges.position(uid).is_none())
     }
 
     /// The weights of the row of `uid` as they count, where not all do: 0 for an edge that does not.
     pub(crate) fn counted(&self, market: &Market, uid: Uid) -> Vec<u16> {
-        let excluded = (!market.parameters.self_weight).then_some(uid);
-        let counts = |to: Uid| excluded != Some(to) && market.is_known(to, self.set_at);
-        self.edges
-            .iter()
-            .map(|(to, weight, _)| if counts(to) { weight } else { 0 })
-            .collect()
+        let counts = |slot: &Slot| slot.registered_at <= self.set_at;
+        let mut weights: Vec<u16> = self
+            .edges
+            .weights_beside(market.slots)
+            .map(|(weight, slot)| match slot {
+                Some(Some(slot)) if counts(slot) => weight,
+                _ => 0,
+            })
+            .collect();
+        let own = self
+            .edges
+            .position(uid)
+            .filter(|_| !market.parameters.self_weight);
+        if let Some(weight) = own.and_then(|position| weights.get_mut(position)) {
+            *weight = 0;
+        }
+        weights
     }
 }

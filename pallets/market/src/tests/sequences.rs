@@ -179,7 +179,7 @@ fn the_chain_does_what_the_model_does() {
     let config = ProptestConfig {
         cases: sequences,
         failure_persistence: None,
-        max_shrink_iters: 20_000,
+        max_shrink_iters: 4_000,
         ..Default::default()
     };
     let outcome = TestRunner::new(config).run(&sequence(), |(rules, pieces, start, steps)| {

@@ -1,11 +1,15 @@
 //! The node's command line.
 
+const EXAMPLES: &str = "\
+Examples, a chain on this machine that makes a block a second:
+  noesis-node --dev                             gone when it ends
+  noesis-node --dev --base-path ~/noesis        kept in that folder
+  noesis-node --dev --rpc-port 9950 --port 0    beside another";
+
 /// Everything that one can ask of the node.
 #[derive(Debug, clap::Parser)]
-#[command(
-    after_help = "Example: a chain on this machine, in a folder of its own\n  \
-    noesis-node --chain dev --alice --base-path /tmp/noesis --rpc-port 9944"
-)]
+// In the long help: what follows the short one is overwritten by Substrate's own.
+#[command(after_long_help = EXAMPLES)]
 pub struct Cli {
     /// What to do instead of running a node.
     #[command(subcommand)]

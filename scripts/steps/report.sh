@@ -13,6 +13,22 @@ fail() {
     exit 1
 }
 
+# refuse ARGUMENT: ends the script for an argument that it does not know.
+refuse() {
+    printf 'error: unknown argument %s\n\n' "$1" >&2
+    usage >&2
+    exit 2
+}
+
+# takes_no_arguments ARGUMENT...: answers --help with the script's own `usage`, refuses all else.
+takes_no_arguments() {
+    [ "$#" = 0 ] && return
+    case "$1" in
+        -h | --help) usage; exit 0 ;;
+        *) refuse "$1" ;;
+    esac
+}
+
 # timed NAME COMMAND...: runs a command under a headline, and keeps how long it took. The command is
 # called plainly, so that within a function, too, the first failure ends the script.
 TIMES=()

@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use noesis_chain::{BlockNumber, Chain, ChainError, MarketId, Metagraph};
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::timeout};
 
 /// Pause before asking again a node that does not answer yet.
 const PAUSE: Duration = Duration::from_millis(500);
+
+/// Silence after which the node is asked whether it is still there.
+const SILENCE: Duration = Duration::from_secs(10);
 
 /// What the follower has to tell.
 pub enum Update {
@@ -54,8 +57,13 @@ async fn run(url: &str, market: &str, out: &mpsc::Sender<Update>) -> Result<(), 
     };
     let mut blocks = chain.finalized_blocks().await?;
     let mut last: Option<Metagraph> = None;
-    while let Some(block) = blocks.next().await {
-        let block = block?;
+    let mut seen: BlockNumber = 0;
+    loop {
+        match timeout(SILENCE, blocks.next()).await {
+            Ok(Some(block)) => seen = block?,
+            Ok(None) => return Ok(()),
+            Err(_) => {}
+        }
         let now = match chain.metagraph(market).await {
             Ok(metagraph) => metagraph,
             Err(error) if error.retryable() => {
@@ -73,11 +81,10 @@ async fn run(url: &str, market: &str, out: &mpsc::Sender<Update>) -> Result<(), 
         }
         last = Some(now.clone());
         // The snapshot may be of a later block than the one that woke us, never of an earlier one.
-        if !tell(out, block.max(now.block), now).await {
+        if !tell(out, seen.max(now.block), now).await {
             return Ok(());
         }
     }
-    Ok(())
 }
 
 /// Passes a snapshot on; `false` when nobody listens any more.

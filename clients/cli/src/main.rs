@@ -5,11 +5,12 @@ mod localnet;
 mod metagraph;
 mod row;
 mod screen;
+mod table;
 mod view;
 mod watch;
 mod words;
 
-use std::process::ExitCode;
+use std::{io::IsTerminal, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
@@ -42,6 +43,8 @@ async fn main() -> ExitCode {
                 .unwrap_or_else(|_| "error".into()),
         )
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
         .init();
     let outcome = match arguments.command {
         Command::Metagraph(arguments) => metagraph::run(arguments).await,
@@ -74,5 +77,56 @@ mod tests {
                 sub.get_name()
             );
         }
+    }
+
+    #[test]
+    fn an_error_shows_no_flags_that_nobody_gave() {
+        let error = Arguments::try_parse_from(["noesis", "localnet", "--check", "--epoch", "3"])
+            .err()
+            .unwrap()
+            .to_string();
+        assert!(error.contains("--epochs"), "{error}");
+        for inner in ["--data", "--cache", "--check"] {
+            assert!(!error.contains(inner), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_network_that_is_only_checked_says_what_is_wrong_with_its_flags() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("letter"), "Dear Sir").unwrap();
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        let check = async |flag: &str, value: &str| {
+            let network = path("network");
+            let always = ["noesis", "localnet", "--check", "--folder", &network];
+            // A later --folder would be given twice.
+            let always = if flag == "--folder" {
+                &always[..3]
+            } else {
+                &always
+            };
+            let flags = always.iter().copied().chain([flag, value]);
+            let Command::Localnet(arguments) = Arguments::try_parse_from(flags).unwrap().command
+            else {
+                unreachable!("it is what was said");
+            };
+            localnet::run(arguments)
+                .await
+                .map_err(|error| error.to_string())
+        };
+        for (flag, value) in [
+            ("--json", path("nowhere/out.json")),
+            ("--json", path("")),
+            ("--data", path("nothing")),
+            ("--folder", path("")),
+            ("--base-port", "80".into()),
+        ] {
+            let error = check(flag, &value).await.unwrap_err();
+            assert!(error.contains(flag), "{flag} {value}: {error}");
+        }
+        assert!(
+            !folder.path().join("network").exists(),
+            "nothing was touched"
+        );
     }
 }

@@ -4,11 +4,12 @@ use std::fmt::Write;
 
 use anyhow::Result;
 use clap::Args;
-use noesis_chain::{Chain, Metagraph};
+use noesis_chain::{Chain, Metagraph, Neuron};
 
 use crate::{
     row::{rows, Answers, Names},
     screen::say,
+    table::{columns, lines, Column},
     words,
 };
 
@@ -18,13 +19,13 @@ use crate::{
     after_help = "Examples:\n  noesis metagraph --market text\n  noesis metagraph --market 0 --json --url ws://127.0.0.1:9900 | jq .neurons"
 )]
 pub struct Arguments {
-    /// Which market: text, image, tensor, or its number.
+    /// Which market: by its number, or by what it trades, such as text.
     #[arg(long, default_value = "text")]
     market: String,
     /// Address of the node.
     #[arg(long, default_value = "ws://127.0.0.1:9944")]
     url: String,
-    /// Print it as JSON, whole, for programs.
+    /// Print it as JSON, whole, for programs. Amounts are exact, in units of 10^-9 NOE.
     #[arg(long)]
     json: bool,
 }
@@ -64,38 +65,18 @@ fn text(metagraph: &Metagraph) -> String {
         words::noe(metagraph.minted),
         words::noe(metagraph.registration_cost),
     );
-    let _ = writeln!(
-        out,
-        "{:>4}  {:<13} {:>14} {:>6} {:>6} {:>9} {:>9} {:>8} {:>12}  endpoint",
-        "uid",
-        "hotkey",
-        "stake NOE",
-        "rank",
-        "trust",
-        "consensus",
-        "incentive",
-        "dividend",
-        "pay NOE"
-    );
     let rows = rows(metagraph, &Names::new(), &Answers::new());
-    for (row, neuron) in rows.iter().zip(&metagraph.neurons) {
-        let _ = writeln!(
-            out,
-            "{:>4}  {:<13} {:>14} {:>6} {:>6} {:>9} {:>9} {:>8} {:>12}  {}",
-            row.uid,
-            row.name,
-            words::noe(row.stake),
-            words::share(row.rank),
-            words::share(row.trust),
-            words::share(row.consensus),
-            words::share(row.incentive),
-            words::share(row.dividend),
-            words::noe(row.pay),
-            neuron.endpoint.as_deref().unwrap_or("-"),
-        );
+    let endpoint = |neuron: &Neuron| neuron.endpoint.clone().unwrap_or_else(|| "-".into());
+    let endpoints = Column {
+        header: "endpoint",
+        words: true,
+        cells: metagraph.neurons.iter().map(endpoint).collect(),
+    };
+    for line in lines(&columns(&rows, endpoints)) {
+        let _ = writeln!(out, "{line}");
     }
     if rows.is_empty() {
-        let _ = writeln!(out, "      nobody has registered yet");
+        let _ = writeln!(out, "nobody has registered yet");
     }
     out
 }

@@ -47,7 +47,7 @@ pub struct Row {
     /// Units paid by the last finished epoch.
     pub pay: u64,
     /// What it last answered, where a validator here asked it.
-    #[serde(skip)]
+    #[serde(rename = "last_answer")]
     pub answer: Option<String>,
 }
 
@@ -124,6 +124,8 @@ pub mod tests {
                 min_weights: 1,
                 weights_rate_limit: 5,
                 activity_cutoff: 100,
+                immunity: 200,
+                reveal_period: 0,
                 response_dim: 64,
             },
             epoch,

@@ -2,11 +2,11 @@
 
 use std::{
     future::Future,
-    io::{self, Write},
+    io::{self, IsTerminal, Write},
     time::Duration,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{bail, Context, Result};
 use ratatui::{
     crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers},
     DefaultTerminal,
@@ -21,12 +21,17 @@ pub struct Screen {
 }
 
 impl Screen {
-    /// Takes the terminal.
+    /// Takes the terminal, where there is one.
     pub fn open() -> Result<Self> {
+        if !on_terminal() {
+            bail!(
+                "a live table needs a terminal: `noesis metagraph` prints the market without one"
+            );
+        }
         ratatui::try_init()
             .map(|terminal| Self { terminal })
             .inspect_err(|_| ratatui::restore())
-            .context("cannot take the terminal: run in one, or with --epochs N to do without")
+            .context("cannot take the terminal: `noesis metagraph` prints the market without")
     }
 
     /// Draws the state.
@@ -57,6 +62,11 @@ impl Drop for Screen {
     fn drop(&mut self) {
         ratatui::restore();
     }
+}
+
+/// Whether there is a terminal to draw on and to read keys from.
+pub fn on_terminal() -> bool {
+    io::stdout().is_terminal() && io::stdin().is_terminal()
 }
 
 /// Prints a line for whoever still reads; a closed pipe is no reason to fail.

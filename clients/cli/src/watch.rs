@@ -8,7 +8,7 @@ use clap::Args;
 use crate::{
     follow::{follow, Update},
     row::{rows, Answers, Names},
-    screen::{ended, Screen},
+    screen::{ended, say, Screen},
     view::View,
 };
 
@@ -19,7 +19,7 @@ const TICK: Duration = Duration::from_millis(100);
 #[derive(Args)]
 #[command(after_help = "Example:\n  noesis watch --market text --url ws://127.0.0.1:9900")]
 pub struct Arguments {
-    /// Which market: text, image, tensor, or its number.
+    /// Which market: by its number, or by what it trades, such as text.
     #[arg(long, default_value = "text")]
     market: String,
     /// Address of the node.
@@ -27,12 +27,21 @@ pub struct Arguments {
     url: String,
 }
 
-/// Shows the market until `q`, Ctrl-C or SIGTERM.
+/// Shows the market until `q`, Ctrl-C or SIGTERM, and leaves the last table behind.
 pub async fn run(arguments: Arguments) -> Result<()> {
     let mut view = View::new(format!("{} market at {}", arguments.market, arguments.url));
     view.hints.push("q or Ctrl-C ends".into());
+    let screen = Screen::open()?;
+    let outcome = watch(arguments, &mut view, screen).await;
+    if let Some(table) = view.plain() {
+        say(&table);
+    }
+    outcome
+}
+
+/// Keeps the view and the screen up to date.
+async fn watch(arguments: Arguments, view: &mut View, mut screen: Screen) -> Result<()> {
     let mut updates = follow(arguments.url, arguments.market);
-    let mut screen = Screen::open()?;
     let mut tick = tokio::time::interval(TICK);
     let ended = ended()?;
     tokio::pin!(ended);
@@ -40,21 +49,74 @@ pub async fn run(arguments: Arguments) -> Result<()> {
         tokio::select! {
             () = &mut ended => return Ok(()),
             update = updates.recv() => match update {
-                Some(Update::Snapshot { block, metagraph }) => {
-                    view.stage.clear();
-                    let rows = rows(&metagraph, &Names::new(), &Answers::new());
-                    view.show(block, &metagraph, rows);
-                }
-                Some(Update::Waiting(error)) => view.stage = error.to_string(),
-                Some(Update::Failed(error)) => bail!(error),
+                Some(update) => take(view, update)?,
                 None => bail!("the node's blocks ended"),
             },
             _ = tick.tick() => {
                 if screen.asked_to_end()? {
                     return Ok(());
                 }
-                screen.draw(&view)?;
+                screen.draw(view)?;
             }
         }
+    }
+}
+
+/// Takes up what the follower tells. A node that never answered is an error, one that went away is
+/// waited for.
+fn take(view: &mut View, update: Update) -> Result<()> {
+    match update {
+        Update::Snapshot { block, metagraph } => {
+            view.stage.clear();
+            let rows = rows(&metagraph, &Names::new(), &Answers::new());
+            view.show(block, &metagraph, rows);
+        }
+        Update::Waiting(error) if view.knows_the_market() => view.stage = error.to_string(),
+        Update::Waiting(error) | Update::Failed(error) => bail!(error),
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::row::tests::market;
+    use noesis_chain::ChainError;
+
+    fn absent() -> Update {
+        Update::Waiting(ChainError::Unreachable {
+            url: "ws://127.0.0.1:1".into(),
+            reason: "nothing within 5 seconds".into(),
+        })
+    }
+
+    #[test]
+    fn a_node_that_never_answered_is_an_error_and_one_that_went_away_is_waited_for() {
+        let mut view = View::new("text market".into());
+        let error = take(&mut view, absent()).unwrap_err().to_string();
+        assert!(error.contains("no node answers") && error.contains("start one"));
+
+        let metagraph = Box::new(market(3, 10));
+        let block = 34;
+        take(&mut view, Update::Snapshot { block, metagraph }).unwrap();
+        take(&mut view, absent()).unwrap();
+        assert_eq!(view.stage, error);
+        let metagraph = Box::new(market(3, 10));
+        let block = 35;
+        take(&mut view, Update::Snapshot { block, metagraph }).unwrap();
+        assert_eq!(view.stage, "");
+    }
+
+    #[tokio::test]
+    async fn without_a_terminal_it_says_what_does_without() {
+        if crate::screen::on_terminal() {
+            return;
+        }
+        let arguments = Arguments {
+            market: "text".into(),
+            url: "ws://127.0.0.1:1".into(),
+        };
+        let error = run(arguments).await.unwrap_err().to_string();
+        assert!(error.contains("noesis metagraph"), "{error}");
     }
 }

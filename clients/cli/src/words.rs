@@ -1,5 +1,7 @@
 //! Numbers and keys as people read them.
 
+use std::path::Path;
+
 use noesis_chain::{AccountId, NOE};
 
 /// An amount in NOE with thousands apart and three decimals, which a million and more do without:
@@ -35,6 +37,16 @@ pub fn short(account: AccountId) -> String {
     format!("{}…{}", &address[..6], &address[address.len() - 4..])
 }
 
+/// A path as a shell takes it.
+pub fn shell(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |letter: char| letter.is_alphanumeric() || "/._-+".contains(letter);
+    match text.chars().all(plain) {
+        true => text,
+        false => format!("'{}'", text.replace('\'', r"'\''")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -54,6 +66,12 @@ mod tests {
         assert_eq!(share(0.0), "-");
         assert_eq!(share(0.123_45), "0.123");
         assert_eq!(share(-0.5), "-0.500");
+    }
+
+    #[test]
+    fn a_path_can_be_pasted() {
+        assert_eq!(shell(Path::new("/a-b/c_d.e")), "/a-b/c_d.e");
+        assert_eq!(shell(Path::new("/my files/it's")), r"'/my files/it'\''s'");
     }
 
     #[test]

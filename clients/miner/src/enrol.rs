@@ -1,10 +1,16 @@
 //! Taking a place in the market: registering where need be, and publishing the endpoint.
 
+use std::time::Duration;
+
 use anyhow::{bail, Context, Result};
 use futures::StreamExt;
 use noesis_chain::{
     find_neuron, AccountId, Chain, ChainError, Keypair, MarketId, Metagraph, Modality, Uid, NOE,
 };
+use noesis_neuron::{Client, Failure, Peer};
+
+/// How long whoever serves in our place may take to say so.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The keys and the terms on which a place is taken.
 pub struct Terms<'a> {
@@ -72,8 +78,9 @@ fn check_fits(metagraph: &Metagraph, response_dim: i64) -> Result<()> {
     Ok(())
 }
 
-/// Publishes where the neuron serves, unless that is already on chain. What waiting cures (published
-/// a moment ago, a full pool, a node that went away) is tried again with each finalized block.
+/// Publishes where the neuron serves, unless that is already on chain, with a warning where that
+/// takes the place of another that still serves. What waiting cures (published a moment ago, a full
+/// pool, a node that went away) is tried again with each finalized block.
 pub async fn publish(
     chain: &Chain,
     hotkey: &Keypair,
@@ -82,8 +89,13 @@ pub async fn publish(
 ) -> Result<(), ChainError> {
     let metagraph = chain.metagraph(market).await?;
     let neuron = find_neuron(&metagraph, &hotkey.public_key().0);
-    if neuron.is_some_and(|neuron| neuron.endpoint.as_deref() == Some(endpoint)) {
-        return Ok(());
+    match neuron.and_then(|neuron| neuron.endpoint.as_deref()) {
+        Some(published) if published == endpoint => return Ok(()),
+        Some(published) if serves(hotkey, chain.genesis_hash(), published).await => tracing::warn!(
+            "another miner serves with this hotkey at {published}: its callers now come here; end \
+             it, or give one of the two a --hotkey of its own"
+        ),
+        _ => {}
     }
     let mut blocks = chain.finalized_blocks().await?;
     loop {
@@ -95,6 +107,18 @@ pub async fn publish(
             done => return done,
         }
     }
+}
+
+/// Whether somebody answers at the endpoint with this hotkey.
+pub async fn serves(hotkey: &Keypair, genesis: [u8; 32], endpoint: &str) -> bool {
+    let peer = Peer {
+        hotkey: hotkey.public_key().0,
+        endpoint: endpoint.into(),
+    };
+    let client = Client::new(hotkey.clone(), genesis);
+    let answer = client.describe(&peer, PATIENCE).await;
+    // Only who has this hotkey gets as far as being busy.
+    matches!(answer, Ok(_) | Err(Failure::Busy))
 }
 
 #[cfg(test)]
@@ -113,6 +137,8 @@ mod tests {
                 min_weights: 1,
                 weights_rate_limit: 10,
                 activity_cutoff: 50,
+                immunity: 200,
+                reveal_period: 0,
                 response_dim: 64,
             },
             epoch: 0,

@@ -11,13 +11,13 @@ use anyhow::{anyhow, bail, Context, Result};
 use clap::Parser;
 use noesis_chain::{keypair, Chain};
 use noesis_miner::{
-    callers::{callers, follow},
+    callers::{callers, follow, Ourselves},
     config::Config,
     enrol::{enrol, publish, Terms},
     events::Events,
     offline, Faulty, Keeping, OwnTraining, Settings, Worker,
 };
-use noesis_model::{Text, Trainer};
+use noesis_model::{Folder, Text, Trainer};
 use noesis_neuron::Limits;
 use tokio::{
     net::TcpListener,
@@ -59,6 +59,7 @@ fn run(config: Config) -> Result<()> {
         None => Events::default(),
     };
     let text = Text::load(&config.data)?;
+    let _folder = Folder::take(&config.checkpoint)?;
     let file = config.checkpoint_file();
     let (model, training) = (config.model_config(), config.training_config());
     let trainer = Trainer::resume(&file, &model, training, device)?;
@@ -157,7 +158,11 @@ async fn serve(
     };
 
     let (known, callers_known) = watch::channel(Arc::new(callers(&chain.metagraph(market).await?)));
-    let mut follower = tokio::spawn(follow(chain.clone(), market, known));
+    let ourselves = Ourselves {
+        hotkey: hotkey.public_key().0,
+        endpoint: endpoint.clone(),
+    };
+    let mut follower = tokio::spawn(follow(chain.clone(), market, ourselves, known));
     let settings = Settings {
         hotkey: hotkey.public_key().0,
         ..settings

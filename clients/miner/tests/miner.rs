@@ -9,13 +9,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use noesis_miner::{Fault, Faulty, FeedbackRules, Keeping, Miner, OwnTraining, Settings, Worker};
+use noesis_chain::keypair;
+use noesis_miner::{
+    enrol::serves, Fault, Faulty, FeedbackRules, Keeping, Miner, OwnTraining, Settings, Worker,
+};
 use noesis_model::{
     tch::{no_grad, Device, Kind, Tensor as Torch},
     transformer::next_token_loss,
     Text, Trainer, TrainingConfig, TransformerConfig,
 };
-use noesis_neuron::{Caller, Data, Failure, Model, Tensor, Treatment};
+use noesis_neuron::{Caller, Callers, Data, Failure, Limits, Model, Tensor, Treatment};
+use tokio::{net::TcpListener, sync::watch};
 
 const DIM: usize = 12;
 
@@ -316,4 +320,34 @@ async fn a_checkpoint_that_cannot_be_written_is_told_at_the_end() {
     assert!(miner.forward(caller(1), tokens()).await.is_ok());
     let words = worker.stop().unwrap_err().to_string();
     assert!(words.contains("cannot be written"), "{words}");
+}
+
+#[tokio::test]
+async fn a_miner_that_serves_with_the_same_hotkey_elsewhere_is_found() {
+    let (ours, others) = (keypair("//Charlie//hotkey"), keypair("//Dave//hotkey"));
+    let (ours, others) = (ours.unwrap(), others.unwrap());
+    let genesis = [3; 32];
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = listener.local_addr().unwrap().to_string();
+    let keys = [ours.public_key().0, others.public_key().0];
+    let callers: Callers = keys.into_iter().map(|key| (key, 0)).collect();
+    let (_known, known) = watch::channel(Arc::new(callers));
+    let (_worker, miner) = start(settings());
+    let server = tokio::spawn(noesis_neuron::serve(
+        listener,
+        miner,
+        ours.clone(),
+        genesis,
+        known,
+        Limits::default(),
+        std::future::pending(),
+    ));
+    assert!(serves(&ours, genesis, &endpoint).await);
+    assert!(
+        !serves(&others, genesis, &endpoint).await,
+        "another's place"
+    );
+    server.abort();
+    let _ = server.await;
+    assert!(!serves(&ours, genesis, &endpoint).await, "nobody's place");
 }

@@ -106,6 +106,22 @@ fn bad_data_is_told_in_words() {
 }
 
 #[test]
+fn a_damaged_checkpoint_falls_back_to_the_one_before() {
+    let place = Place::new();
+    assert!(place.run("text", &TRAIN).status.success());
+    let more = ["--train-only", "--steps", "5"];
+    assert!(place.run("text", &more).status.success());
+    std::fs::write(checkpoint(&place), "half a checkp").unwrap();
+    let output = place.run("text", &more);
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{words}");
+    assert!(
+        words.contains("is damaged") && words.contains("of step 3"),
+        "{words}"
+    );
+}
+
+#[test]
 fn a_damaged_checkpoint_is_told_in_words_and_left_as_it_is() {
     let place = Place::new();
     assert!(place.run("text", &TRAIN).status.success());
@@ -139,6 +155,7 @@ fn a_port_in_use_is_told_before_anything_is_paid() {
         words.contains(&address) && words.contains("--listen"),
         "{words}"
     );
+    assert!(!place.path("kept").exists(), "nothing is left behind");
 }
 
 #[test]
@@ -177,7 +194,7 @@ fn wait_for(what: &Path, seconds: u64) {
 }
 
 #[test]
-fn a_signal_keeps_what_was_learned() {
+fn a_folder_has_one_owner_whom_a_signal_lets_keep_what_was_learned() {
     let place = Place::new();
     let flags = [
         "--train-only",
@@ -193,6 +210,12 @@ fn a_signal_keeps_what_was_learned() {
         .spawn()
         .unwrap();
     wait_for(&checkpoint(&place), 120);
+    // Meanwhile the folder is the first one's alone.
+    let words = place.fails("text", &TRAIN);
+    assert!(
+        words.contains("another program") && words.contains("--checkpoint"),
+        "{words}"
+    );
     let told = Command::new("kill").arg(child.id().to_string()).status();
     assert!(told.unwrap().success());
     let status = child.wait().unwrap();

@@ -6,7 +6,10 @@
 //!
 //! *Writing* is atomic: a temporary file beside it, flushed to the disk, then renamed over the old
 //! one, which stays beside it as `.previous`. *Reading* checks everything before a tensor is made,
-//! and [`restore`] checks every name and shape before a parameter is changed: never half.
+//! goes back to the previous file where the newest is damaged, and [`Checkpoint::restore`] checks
+//! every name and shape before a parameter is changed: never half.
+
+mod folder;
 
 use std::{
     collections::BTreeMap,
@@ -18,10 +21,14 @@ use std::{
 use serde::{de::DeserializeOwned, Deserialize, Serialize};
 use tch::{no_grad, Kind, Tensor};
 
+pub use folder::Folder;
+
 /// The name and version of the format.
 const FORMAT: &str = "noesis-checkpoint-1";
 /// The key of the metadata in a safetensors header.
 const METADATA: &str = "__metadata__";
+/// What stands behind the name of the checkpoint before the newest.
+const PREVIOUS: &str = ".previous";
 /// Digits of a BLAKE3 hash.
 const CHECKSUM_DIGITS: usize = 64;
 
@@ -39,12 +46,18 @@ pub enum CheckpointError {
         source: std::io::Error,
     },
     /// The file is not what was written.
-    #[error("the checkpoint {path} is damaged or no checkpoint of ours ({what}): move {path}.previous over it if there is one, or move it away to start from nothing")]
+    #[error("the checkpoint {path} is damaged or no checkpoint of ours ({what}), and there is no whole {path}.previous: move it away to start from nothing")]
     Damaged {
         /// The file.
         path: PathBuf,
         /// What was found.
         what: String,
+    },
+    /// Another program holds the folder.
+    #[error("another program works with the checkpoints in {path}: end it, or name another folder with --checkpoint")]
+    InUse {
+        /// The folder.
+        path: PathBuf,
     },
     /// The file is whole, but of another model.
     #[error("the checkpoint {path} does not fit this model ({what}): name another folder with --checkpoint, or start with the settings it was made with")]
@@ -84,7 +97,8 @@ struct Metadata {
 }
 
 /// Writes a checkpoint: the file at `path` is afterwards the new one or still the old one, whatever
-/// happens. The old one stays as `path` with `.previous` behind it. The folder is made if need be.
+/// happens. The old one, if it is whole, stays as `path` with `.previous` behind it. The folder is made
+/// if need be.
 ///
 /// # Errors
 ///
@@ -103,13 +117,32 @@ pub fn save(
     })
 }
 
-/// Reads a checkpoint; `None` when there is no such file.
+/// Reads a checkpoint, or the one before it where this one is damaged, with a warning; `None` when
+/// there is no such file.
 ///
 /// # Errors
 ///
-/// [`CheckpointError::File`] when it cannot be read, [`CheckpointError::Damaged`] when it is not
-/// byte for byte what [`save`] wrote.
+/// [`CheckpointError::File`] when it cannot be read, [`CheckpointError::Damaged`] when neither is byte
+/// for byte what [`save`] wrote.
 pub fn load(path: &Path) -> Result<Option<Checkpoint>, CheckpointError> {
+    let damage = match read(path) {
+        Err(damage @ CheckpointError::Damaged { .. }) => damage,
+        other => return other,
+    };
+    let previous = beside(path, PREVIOUS);
+    let Ok(Some(checkpoint)) = read(&previous) else {
+        return Err(damage);
+    };
+    tracing::warn!(
+        "the checkpoint {} is damaged: going on from the one before it, of step {}",
+        path.display(),
+        checkpoint.step
+    );
+    Ok(Some(checkpoint))
+}
+
+/// Reads one file.
+fn read(path: &Path) -> Result<Option<Checkpoint>, CheckpointError> {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -185,6 +218,13 @@ impl Checkpoint {
     }
 }
 
+/// The path with more behind it.
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
 /// Writes beside, flushes, keeps the old one, renames over it.
 fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let folder = match path.parent() {
@@ -192,16 +232,12 @@ fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
         _ => Path::new("."),
     };
     fs::create_dir_all(folder)?;
-    let beside = |suffix: &str| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(suffix);
-        PathBuf::from(name)
-    };
-    let (temporary, previous) = (beside(".writing"), beside(".previous"));
+    let (temporary, previous) = (beside(path, ".writing"), beside(path, PREVIOUS));
     let mut file = File::create(&temporary)?;
     file.write_all(bytes)?;
     file.sync_all()?;
-    if path.exists() {
+    // A damaged one is not worth the one before it.
+    if matches!(read(path), Ok(Some(_))) {
         // A second name for the old file, so that there is no moment without a file at `path`.
         let _ = fs::remove_file(&previous);
         if fs::hard_link(path, &previous).is_err() {

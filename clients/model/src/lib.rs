@@ -17,7 +17,7 @@ pub mod transformer;
 
 pub use tch;
 
-pub use checkpoint::{Checkpoint, CheckpointError};
+pub use checkpoint::{Checkpoint, CheckpointError, Folder};
 pub use device::{set_threads, DeviceChoice, DeviceError};
 pub use optimizer::AdamW;
 pub use text::{DataError, Split, Text, VOCABULARY};

@@ -2,6 +2,8 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use super::process::Death;
+
 /// Why there is no local network, or none any more.
 #[derive(Debug, thiserror::Error)]
 pub enum LocalnetError {
@@ -27,6 +29,9 @@ pub enum LocalnetError {
         /// Where it was looked for.
         path: PathBuf,
     },
+    /// No text was named.
+    #[error("there is no text to learn from: give one with --data FILE, or `source scripts/env`, which names the one that scripts/setup fetched")]
+    NoText,
     /// The text is missing.
     #[error("the text {path} cannot be read ({reason}): scripts/setup fetches one; give its path with --data")]
     NoData {
@@ -43,8 +48,14 @@ pub enum LocalnetError {
         /// The file.
         path: PathBuf,
     },
+    /// The report cannot be written there.
+    #[error("--json {path}: give the path of a file in a folder that exists")]
+    NoReport {
+        /// The path given.
+        path: PathBuf,
+    },
     /// The folder belongs to somebody else.
-    #[error("the folder {path} holds something that is no local network's: give an empty or a new one with --folder")]
+    #[error("the folder {path} is no local network's, or not to be read: give an empty or a new one with --folder")]
     ForeignFolder {
         /// The folder.
         path: PathBuf,
@@ -55,18 +66,9 @@ pub enum LocalnetError {
         /// The folder.
         path: PathBuf,
     },
-    /// A process died.
-    #[error("{name} ended ({status}) and the network with it; the last lines of {log}:\n{tail}")]
-    Died {
-        /// Which one.
-        name: String,
-        /// Its exit status in words.
-        status: String,
-        /// Its log.
-        log: PathBuf,
-        /// The end of its log.
-        tail: String,
-    },
+    /// The node died; without it there is nothing to do for anybody.
+    #[error("the network ends with its node: {0}")]
+    NodeDied(Death),
     /// It took too long.
     #[error("after {} seconds: {stage}. Look into the logs in {logs}, or wait longer with --timeout", limit.as_secs())]
     TimedOut {

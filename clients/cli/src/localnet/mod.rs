@@ -2,18 +2,24 @@
 
 mod error;
 mod events;
+mod folder;
 mod network;
+mod neuron;
 mod plan;
 mod process;
 mod report;
 mod training;
 
-use std::{io::IsTerminal, path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use anyhow::{bail, Result};
+use anyhow::Result;
 use clap::Args;
 
-use crate::screen::{ended, say};
+use crate::screen::{ended, on_terminal, say};
+use error::LocalnetError;
 use network::Network;
 use plan::Plan;
 use process::Supervisor;
@@ -27,23 +33,28 @@ const GRACE: Duration = Duration::from_secs(8);
     after_help = "Examples:\n  noesis localnet --data bible.txt\n  noesis localnet --data bible.txt --epochs 3 --json out.json\n  noesis localnet --data bible.txt --base-port 9950 --folder /tmp/second   (beside the first)"
 )]
 pub struct Arguments {
-    /// The text that is learned: a plain file, or one with a verse a line.
-    #[arg(long)]
-    data: PathBuf,
+    /// The text that is learned, a plain file or one with a verse a line [default: the file that
+    /// NOESIS_DATA names].
+    #[arg(long, value_name = "FILE")]
+    data: Option<PathBuf>,
     /// End after so many paid epochs, and print lines instead of a table.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     epochs: Option<u32>,
-    /// Write what the table showed at each paid epoch into this file, as JSON.
-    #[arg(long)]
+    /// Write what the table showed at each paid epoch into this file, as JSON. Amounts in it (stake,
+    /// pay, minted) are exact, in units of 10^-9 NOE; losses of the validators are nats a byte.
+    #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Folder of chain, checkpoints and logs; made fresh at every start.
-    #[arg(
-        long,
-        help = "Folder of chain, checkpoints and logs; made fresh at every start [default: noesis-localnet-PORT in the temporary folder]"
-    )]
+    /// Folder of chain, checkpoints and logs; made fresh at every start [default:
+    /// noesis-localnet-PORT in the temporary folder].
+    #[arg(long)]
     folder: Option<PathBuf>,
     /// Folder in which the trained miner's checkpoint is kept for the next network.
-    #[arg(long)]
+    #[arg(
+        long,
+        value_name = "FOLDER",
+        env = "NOESIS_CACHE",
+        hide_env_values = true
+    )]
     cache: Option<PathBuf>,
     /// First of the network's 30 ports: JSON-RPC here, the node's peers one above, miners from 11 above.
     #[arg(long, default_value_t = 9900)]
@@ -64,6 +75,9 @@ pub struct Arguments {
     /// Folder of noesis-node, noesis-miner and noesis-validator [default: where noesis lies].
     #[arg(long)]
     binaries: Option<PathBuf>,
+    /// Check what was asked for, and end: what scripts/localnet does before it builds the rest.
+    #[arg(long, hide = true)]
+    check: bool,
 }
 
 impl Arguments {
@@ -75,7 +89,20 @@ impl Arguments {
 
     /// Whether there is a table, or lines.
     fn table(&self) -> bool {
-        self.epochs.is_none() && std::io::stdout().is_terminal() && std::io::stdin().is_terminal()
+        self.epochs.is_none() && on_terminal()
+    }
+
+    /// Checks that the report can be written, now rather than after an hour.
+    fn check_json(&self) -> Result<(), LocalnetError> {
+        let Some(path) = &self.json else {
+            return Ok(());
+        };
+        let folder = std::path::absolute(path).ok();
+        let folder = folder.as_deref().and_then(Path::parent);
+        if path.is_dir() || !folder.is_some_and(Path::is_dir) {
+            return Err(LocalnetError::NoReport { path: path.clone() });
+        }
+        Ok(())
     }
 }
 
@@ -84,8 +111,18 @@ impl Arguments {
 pub async fn run(arguments: Arguments) -> Result<()> {
     let ended = ended()?;
     let plan = Plan::new(&arguments)?;
-    plan.check()?;
-    let _lock = plan::take_folder(&plan.folder)?;
+    folder::check(&plan.folder)?;
+    arguments.check_json()?;
+    // Before the set-up the text that it fetches may be missing, but not one that was asked for.
+    if arguments.data.is_some() || !arguments.check {
+        plan.check_data()?;
+    }
+    plan.check_ports()?;
+    if arguments.check {
+        return Ok(());
+    }
+    plan.check_programs()?;
+    let _lock = folder::take(&plan.folder)?;
     let mut supervisor = Supervisor::default();
     let outcome = tokio::select! {
         outcome = work(&arguments, &plan, &mut supervisor) => outcome,
@@ -105,22 +142,6 @@ pub async fn run(arguments: Arguments) -> Result<()> {
 }
 
 async fn work(arguments: &Arguments, plan: &Plan, supervisor: &mut Supervisor) -> Result<()> {
-    if let Some(json) = &arguments.json {
-        // Now rather than after an hour.
-        if !std::path::absolute(json)?
-            .parent()
-            .is_some_and(|folder| folder.is_dir())
-        {
-            bail!(
-                "--json {}: give a path in a folder that exists",
-                json.display()
-            );
-        }
-    }
-    say(&format!(
-        "training the miner `trained` for {} steps, once",
-        plan.train_steps
-    ));
     training::prepare(plan, arguments.cache.as_deref(), supervisor).await?;
     // The training took its time, in which somebody else may have come.
     plan.check_ports()?;

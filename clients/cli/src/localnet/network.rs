@@ -6,13 +6,14 @@ use std::{
 };
 
 use anyhow::{bail, Result};
-use noesis_chain::{find_neuron, Hotkey, Metagraph};
+use noesis_chain::Metagraph;
 use tokio::time::MissedTickBehavior;
 
 use super::{
     error::LocalnetError,
     events::Events,
-    plan::{hotkey, members, names, Member, Plan},
+    neuron::Neuron,
+    plan::{members, names, Plan},
     process::Supervisor,
     report::{line, Report},
     Arguments,
@@ -21,36 +22,15 @@ use crate::{
     follow::{follow, Update},
     row::{rows, Answers, Names, Role},
     screen::{say, Screen},
-    view::{ProcessState, View},
+    view::{ProcessState, Stage, View},
+    words,
 };
+
+/// Name of the node's process.
+const NODE: &str = "node";
 
 /// How often processes, events and keys are looked at.
 const TICK: Duration = Duration::from_millis(100);
-
-/// One neuron of ours and how far it has come.
-struct Neuron {
-    member: Member,
-    hotkey: Hotkey,
-    registered: bool,
-    published: bool,
-}
-
-impl Neuron {
-    /// Whether it has done all that it does before the first epoch.
-    fn up(&self) -> bool {
-        self.registered && (self.published || self.member.role == Role::Validator)
-    }
-
-    /// What it is doing.
-    fn doing(&self) -> &'static str {
-        match (self.registered, self.up(), self.member.role) {
-            (false, ..) => "registering",
-            (true, false, _) => "publishing its endpoint",
-            (true, true, Role::Miner) => "serving",
-            (true, true, Role::Validator) => "validating",
-        }
-    }
-}
 
 /// The network while it runs.
 pub struct Network<'a> {
@@ -80,17 +60,10 @@ impl<'a> Network<'a> {
         plan: &'a Plan,
         supervisor: &'a mut Supervisor,
     ) -> Result<Self> {
-        supervisor.start("node", plan.node(), &plan.log("node"))?;
+        supervisor.start(NODE, plan.node(), &plan.log(NODE))?;
         let neurons = members()
             .into_iter()
-            .map(|member| {
-                Ok(Neuron {
-                    hotkey: hotkey(&member)?,
-                    member,
-                    registered: false,
-                    published: false,
-                })
-            })
+            .map(Neuron::new)
             .collect::<Result<Vec<Neuron>>>()?;
         let events = neurons
             .iter()
@@ -103,13 +76,14 @@ impl<'a> Network<'a> {
             plan.url()
         ));
         view.hints = vec![
+            "q or Ctrl-C ends every process of this network".into(),
             format!("logs in {}", plan.logs().display()),
+            // Text is the default market.
             format!(
-                "noesis metagraph --market {} --url {}",
-                plan.market,
+                "{} metagraph --url {}",
+                words::shell(&std::env::current_exe()?),
                 plan.url()
             ),
-            "q or Ctrl-C ends every process of this network".into(),
         ];
         let mut network = Self {
             plan,
@@ -170,12 +144,10 @@ impl<'a> Network<'a> {
             self.start_neurons()?;
         }
         for neuron in &mut self.neurons {
-            let found = find_neuron(metagraph, &neuron.hotkey);
-            neuron.registered = found.is_some();
-            neuron.published = found.is_some_and(|found| found.endpoint.is_some());
+            neuron.take(metagraph);
         }
         let now = Instant::now();
-        if self.up.is_none() && self.neurons.iter().all(Neuron::up) {
+        if self.up.is_none() && !self.neurons.iter().any(Neuron::awaited) {
             self.up = Some(now);
         }
         let rows = rows(metagraph, &self.names, &self.answers);
@@ -217,18 +189,22 @@ impl<'a> Network<'a> {
 
     /// Says what the network is about.
     fn describe(&mut self, metagraph: &Metagraph) {
-        let missing: Vec<String> = self
+        let mut awaited: Vec<&str> = self
             .neurons
             .iter()
-            .filter(|neuron| !neuron.up())
-            .map(|neuron| format!("{} {}", neuron.member.name, neuron.doing()))
+            .filter(|neuron| neuron.awaited())
+            .map(|neuron| neuron.member.name)
             .collect();
+        awaited.sort();
         let stage = if self.started.is_none() {
             "waiting for the node's first finalized block".into()
-        } else if !missing.is_empty() {
-            missing.join(", ")
+        } else if !awaited.is_empty() {
+            format!("waiting for {}", awaited.join(", "))
         } else if self.report.epochs.is_empty() {
-            format!("all up; no epoch paid yet, {} finished", metagraph.epoch)
+            format!(
+                "the validators are still measuring the miners: epochs finished {}, none paid yet",
+                metagraph.epoch
+            )
         } else {
             String::new()
         };
@@ -237,7 +213,7 @@ impl<'a> Network<'a> {
 
     /// Looks after processes, events, keys and time; whether somebody asked to end.
     fn tick(&mut self) -> Result<bool> {
-        self.supervisor.check()?;
+        self.bury()?;
         let now = Instant::now();
         for events in &mut self.events {
             events.read(now, &mut self.answers);
@@ -269,25 +245,37 @@ impl<'a> Network<'a> {
         }
     }
 
+    /// Takes note of processes that ended. The network outlives its neurons, not its node.
+    fn bury(&mut self) -> Result<()> {
+        for death in self.supervisor.deaths() {
+            let neurons = &mut self.neurons;
+            let dead = neurons.iter_mut().find(|one| one.member.name == death.name);
+            let Some(neuron) = dead else {
+                return Err(LocalnetError::NodeDied(death).into());
+            };
+            neuron.ended = Some(death.status.clone());
+            self.say(&death.to_string());
+        }
+        Ok(())
+    }
+
     fn processes(&self) -> Vec<ProcessState> {
+        let (doing, stage) = match self.started {
+            Some(_) => ("making blocks", Stage::Ready),
+            None => ("starting", Stage::Starting),
+        };
         let node = ProcessState {
-            name: "node".into(),
-            doing: if self.started.is_some() {
-                "making blocks"
-            } else {
-                "starting"
-            }
-            .into(),
-            ready: self.started.is_some(),
+            name: NODE.into(),
+            doing: doing.into(),
+            stage,
         };
         let neurons = self.neurons.iter().map(|neuron| ProcessState {
             name: neuron.member.name.into(),
             doing: match self.started {
                 Some(_) => neuron.doing(),
-                None => "waiting",
-            }
-            .into(),
-            ready: neuron.up(),
+                None => "waiting".into(),
+            },
+            stage: neuron.stage(),
         });
         std::iter::once(node).chain(neurons).collect()
     }
@@ -310,3 +298,15 @@ impl<'a> Network<'a> {
         }
     }
 }
+
+/// Leaves the last table on the terminal when the screen is given back, however it comes to that.
+impl Drop for Network<'_> {
+    fn drop(&mut self) {
+        if self.screen.take().is_some() {
+            self.view.plain().as_deref().map(say);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,6 @@
 //! What a local network consists of: its programs, keys, ports and files.
 
-use std::{
-    net::TcpListener,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{net::TcpListener, path::PathBuf, process::Command};
 
 use anyhow::Result;
 use noesis_chain::{keypair, Hotkey};
@@ -84,8 +80,10 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The plan that the flags ask for.
+    /// The plan that the flags and the environment ask for.
     pub fn new(arguments: &Arguments) -> Result<Self> {
+        let data = arguments.data.clone();
+        let data = data.or_else(|| std::env::var_os("NOESIS_DATA").map(PathBuf::from));
         let binaries = match &arguments.binaries {
             Some(folder) => folder.clone(),
             // An executable always lies in a folder.
@@ -96,7 +94,7 @@ impl Plan {
         });
         Ok(Self {
             binaries,
-            data: arguments.data.clone(),
+            data: data.ok_or(LocalnetError::NoText)?,
             // Processes and hints get whole paths.
             folder: std::path::absolute(folder)?,
             base_port: arguments.base_port,
@@ -104,12 +102,6 @@ impl Plan {
             market: arguments.market.clone(),
             train_steps: arguments.train_steps,
         })
-    }
-
-    /// Checks ports, programs and text, before anything is touched or started.
-    pub fn check(&self) -> Result<(), LocalnetError> {
-        self.check_ports()?;
-        self.check_files()
     }
 
     /// Checks that nobody listens where the network will.
@@ -130,14 +122,19 @@ impl Plan {
         Ok(())
     }
 
-    /// Checks that programs and text are there.
-    fn check_files(&self) -> Result<(), LocalnetError> {
+    /// Checks that the programs are there.
+    pub fn check_programs(&self) -> Result<(), LocalnetError> {
         for program in ["noesis-node", "noesis-miner", "noesis-validator"] {
             let path = self.binaries.join(program);
             if !path.is_file() {
                 return Err(LocalnetError::NoProgram { path });
             }
         }
+        Ok(())
+    }
+
+    /// Checks that there is a text.
+    pub fn check_data(&self) -> Result<(), LocalnetError> {
         let path = self.data.clone();
         match std::fs::metadata(&path) {
             Err(error) => Err(LocalnetError::NoData {
@@ -290,36 +287,6 @@ pub fn names() -> Result<Names> {
         .iter()
         .map(|member| Ok((hotkey(member)?, (member.name.into(), member.role))))
         .collect()
-}
-
-/// Makes the network's folder fresh and locks it for as long as the returned file lives.
-///
-/// Only folders that are empty or carry our mark are touched, and in them only what is ours.
-pub fn take_folder(folder: &Path) -> Result<std::fs::File> {
-    std::fs::create_dir_all(folder)?;
-    let mark = folder.join(".noesis-localnet");
-    if !mark.exists() && std::fs::read_dir(folder)?.next().is_some() {
-        return Err(LocalnetError::ForeignFolder {
-            path: folder.into(),
-        }
-        .into());
-    }
-    let lock = std::fs::File::create(&mark)?;
-    if lock.try_lock().is_err() {
-        return Err(LocalnetError::FolderInUse {
-            path: folder.into(),
-        }
-        .into());
-    }
-    for part in ["chain", "checkpoints", "logs"] {
-        let path = folder.join(part);
-        if path.exists() {
-            std::fs::remove_dir_all(&path)?;
-        }
-    }
-    std::fs::create_dir_all(folder.join("logs"))?;
-    std::fs::create_dir_all(folder.join("checkpoints"))?;
-    Ok(lock)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Child processes: started by us, and ended by us, these and no others.
 
 use std::{
+    fmt,
     fs::File,
     io::{Read, Seek, SeekFrom},
     path::{Path, PathBuf},
@@ -15,8 +16,6 @@ use tokio::{
     process::Child,
     time::{timeout_at, Instant},
 };
-
-use super::error::LocalnetError;
 
 /// Lines of a dead process's log that are shown.
 const TAIL_LINES: usize = 12;
@@ -37,6 +36,32 @@ struct Process {
     name: String,
     log: PathBuf,
     child: Child,
+}
+
+/// A process that ended by itself.
+#[derive(Debug)]
+pub struct Death {
+    /// Its name.
+    pub name: String,
+    /// Its exit status in words.
+    pub status: String,
+    /// Its log.
+    log: PathBuf,
+    /// The end of its log.
+    tail: String,
+}
+
+impl fmt::Display for Death {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "{} ended ({}); the last lines of {}:\n{}",
+            self.name,
+            self.status,
+            self.log.display(),
+            self.tail
+        )
+    }
 }
 
 /// Every child of one network. Dropping it kills what still runs.
@@ -81,20 +106,23 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Fails with [`LocalnetError::Died`] when a process has ended.
-    pub fn check(&mut self) -> Result<()> {
-        for process in &mut self.processes {
-            if let Some(status) = process.child.try_wait()? {
-                return Err(LocalnetError::Died {
-                    name: process.name.clone(),
-                    status: status.to_string(),
-                    tail: tail(&process.log),
-                    log: process.log.clone(),
-                }
-                .into());
-            }
-        }
-        Ok(())
+    /// The processes that have ended by themselves since the last call.
+    pub fn deaths(&mut self) -> Vec<Death> {
+        let ended = self.processes.extract_if(.., |process| {
+            // What cannot be asked is no child of ours any more.
+            !matches!(process.child.try_wait(), Ok(None))
+        });
+        ended
+            .map(|mut process| Death {
+                status: match process.child.try_wait() {
+                    Ok(Some(status)) => status.to_string(),
+                    _ => "nobody knows how".into(),
+                },
+                tail: tail(&process.log),
+                name: process.name,
+                log: process.log,
+            })
+            .collect()
     }
 
     /// Waits for the only process to end by itself.

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::{row::Row, view::Training};
 
-/// What `--json` writes.
+/// What `--json` writes. Amounts are exact, in units of 10^-9 NOE.
 #[derive(Debug, Default, Serialize)]
 pub struct Report {
     /// Seconds from the moment in which every neuron had registered and every miner had published its
@@ -44,7 +44,7 @@ pub struct Validator {
     steps: u64,
     steps_per_second: Option<f64>,
     loss: Option<f64>,
-    joined: Option<f64>,
+    held_out_loss: Option<f64>,
     alone: Option<f64>,
 }
 
@@ -55,7 +55,7 @@ impl From<&Training> for Validator {
             steps: training.step,
             steps_per_second: training.rate,
             loss: training.losses.last().copied(),
-            joined: training.joined,
+            held_out_loss: training.joined,
             alone: training.alone,
         }
     }
@@ -104,7 +104,7 @@ impl Report {
     }
 }
 
-/// One paid epoch in a line: what was minted, and who got how much of it.
+/// One paid epoch in a line: what was minted, and who got how much of it, by name.
 pub fn line(epoch: &Epoch) -> String {
     let mut text = format!(
         "epoch {} at block {}: minted {} NOE, consensus loss {:.3};",
@@ -113,7 +113,9 @@ pub fn line(epoch: &Epoch) -> String {
         crate::words::noe(epoch.minted),
         epoch.loss
     );
-    for row in &epoch.neurons {
+    let mut rows: Vec<&Row> = epoch.neurons.iter().collect();
+    rows.sort_by(|one, other| one.name.cmp(&other.name));
+    for row in rows {
         let part = row.pay as f64 / epoch.minted.max(1) as f64;
         text.push_str(&format!(" {} {:.1} %", row.name, 100.0 * part));
     }
@@ -161,7 +163,10 @@ mod tests {
             [2, 4]
         );
         assert!(line(&report.epochs[1]).contains("minted 9.000 NOE"));
-        assert!(line(&report.epochs[1]).contains("trained 50.0 %"));
+        let mut epoch = report.epochs.remove(1);
+        assert!(line(&epoch).ends_with("trained 50.0 % validator-1 50.0 %"));
+        epoch.neurons.reverse();
+        assert!(line(&epoch).ends_with("trained 50.0 % validator-1 50.0 %"));
     }
 
     #[test]
@@ -193,6 +198,7 @@ mod tests {
                 "consensus",
                 "dividend",
                 "incentive",
+                "last_answer",
                 "name",
                 "pay",
                 "rank",
@@ -202,7 +208,9 @@ mod tests {
                 "uid"
             ]
         );
-        assert_eq!(epoch["validators"][0]["steps"], 7);
+        let training = &epoch["validators"][0];
+        assert_eq!(training["steps"], 7);
+        assert!(training.get("held_out_loss").is_some() && training.get("alone").is_some());
         let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
         assert_eq!(left.len(), 1, "no temporary file stays");
     }

@@ -21,17 +21,22 @@ pub async fn prepare(plan: &Plan, cache: Option<&Path>, supervisor: &mut Supervi
     let checkpoint = plan.checkpoint(NAME);
     let kept = cache.map(|cache| kept(plan, cache)).transpose()?;
     if let Some(kept) = kept.as_deref().filter(|kept| kept.is_dir()) {
+        say("the miner `trained` was trained before; looking whether its checkpoint is whole");
         copy_folder(kept, &checkpoint)?;
         if train(plan, supervisor).await? {
             return Ok(());
         }
         say(&format!(
-            "the kept checkpoint {} is of no use; training anew",
+            "the kept checkpoint {} is of no use",
             kept.display()
         ));
         fs::remove_dir_all(&checkpoint)?;
         fs::remove_dir_all(kept)?;
     }
+    say(&format!(
+        "training the miner `{NAME}` for {} steps, once",
+        plan.train_steps
+    ));
     if !train(plan, supervisor).await? {
         bail!("the trained miner's training failed: the reason stands above");
     }

@@ -1,9 +1,9 @@
-//! What a reader finds on a screen of 100 by 30 characters.
+//! What a reader finds on a screen.
 
-use super::*;
-use crate::row::{rows, tests::market, Answers, Names};
+use super::{draw::heights, *};
+use crate::row::{rows, tests::market, Names, Role};
 use noesis_chain::NOE;
-use ratatui::{backend::TestBackend, Terminal};
+use ratatui::{backend::TestBackend, style::Color, Terminal};
 
 /// The screen's lines after drawing `view`.
 fn screen(view: &View, width: u16, height: u16) -> Vec<String> {
@@ -38,15 +38,19 @@ fn running() -> View {
         ProcessState {
             name: "node".into(),
             doing: "up".into(),
-            ready: true,
+            stage: Stage::Ready,
         },
         ProcessState {
             name: "late".into(),
             doing: "registering".into(),
-            ready: false,
+            stage: Stage::Starting,
         },
     ];
-    view.hints = vec!["logs in /tmp/x/logs   q or Ctrl-C ends everything".into()];
+    view.hints = vec![
+        "q or Ctrl-C ends everything".into(),
+        "logs in /tmp/x/logs".into(),
+        "/root/.cache/noesis/target/release/noesis metagraph --url ws://127.0.0.1:9900".into(),
+    ];
     view
 }
 
@@ -67,7 +71,7 @@ fn every_column_is_legible_at_100_by_30() {
         "stake NOE",
         "rank",
         "trust",
-        "consens.",
+        "consensus",
         "incentive",
         "dividend",
         "pay NOE",
@@ -92,6 +96,127 @@ fn every_column_is_legible_at_100_by_30() {
     }
     line_with(&lines, "logs in /tmp/x/logs");
     assert!(line_with(&lines, "node up").contains("late registering"));
+    line_with(&lines, "rank: what the validators' stake says");
+}
+
+/// The local network: four miners and two validators, all running.
+fn local_network() -> View {
+    let mut view = running();
+    let (mut metagraph, mut names, mut answers) =
+        (market(3, 10 * NOE), Names::new(), Answers::new());
+    let two = std::mem::take(&mut metagraph.neurons);
+    for (uid, name) in (0..).zip(MEMBERS) {
+        let role = match name.starts_with("validator") {
+            true => Role::Validator,
+            false => Role::Miner,
+        };
+        let mut neuron = two[usize::from(role == Role::Miner)].clone();
+        neuron.uid = uid;
+        neuron.hotkey.0 = [uid as u8; 32];
+        metagraph.neurons.push(neuron);
+        names.insert([uid as u8; 32], (name.into(), role));
+        answers.insert(uid, "ok 1234 ms".into());
+    }
+    view.show(1234, &metagraph, rows(&metagraph, &names, &answers));
+    view.trainings.push(view.trainings[0].clone());
+    view.processes = MEMBERS
+        .into_iter()
+        .map(|name| ProcessState {
+            name: name.into(),
+            doing: "validating".into(),
+            stage: Stage::Ready,
+        })
+        .collect();
+    view
+}
+
+const MEMBERS: [&str; 6] = [
+    "validator-1",
+    "trained",
+    "scratch",
+    "noise",
+    "late",
+    "validator-2",
+];
+
+/// That every neuron is there with its pay and its last answer, under whole headers.
+fn assert_neurons(lines: &[String]) {
+    let header = line_with(lines, "who");
+    for column in ["incentive", "dividend", "pay NOE", "last answer"] {
+        assert!(header.contains(column), "{column}: {header}");
+    }
+    for name in MEMBERS {
+        let neuron = |line: &&String| line.contains(name) && line.contains("ok 1234 ms");
+        assert!(
+            lines.iter().any(|line| neuron(&line)),
+            "no {name} in\n{}",
+            lines.join("\n")
+        );
+    }
+}
+
+#[test]
+fn at_80_by_24_everything_is_there_and_nothing_cut() {
+    let lines = screen(&local_network(), 80, 24);
+    assert_neurons(&lines);
+    for column in ["uid", "rank", "trust", "consensus"] {
+        assert!(line_with(&lines, "who").contains(column), "{column}");
+    }
+    line_with(&lines, "paid epochs 2");
+    line_with(&lines, "next epoch in");
+    assert!(line_with(&lines, "steps/s").contains("alone"));
+    line_with(&lines, "processes");
+    line_with(&lines, "noesis metagraph --url ws://127.0.0.1:9900");
+}
+
+#[test]
+fn at_60_by_15_the_neurons_are_what_remains() {
+    let lines = screen(&local_network(), 60, 15);
+    assert_neurons(&lines);
+    line_with(&lines, "paid epochs 2");
+    assert!(!lines.iter().any(|line| line.contains("processes")));
+    assert!(!lines.iter().any(|line| line.contains("steps/s")));
+}
+
+#[test]
+fn what_is_awaited_is_wrapped_not_cut() {
+    let mut view = local_network();
+    view.stage = "no node answers at ws://127.0.0.1:9944 (nothing within 5 seconds): start one \
+        (noesis-node --dev), or give the address of one that runs"
+        .into();
+    let lines = screen(&view, 80, 24);
+    assert_neurons(&lines);
+    let text: Vec<&str> = lines.iter().map(|line| line.trim_end()).collect();
+    assert!(text.join(" ").contains(&view.stage), "{}", lines.join("\n"));
+}
+
+#[test]
+fn no_consensus_alarms_only_after_there_was_one() {
+    let mut view = running();
+    let metagraph = market(3, 0);
+    view.show(34, &metagraph, Vec::new());
+    for (paid_epochs, colour) in [(0, Color::Yellow), (1, Color::Red)] {
+        view.paid_epochs = paid_epochs;
+        let mut terminal = Terminal::new(TestBackend::new(100, 30)).unwrap();
+        terminal.draw(|frame| draw(frame, &view)).unwrap();
+        let cells = terminal.backend().buffer().content();
+        assert_eq!(
+            cells.iter().any(|cell| cell.fg == Color::Red),
+            paid_epochs > 0
+        );
+        assert!(cells.iter().any(|cell| cell.fg == colour));
+    }
+}
+
+#[test]
+fn what_is_left_on_the_terminal_is_the_table_and_a_line() {
+    let plain = local_network().plain().unwrap();
+    let lines: Vec<&str> = plain.lines().collect();
+    assert_eq!(lines.len(), 1 + MEMBERS.len() + 1);
+    assert!(lines[1].contains("1,000.000") && lines[1].ends_with("ok 1234 ms"));
+    let end = "block 1234, epoch 3, consensus loss -0.250 (in consensus), minted 10.000 NOE";
+    assert!(lines[7].ends_with(end), "{}", lines[7]);
+    assert_eq!(View::new("text market".into()).plain(), None);
 }
 
 #[test]
@@ -122,7 +247,7 @@ fn before_the_first_snapshot_it_says_what_it_waits_for() {
     let mut view = View::new("text market".into());
     view.stage = "starting the node".into();
     let lines = screen(&view, 100, 30);
-    assert!(lines[0].contains("starting the node"));
+    line_with(&lines, "starting the node");
     line_with(&lines, "nobody has registered yet");
 }
 

@@ -87,6 +87,25 @@ fn every_cut_and_every_flipped_byte_is_found() {
 }
 
 #[test]
+fn a_damaged_one_falls_back_to_the_one_before_and_never_replaces_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model");
+    let previous = folder.path().join("model.previous");
+    for step in 1..=2 {
+        save(&path, step, &(), &tensors()).unwrap();
+    }
+    fs::write(&path, b"half a checkp").unwrap();
+    assert_eq!(load(&path).unwrap().unwrap().step, 1);
+    save(&path, 3, &(), &tensors()).unwrap();
+    assert_eq!(load(&path).unwrap().unwrap().step, 3);
+    assert_eq!(load(&previous).unwrap().unwrap().step, 1);
+
+    fs::write(&path, b"half a checkp").unwrap();
+    fs::write(&previous, b"and half another").unwrap();
+    assert!(matches!(load(&path), Err(CheckpointError::Damaged { .. })));
+}
+
+#[test]
 fn a_foreign_file_is_refused_by_name_and_with_advice() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model");

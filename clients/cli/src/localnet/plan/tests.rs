@@ -1,6 +1,7 @@
 //! What is checked before anything starts.
 
 use super::*;
+use std::path::Path;
 
 /// A plan in `folder` with programs and a text, at `base_port`.
 fn plan(folder: &Path, base_port: u16) -> Plan {
@@ -41,7 +42,7 @@ fn a_port_in_use_is_named_with_its_purpose_and_the_flag() {
     let folder = tempfile::tempdir().unwrap();
     for (offset, purpose) in [(0, "the node's JSON-RPC"), (13, "the miner `noise`")] {
         let (listener, base) = listener_at(offset);
-        let error = plan(folder.path(), base).check().unwrap_err();
+        let error = plan(folder.path(), base).check_ports().unwrap_err();
         assert!(
             matches!(&error, LocalnetError::PortInUse { port, .. } if *port == base + offset),
             "{error}"
@@ -59,7 +60,7 @@ fn a_port_in_use_is_named_with_its_purpose_and_the_flag() {
 fn base_ports_out_of_range_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     for base in [0, 80, u16::MAX, u16::MAX - PORTS + 1] {
-        let error = plan(folder.path(), base).check().unwrap_err();
+        let error = plan(folder.path(), base).check_ports().unwrap_err();
         assert!(matches!(error, LocalnetError::BasePort { .. }), "{error}");
     }
 }
@@ -67,45 +68,21 @@ fn base_ports_out_of_range_are_refused() {
 #[test]
 fn missing_programs_and_bad_texts_are_named() {
     let folder = tempfile::tempdir().unwrap();
-    let (listener, base) = listener_at(0);
-    drop(listener);
-    let mut plan = plan(folder.path(), base);
-    plan.check().unwrap();
+    let mut plan = plan(folder.path(), 20_000);
+    plan.check_data().unwrap();
+    plan.check_programs().unwrap();
 
     std::fs::write(&plan.data, "").unwrap();
-    assert!(matches!(plan.check(), Err(LocalnetError::EmptyData { .. })));
+    let refused = |plan: &Plan| plan.check_data().unwrap_err();
+    assert!(matches!(refused(&plan), LocalnetError::EmptyData { .. }));
     plan.data = folder.path().join("nothing");
-    assert!(matches!(plan.check(), Err(LocalnetError::NoData { .. })));
+    assert!(matches!(refused(&plan), LocalnetError::NoData { .. }));
     plan.data = folder.path().into();
-    assert!(matches!(plan.check(), Err(LocalnetError::NoData { .. })));
+    assert!(matches!(refused(&plan), LocalnetError::NoData { .. }));
 
     std::fs::remove_file(folder.path().join("noesis-miner")).unwrap();
-    let error = plan.check().unwrap_err().to_string();
+    let error = plan.check_programs().unwrap_err().to_string();
     assert!(error.contains("noesis-miner") && error.contains("--binaries"));
-}
-
-#[test]
-fn a_foreign_folder_is_not_touched_and_a_taken_one_not_shared() {
-    let folder = tempfile::tempdir().unwrap();
-    let foreign = folder.path().join("logs");
-    std::fs::create_dir(&foreign).unwrap();
-    let error = take_folder(folder.path()).unwrap_err();
-    assert!(error.to_string().contains("--folder"), "{error}");
-    assert!(foreign.exists());
-
-    let ours = folder.path().join("net");
-    let lock = take_folder(&ours).unwrap();
-    std::fs::write(ours.join("logs/old.log"), "old").unwrap();
-    std::fs::write(ours.join("notes.txt"), "kept").unwrap();
-    let error = take_folder(&ours).unwrap_err();
-    assert!(
-        error.to_string().contains("another local network runs"),
-        "{error}"
-    );
-    drop(lock);
-    let _lock = take_folder(&ours).unwrap();
-    assert!(!ours.join("logs/old.log").exists(), "every start is fresh");
-    assert!(ours.join("notes.txt").exists(), "what is not ours stays");
 }
 
 #[test]

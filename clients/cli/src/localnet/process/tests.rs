@@ -12,6 +12,16 @@ fn alive(pid: u32) -> bool {
     Path::new(&format!("/proc/{pid}")).exists()
 }
 
+/// Waits until a process has ended by itself; how, in words.
+async fn first_death(supervisor: &mut Supervisor) -> String {
+    loop {
+        if let Some(death) = supervisor.deaths().first() {
+            return death.to_string();
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
 #[tokio::test]
 async fn it_ends_exactly_what_it_started() {
     let folder = tempfile::tempdir().unwrap();
@@ -25,7 +35,7 @@ async fn it_ends_exactly_what_it_started() {
     }
     let pids = supervisor.pids();
     assert_eq!(pids.len(), 2);
-    supervisor.check().unwrap();
+    assert!(supervisor.deaths().is_empty());
 
     // Long enough that only an ending by itself explains what follows.
     const GRACE: Duration = Duration::from_secs(30);
@@ -50,7 +60,7 @@ async fn a_process_that_will_not_listen_is_killed() {
     supervisor.start("deaf", deaf, &log).unwrap();
     // It is deaf once it has said so.
     while !std::fs::read_to_string(&log).unwrap().contains("deaf") {
-        supervisor.check().unwrap();
+        assert!(supervisor.deaths().is_empty());
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let pid = supervisor.pids()[0];
@@ -59,7 +69,7 @@ async fn a_process_that_will_not_listen_is_killed() {
 }
 
 #[tokio::test]
-async fn a_death_is_reported_with_the_end_of_the_log() {
+async fn a_death_is_reported_once_with_the_end_of_the_log() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("miner.log");
     let mut supervisor = Supervisor::default();
@@ -67,15 +77,16 @@ async fn a_death_is_reported_with_the_end_of_the_log() {
     supervisor
         .start("miner", command("sh", &["-c", script]), &log)
         .unwrap();
-    let error = loop {
-        if let Err(error) = supervisor.check() {
-            break error.to_string();
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    };
+    let sleeper = command("sleep", &["60"]);
+    supervisor
+        .start("sleeper", sleeper, &folder.path().join("sleeper"))
+        .unwrap();
+    let error = first_death(&mut supervisor).await;
     assert!(error.starts_with("miner ended (exit status: 3)"), "{error}");
     assert!(error.ends_with("line 50\nthe reason"), "{error}");
     assert!(!error.contains("line 1\n"), "{error}");
+    assert!(supervisor.deaths().is_empty());
+    assert_eq!(supervisor.pids().len(), 1, "the others run on");
 }
 
 #[tokio::test]
@@ -108,12 +119,7 @@ async fn a_program_that_cannot_be_started_is_named() {
     // With the wrapper it is the wrapper that fails, at once and in words.
     let error = match supervisor.start("ghost", missing, &log) {
         Err(error) => format!("{error:#}"),
-        Ok(()) => loop {
-            if let Err(error) = supervisor.check() {
-                break error.to_string();
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        },
+        Ok(()) => first_death(&mut supervisor).await,
     };
     assert!(
         error.contains("ghost") && error.contains("/nonexistent/program"),

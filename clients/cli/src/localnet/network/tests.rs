@@ -1,0 +1,75 @@
+//! A network of programs that are none.
+
+use super::*;
+use crate::Command;
+use clap::Parser;
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+
+fn program(folder: &Path, name: &str, script: &str) {
+    let path = folder.join(name);
+    fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// Lets the network look after its processes until it `found` what is waited for.
+async fn bury_until(network: &mut Network<'_>, found: impl Fn(&Network) -> bool) -> Result<()> {
+    while !found(network) {
+        network.bury()?;
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn it_outlives_a_miner_and_a_validator_but_not_its_node() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let alive = path.join("alive");
+    fs::write(&alive, "").unwrap();
+    fs::create_dir_all(path.join("net/logs")).unwrap();
+    let lives = format!("while [ -e {} ]; do sleep 0.05; done", alive.display());
+    program(path, "noesis-node", &lives);
+    let one_ends = r#"case "$*" in *late*|*Bob*) exit 3;; esac; exec sleep 60"#;
+    program(path, "noesis-miner", one_ends);
+    program(path, "noesis-validator", one_ends);
+    let (binaries, net) = (path.display(), path.join("net"));
+    let line = format!(
+        "noesis localnet --data text --binaries {binaries} --folder {} --epochs 1",
+        net.display()
+    );
+    let Command::Localnet(arguments) = crate::Arguments::try_parse_from(line.split(' '))
+        .unwrap()
+        .command
+    else {
+        unreachable!("it is what was said");
+    };
+    let plan = Plan::new(&arguments).unwrap();
+    let mut supervisor = Supervisor::default();
+    let mut network = Network::new(&arguments, &plan, &mut supervisor).unwrap();
+    network.start_neurons().unwrap();
+
+    let ended = |network: &Network| -> Vec<String> {
+        let processes = network.processes().into_iter();
+        let ended = processes.filter(|process| process.stage == Stage::Ended);
+        ended
+            .map(|process| format!("{} {}", process.name, process.doing))
+            .collect()
+    };
+    bury_until(&mut network, |network| ended(network).len() == 2)
+        .await
+        .unwrap();
+    assert_eq!(
+        ended(&network),
+        [
+            "late ended (exit status: 3)",
+            "validator-2 ended (exit status: 3)"
+        ]
+    );
+
+    fs::remove_file(&alive).unwrap();
+    let error = bury_until(&mut network, |_| false).await.unwrap_err();
+    assert!(
+        error.to_string().contains("its node: node ended"),
+        "{error}"
+    );
+}

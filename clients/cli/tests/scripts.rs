@@ -1,0 +1,50 @@
+//! The scripts answer before they do anything.
+
+#![allow(clippy::unwrap_used)] // in a test, a panic is the message
+
+use std::{
+    path::Path,
+    process::{Command, Output},
+};
+
+/// Runs a script whose folders are all `folder`, for some seconds at most.
+fn run(script: &str, argument: &str, folder: &Path) -> Output {
+    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts");
+    Command::new("timeout")
+        .arg("20")
+        .arg(scripts.join(script))
+        .arg(argument)
+        .env("NOESIS_CACHE", folder)
+        .env("CARGO_TARGET_DIR", folder)
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn help_is_given_and_nothing_begun() {
+    let folder = tempfile::tempdir().unwrap();
+    for script in ["setup", "check", "test", "localnet"] {
+        for argument in ["--help", "-h"] {
+            let output = run(script, argument, folder.path());
+            let said = String::from_utf8(output.stdout).unwrap();
+            assert!(output.status.success(), "{script} {argument}");
+            assert!(said.starts_with(&format!("Usage: scripts/{script}")));
+        }
+    }
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
+}
+
+#[test]
+fn an_argument_that_is_not_known_is_named_and_nothing_begun() {
+    let folder = tempfile::tempdir().unwrap();
+    for script in ["setup", "check", "test"] {
+        for argument in ["--quick", "--", ""] {
+            let output = run(script, argument, folder.path());
+            let words = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(2), "{script} {argument}");
+            let named = format!("error: unknown argument {argument}\n");
+            assert!(words.starts_with(&named), "{words}");
+        }
+    }
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
+}

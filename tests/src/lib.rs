@@ -4,6 +4,7 @@
 
 use anyhow::{ensure, Context, Result};
 use noesis_chain::Chain;
+use serde_json::Value;
 use std::{
     fs::File,
     net::TcpListener,
@@ -82,10 +83,35 @@ pub struct Node {
 impl Node {
     /// Starts a node whose chain lies in `folder` and which answers on `rpc_port`.
     pub fn start(folder: &Path, rpc_port: u16) -> Result<Self> {
+        Self::start_chain("dev".as_ref(), folder, rpc_port)
+    }
+
+    /// Starts a node of a chain whose market has other parameters than that of development.
+    pub fn start_with(parameters: &[(&str, Value)], folder: &Path, rpc_port: u16) -> Result<Self> {
+        let output = Command::new(program("noesis-node")?)
+            .args(["export-chain-spec", "--chain", "dev"])
+            .output()?;
+        let mut spec: Value = serde_json::from_slice(&output.stdout)
+            .with_context(|| String::from_utf8_lossy(&output.stderr).into_owned())?;
+        let market = "/genesis/runtimeGenesis/patch/market/markets/0/parameters";
+        for (name, value) in parameters {
+            *spec
+                .pointer_mut(&format!("{market}/{name}"))
+                .with_context(|| format!("the market has no parameter {name}"))? = value.clone();
+        }
+        let path = folder.join("chain.json");
+        std::fs::write(&path, spec.to_string())?;
+        Self::start_chain(&path, folder, rpc_port)
+    }
+
+    /// Starts a node of the chain of that name, or in that file.
+    fn start_chain(chain: &Path, folder: &Path, rpc_port: u16) -> Result<Self> {
         let log = folder.join("node.log");
         let process = Process::start(
             Command::new(program("noesis-node")?)
                 .arg("--dev")
+                .arg("--chain")
+                .arg(chain)
                 .arg("--base-path")
                 .arg(folder.join("chain"))
                 .args(["--rpc-port", &rpc_port.to_string()])

@@ -1,10 +1,13 @@
 //! What can go wrong with the chain, in words that say what to do.
 
-use market_primitives::BlockNumber;
+mod market;
+
 use subxt::{
     error::{DispatchError, TokenError},
     Metadata,
 };
+
+pub use market::MarketError;
 
 /// Name of the market's pallet in the runtime.
 pub(crate) const PALLET: &str = "Market";
@@ -21,7 +24,7 @@ pub enum ChainError {
         url: String,
     },
     /// No node answers.
-    #[error("no node answers at {url} ({reason}): start one (noesis-node --chain dev --alice), or give the address of one that runs")]
+    #[error("no node answers at {url} ({reason}): start one (noesis-node --dev), or give the address of one that runs")]
     Unreachable {
         /// Where it was looked for.
         url: String,
@@ -85,116 +88,6 @@ impl ChainError {
             Self::Market(error) => error.retryable(),
             _ => false,
         }
-    }
-}
-
-/// A rule of the market that a call breaks: the pallet's errors, one for one.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum MarketError {
-    /// No market has the number.
-    #[error("no market has that number: `noesis metagraph --market text` finds one by its name")]
-    UnknownMarket,
-    /// Every slot of the market is taken.
-    #[error("every slot of the market is taken: choose another market")]
-    MarketFull,
-    /// The hotkey holds no slot.
-    #[error("the hotkey holds no slot in that market: register it first (and check that it was not replaced)")]
-    NotRegistered,
-    /// The hotkey holds a slot already.
-    #[error("the hotkey holds a slot in that market already: use it, or register another hotkey")]
-    AlreadyRegistered,
-    /// The registration costs more than the caller would pay.
-    #[error("registration now costs more than the most you offered: offer more, or wait, for the cost falls with every block")]
-    CostAboveMaximum,
-    /// The coldkey does not own the hotkey.
-    #[error("this coldkey does not own the hotkey: sign with the coldkey that registered it")]
-    NotOwner,
-    /// Not as much stake in the slot.
-    #[error("the slot holds less stake than that: ask for less, or add stake first")]
-    InsufficientStake,
-    /// Not as much on the account.
-    #[error("the account holds less than that: take a smaller amount, or send it some NOE first")]
-    InsufficientBalance,
-    /// The row of weights is too long.
-    #[error(
-        "the row has more weights than the market has neurons: give each uid one weight at most"
-    )]
-    TooManyWeights,
-    /// The row of weights is too short.
-    #[error("the row has fewer weights than the market asks for: add edges (the market's rules say how many)")]
-    TooFewWeights,
-    /// The row is not strictly increasing in its uids.
-    #[error("the uids of the row are not strictly increasing: sort them and name each once")]
-    WeightsUnsorted,
-    /// The row names a slot that nobody holds.
-    #[error("the row names a uid that nobody holds: read the metagraph again and leave it out")]
-    UnknownUid,
-    /// The row has only zeros.
-    #[error("every weight of the row is zero: give at least one neuron a weight")]
-    AllWeightsZero,
-    /// One weight takes more than the market lets it.
-    #[error("one weight of the row is larger than the market allows: give more neurons a part")]
-    WeightTooLarge,
-    /// The row names its own author.
-    #[error("the row gives its own author a weight: leave your own uid out")]
-    SelfWeight,
-    /// The hotkey set weights a short while ago.
-    #[error("weights were set too short a time ago: try again {}", later(*.next))]
-    WeightsTooEarly {
-        /// First block in which a row will be taken, where it is known.
-        next: Option<BlockNumber>,
-    },
-    /// The hotkey published its endpoint a short while ago.
-    #[error("the endpoint was published too short a time ago: try again in some blocks")]
-    ServeTooEarly,
-    /// The endpoint is empty, too long or no `host:port`.
-    #[error(
-        "the endpoint is not valid: give host:port in at most 128 bytes, such as 203.0.113.7:9101"
-    )]
-    EndpointInvalid,
-    /// The amount is zero.
-    #[error("the amount is zero: give at least one unit (10^-9 NOE)")]
-    AmountZero,
-}
-
-/// When to try again, in words.
-fn later(next: Option<BlockNumber>) -> String {
-    match next {
-        Some(block) => format!("from block {block} on"),
-        None => "in some blocks".into(),
-    }
-}
-
-impl MarketError {
-    /// The error of the pallet's own name, e.g. `WeightsUnsorted`.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Some(match name {
-            "UnknownMarket" => Self::UnknownMarket,
-            "MarketFull" => Self::MarketFull,
-            "NotRegistered" => Self::NotRegistered,
-            "AlreadyRegistered" => Self::AlreadyRegistered,
-            "CostAboveMaximum" => Self::CostAboveMaximum,
-            "NotOwner" => Self::NotOwner,
-            "InsufficientStake" => Self::InsufficientStake,
-            "InsufficientBalance" => Self::InsufficientBalance,
-            "TooManyWeights" => Self::TooManyWeights,
-            "TooFewWeights" => Self::TooFewWeights,
-            "WeightsUnsorted" => Self::WeightsUnsorted,
-            "UnknownUid" => Self::UnknownUid,
-            "AllWeightsZero" => Self::AllWeightsZero,
-            "WeightTooLarge" => Self::WeightTooLarge,
-            "SelfWeight" => Self::SelfWeight,
-            "WeightsTooEarly" => Self::WeightsTooEarly { next: None },
-            "ServeTooEarly" => Self::ServeTooEarly,
-            "EndpointInvalid" => Self::EndpointInvalid,
-            "AmountZero" => Self::AmountZero,
-            _ => return None,
-        })
-    }
-
-    /// Whether the same call may succeed in a later block.
-    pub fn retryable(&self) -> bool {
-        matches!(self, Self::WeightsTooEarly { .. } | Self::ServeTooEarly)
     }
 }
 

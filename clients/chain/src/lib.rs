@@ -19,17 +19,21 @@
 
 mod account;
 mod blocks;
+mod commitment;
 mod connection;
 mod error;
+pub mod market_state;
 mod query;
 mod submit;
 
 pub use account::{keypair, AccountId, AccountIdError, KeyError};
+pub use commitment::commitment;
 pub use connection::Chain;
 pub use error::{ChainError, MarketError};
 pub use market_primitives::{
     BlockNumber, MarketId, MarketRules, Modality, Share, SignedShare, Uid, MAX_ENDPOINT_LENGTH, NOE,
 };
+pub use market_state::{MarketState, StateError};
 pub use subxt_signer::sr25519::Keypair;
 
 /// Public key of a neuron's hotkey.

@@ -71,7 +71,8 @@ impl Chain {
     /// Sets the row of weights of `hotkey`: pairs of uid and weight, strictly increasing in uid.
     /// Costs nothing.
     ///
-    /// Fails with [`MarketError::WeightsTooEarly`] naming the first block that will take a row, and
+    /// Fails with [`MarketError::CommitFirst`] in a market that hides weights,
+    /// [`MarketError::WeightsTooEarly`] naming the first block that will take a row, and
     /// with the error of each rule that a row can break.
     pub async fn set_weights(
         &self,
@@ -79,9 +80,7 @@ impl Chain {
         market: MarketId,
         weights: &[(Uid, u16)],
     ) -> Result<(), ChainError> {
-        if weights.windows(2).any(|pair| pair[0].0 >= pair[1].0) {
-            return Err(MarketError::WeightsUnsorted.into());
-        }
+        check_sorted(weights)?;
         let arguments = (market, weights.to_vec());
         match self.submit(hotkey, "set_weights", arguments).await {
             Err(ChainError::Market(MarketError::WeightsTooEarly { .. })) => {
@@ -90,6 +89,41 @@ impl Chain {
             }
             other => other.map(drop),
         }
+    }
+
+    /// Commits `hotkey` to a row that it will reveal `reveal_period` epochs later; `hash` is the row's
+    /// [`commitment`](crate::commitment). Of the commitments of one epoch the last counts. Costs nothing.
+    ///
+    /// Fails with [`MarketError::WeightsInTheClear`] in a market that hides nothing, and with
+    /// `WeightsTooEarly` within the rate limit since the last commitment.
+    pub async fn commit_weights(
+        &self,
+        hotkey: &Keypair,
+        market: MarketId,
+        hash: [u8; 32],
+    ) -> Result<(), ChainError> {
+        self.submit(hotkey, "commit_weights", (market, hash))
+            .await
+            .map(drop)
+    }
+
+    /// Shows the row that `hotkey` committed to; it counts as set when it was committed to. Costs nothing.
+    ///
+    /// Fails with [`MarketError::RevealTooEarly`] before the epoch in which it is due, `RevealTooLate`
+    /// after it, `NothingCommitted` where row and salt are not what was committed to, or were revealed
+    /// already, and with the error of each rule that a row can break.
+    pub async fn reveal_weights(
+        &self,
+        hotkey: &Keypair,
+        market: MarketId,
+        weights: &[(Uid, u16)],
+        salt: [u8; 32],
+    ) -> Result<(), ChainError> {
+        check_sorted(weights)?;
+        let arguments = (market, weights.to_vec(), salt);
+        self.submit(hotkey, "reveal_weights", arguments)
+            .await
+            .map(drop)
     }
 
     /// Moves `amount` units from `coldkey` into the slot of its `hotkey`.
@@ -194,6 +228,14 @@ impl Chain {
             },
             other => self.explain(other.into()),
         }
+    }
+}
+
+/// Refuses a row that no market takes before anything is sent.
+fn check_sorted(weights: &[(Uid, u16)]) -> Result<(), MarketError> {
+    match weights.windows(2).all(|pair| pair[0].0 < pair[1].0) {
+        true => Ok(()),
+        false => Err(MarketError::WeightsUnsorted),
     }
 }
 

@@ -143,6 +143,8 @@ mod tests {
                 min_weights: 1,
                 weights_rate_limit: 5,
                 activity_cutoff: 100,
+                immunity: 200,
+                reveal_period: 0,
                 response_dim: 64,
             },
             epoch: 0,

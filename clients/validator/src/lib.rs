@@ -6,7 +6,7 @@
 //! and turn scores into [`weights`].
 //!
 //! [`validator::Validator`] is one turn of the loop and knows nothing of the chain; [`run`](mod@run) is the loop;
-//! [`market`] alone talks to the chain.
+//! [`market`] alone talks to the chain, and [`promises`] are the rows that a market hides for a while.
 
 pub mod ablation;
 pub mod backoff;
@@ -24,10 +24,12 @@ pub mod learner;
 pub mod ledger;
 pub mod market;
 pub mod part;
+pub mod promises;
 pub mod query;
 pub mod rank;
 pub mod run;
 pub mod saved;
 pub mod validator;
+mod voter;
 pub mod weights;
 pub mod wire;

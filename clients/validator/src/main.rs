@@ -5,7 +5,7 @@ use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use market_primitives::{Modality, NOE};
 use noesis_chain::{keypair, Chain};
-use noesis_model::{Text, TransformerConfig};
+use noesis_model::{Folder, Text, TransformerConfig};
 use noesis_neuron::Client;
 use noesis_validator::{
     config::Config,
@@ -13,10 +13,11 @@ use noesis_validator::{
     events::Events,
     learner::LearnerConfig,
     market::{enlist, follow, vote},
+    promises::Kept,
     run::{run, Attention, Connections},
     validator::{Settings, Step, Validator},
 };
-use std::{io::IsTerminal, process::ExitCode, time::Instant};
+use std::{io::IsTerminal, path::Path, process::ExitCode, time::Instant};
 use tokio::{
     signal::unix::{signal, SignalKind},
     sync::{mpsc, watch},
@@ -65,17 +66,10 @@ async fn validate(config: Config) -> anyhow::Result<()> {
     noesis_model::set_threads(config.threads);
     let text = Text::load(&config.data)?;
     let events = Events::open(config.events.as_deref()).with_context(|| {
-        format!(
-            "the file of --events, {:?}, cannot be opened",
-            config.events
-        )
+        let path = config.events.as_deref().unwrap_or(Path::new(""));
+        format!("--events {}: the file cannot be opened", path.display())
     })?;
-    std::fs::create_dir_all(&config.checkpoint).with_context(|| {
-        format!(
-            "the folder of --checkpoint, {:?}, cannot be made",
-            config.checkpoint
-        )
-    })?;
+    let _folder = Folder::take(&config.checkpoint)?;
     let checkpoint = config.checkpoint.join("validator.safetensors");
 
     let chain = Chain::connect(&config.chain).await?;
@@ -109,6 +103,7 @@ async fn validate(config: Config) -> anyhow::Result<()> {
         chain,
         hotkey,
         market,
+        Kept::open(config.checkpoint.join("commitments.json")),
         view.clone(),
         scores_receiver,
         votes_sender,

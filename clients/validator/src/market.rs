@@ -1,10 +1,14 @@
 //! The validator's dealings with the chain: enlisting, following the market, voting once an epoch.
 
-use crate::weights::{self, NoVote};
+use crate::{
+    promises::Kept,
+    voter::Voter,
+    weights::{self, NoVote},
+};
 use anyhow::Context;
 use futures::StreamExt;
 use market_primitives::{BlockNumber, MarketId, Uid, NOE};
-use noesis_chain::{find_neuron, AccountId, Chain, ChainError, Keypair, MarketError, Metagraph};
+use noesis_chain::{find_neuron, AccountId, Chain, ChainError, Keypair, Metagraph};
 use noesis_neuron::Hotkey;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::{mpsc, watch};
@@ -153,139 +157,48 @@ pub fn plan(view: &View, ourselves: &Hotkey, voted: Option<u64>, scores: &Scores
 
 /// Votes once an epoch until the loop lets go of `scores`. A refusal is explained in words and tried again only where
 /// that can help; votes that were accepted go to `votes`.
+///
+/// In a market that hides weights, what was promised `reveal_period` epochs ago is shown first, and then the present
+/// row committed to; `kept` holds what is still to be shown.
 pub async fn vote(
     chain: Chain,
     hotkey: Keypair,
     market: MarketId,
+    kept: Kept,
     mut view: watch::Receiver<Option<Arc<View>>>,
     scores: watch::Receiver<Scores>,
     votes: mpsc::Sender<Vote>,
 ) {
-    let ourselves = hotkey.public_key().0;
-    let (mut voted, mut not_before, mut explained) = (None, 0, None);
+    let mut voter = Voter {
+        chain,
+        hotkey,
+        market,
+        kept,
+        votes,
+        voted: None,
+        not_before: 0,
+    };
+    let mut explained = None;
     while view.changed().await.is_ok() && scores.has_changed().is_ok() {
         let Some(seen) = view.borrow_and_update().clone() else {
             continue;
         };
-        if seen.block < not_before {
-            continue;
+        let hidden = seen.metagraph.rules.reveal_period > 0;
+        if hidden {
+            voter.reveal(&seen.metagraph).await;
         }
-        let epoch = seen.metagraph.epoch;
-        let planned = plan(&seen, &ourselves, voted, &scores.borrow());
-        let weights = match planned {
-            Plan::Wait => continue,
-            Plan::NoVote(reason) => {
-                if explained != Some(epoch) {
-                    tracing::info!(epoch, "no vote yet: {reason}");
-                    explained = Some(epoch);
-                }
-                continue;
+        let planned = voter.plan(&seen, &scores.borrow());
+        match planned {
+            Plan::Submit(weights) if hidden => voter.commit(&seen, weights).await,
+            Plan::Submit(weights) => voter.set(&seen, weights).await,
+            Plan::NoVote(reason) if explained != Some(seen.metagraph.epoch) => {
+                explained = Some(seen.metagraph.epoch);
+                tracing::info!(epoch = seen.metagraph.epoch, "no vote yet: {reason}");
             }
-            Plan::Submit(weights) => weights,
-        };
-        tracing::debug!(epoch, block = seen.block, ?weights, "setting weights");
-        match chain.set_weights(&hotkey, market, &weights).await {
-            Ok(()) => {
-                tracing::info!(epoch, ?weights, "weights set");
-                voted = Some(epoch);
-                // Full only when the loop hangs: then a missing line is the least of the troubles.
-                let _ = votes.try_send(Vote { epoch, weights });
-            }
-            Err(error) => {
-                let again = error.retryable();
-                if let ChainError::Market(MarketError::WeightsTooEarly { next: Some(next) }) =
-                    &error
-                {
-                    not_before = next.saturating_sub(1);
-                }
-                if !again {
-                    // The same row would be refused again; the next epoch brings another.
-                    voted = Some(epoch);
-                }
-                let when = if again { "soon" } else { "in the next epoch" };
-                tracing::warn!(epoch, "weights were not set, next try {when}: {error}");
-            }
+            Plan::NoVote(_) | Plan::Wait => {}
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use market_primitives::{MarketRules, Modality, Neuron, Share, SignedShare};
-
-    fn view(epoch: u64, block: BlockNumber, last_update: Option<BlockNumber>) -> View {
-        let neuron = |uid: Uid| Neuron {
-            uid,
-            hotkey: [uid as u8; 32].into(),
-            coldkey: [99; 32].into(),
-            endpoint: None,
-            certificate: None,
-            stake: 0,
-            rank: Share(0),
-            trust: Share(0),
-            consensus: Share(0),
-            incentive: Share(0),
-            dividend: Share(0),
-            pay: 0,
-            last_update,
-            registered_at: 0,
-        };
-        let metagraph = Metagraph {
-            market: 0,
-            modality: Modality::Text,
-            rules: MarketRules {
-                tempo: 10,
-                capacity: 16,
-                min_weights: 2,
-                weights_rate_limit: 5,
-                activity_cutoff: 100,
-                response_dim: 64,
-            },
-            epoch,
-            block: 0,
-            next_epoch_block: 10,
-            loss: SignedShare(0),
-            in_consensus: false,
-            minted: 0,
-            registration_cost: 0,
-            neurons: (0..4).map(neuron).collect(),
-        };
-        View { block, metagraph }
-    }
-
-    fn scores(scores: &[(u8, f64)]) -> Scores {
-        let scores = scores.iter();
-        scores.map(|(peer, score)| ([*peer; 32], *score)).collect()
-    }
-
-    #[test]
-    fn one_vote_an_epoch_and_not_before_the_rate_limit() {
-        let good = scores(&[(1, 1.0), (2, 2.0)]);
-        let row = Plan::Submit(vec![(1, 32768), (2, 65535)]);
-        let ours = [0; 32];
-        assert_eq!(plan(&view(3, 40, None), &ours, None, &good), row);
-        assert_eq!(plan(&view(3, 40, None), &ours, Some(2), &good), row);
-        assert_eq!(plan(&view(3, 40, None), &ours, Some(3), &good), Plan::Wait);
-        assert_eq!(plan(&view(3, 40, Some(37)), &ours, None, &good), Plan::Wait);
-        assert_eq!(plan(&view(3, 41, Some(37)), &ours, None, &good), row);
-    }
-
-    #[test]
-    fn only_for_others_who_are_still_in_the_market() {
-        let ours = [0; 32];
-        let gone = scores(&[(0, 9.0), (1, 1.0), (7, 5.0)]);
-        assert_eq!(
-            plan(&view(3, 40, None), &ours, None, &gone),
-            Plan::NoVote(NoVote::TooFew {
-                found: 1,
-                needed: 2
-            })
-        );
-        let enough = scores(&[(0, 9.0), (1, 1.0), (2, 1.0), (7, 5.0)]);
-        assert_eq!(
-            plan(&view(3, 40, None), &ours, None, &enough),
-            Plan::Submit(vec![(1, 65535), (2, 65535)])
-        );
-    }
-}
+mod tests;

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::*;
 
-const PALLET_ERRORS: [&str; 19] = [
+const PALLET_ERRORS: [&str; 25] = [
     "UnknownMarket",
     "MarketFull",
     "NotRegistered",
@@ -24,6 +24,12 @@ const PALLET_ERRORS: [&str; 19] = [
     "ServeTooEarly",
     "EndpointInvalid",
     "AmountZero",
+    "CommitFirst",
+    "WeightsInTheClear",
+    "NothingCommitted",
+    "RevealTooEarly",
+    "RevealTooLate",
+    "EpochRunning",
 ];
 
 #[test]
@@ -105,6 +111,8 @@ fn only_what_does_no_harm_is_retryable() {
     }
     .retryable());
     assert!(ChainError::Market(MarketError::WeightsTooEarly { next: None }).retryable());
+    assert!(ChainError::Market(MarketError::RevealTooEarly).retryable());
+    assert!(!ChainError::Market(MarketError::RevealTooLate).retryable());
     assert!(!ChainError::Uncertain("the connection was lost".into()).retryable());
     assert!(!ChainError::Market(MarketError::CostAboveMaximum).retryable());
 }

@@ -25,15 +25,18 @@ fn run_to_epoch(epoch: u64) {
     }
 }
 
-/// What one epoch and the next leave behind.
-fn results() -> Vec<(u64, u64, Vec<(u16, u32)>)> {
+/// Of a neuron: stake, pay and bonds.
+type Result = (u64, u64, Vec<(u16, u32)>);
+
+/// What the last epoch left behind, by uid.
+fn results() -> Vec<Result> {
     (0..8)
         .map(|uid| (stake_of(uid), outcome(uid).pay, bonds_of(uid)))
         .collect()
 }
 
 /// The market after its second epoch, with so many pieces a block.
-fn after_two_epochs(pieces: u64) -> (u32, Vec<(u64, u64, Vec<(u16, u32)>)>) {
+fn after_two_epochs(pieces: u64) -> (u32, Vec<Result>) {
     let mut chain = chain_with(Parameters {
         tempo: 100,
         activity_cutoff: 1_000,

@@ -1,0 +1,163 @@
+//! Rows that were committed to and are still to be shown, in a market that hides weights.
+//!
+//! [`Promises`] decides, [`Kept`] keeps them in a file, so that who starts again can still show its rows. The chain
+//! has the last word: what cannot be known here (in which epoch a commitment was taken, when the next one
+//! begins) is tried, and its refusal costs nothing.
+
+use market_primitives::Uid;
+use noesis_chain::{ChainError, MarketError, Metagraph};
+use serde::{Deserialize, Serialize};
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+/// One row that was committed to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Promise {
+    /// Epochs that the market had finished when the commitment was sent. The chain counts it in this epoch, or in
+    /// the next where that began meanwhile.
+    pub epoch: u64,
+    /// The row.
+    pub weights: Vec<(Uid, u16)>,
+    /// What hides it.
+    pub salt: [u8; 32],
+}
+
+/// The rows to be shown, in the order in which they were committed to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Promises(Vec<Promise>);
+
+/// What becomes of a row after the chain refused to have it shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// Its epoch has not begun: it is shown when it has.
+    Early,
+    /// The chain could not be asked, or its answer was lost: it is shown again.
+    Again,
+    /// It is shown no more.
+    Lost,
+}
+
+impl Promises {
+    /// Whether there is one of this epoch already: one an epoch counts.
+    pub fn has(&self, epoch: u64) -> bool {
+        self.0.iter().any(|promise| promise.epoch == epoch)
+    }
+
+    /// Those to be shown when so many epochs have begun, in a market that hides rows for `period` of them.
+    pub fn due(&self, begun: u64, period: u32) -> Vec<Promise> {
+        let due = |promise: &&Promise| promise.epoch.saturating_add(period.into()) <= begun;
+        self.0.iter().filter(due).cloned().collect()
+    }
+
+    /// Gives up those whose epoch is over for certain when so many epochs are finished.
+    pub fn give_up(&mut self, finished: u64, period: u32) -> Vec<Promise> {
+        let over = |promise: &mut Promise| {
+            let due = promise.epoch.saturating_add(period.into());
+            // One more: the commitment may count in the epoch after.
+            finished > due.saturating_add(1)
+        };
+        self.0.extract_if(.., over).collect()
+    }
+
+    /// Adds one.
+    pub fn add(&mut self, promise: Promise) {
+        self.0.push(promise);
+    }
+
+    /// Removes one.
+    pub fn remove(&mut self, promise: &Promise) {
+        self.0.retain(|other| other != promise);
+    }
+}
+
+impl Refused {
+    /// What the chain's error means for a row that was shown.
+    pub fn by(error: &ChainError) -> Self {
+        match error {
+            ChainError::Market(MarketError::RevealTooEarly) => Self::Early,
+            ChainError::Market(error) if !error.retryable() => Self::Lost,
+            _ => Self::Again,
+        }
+    }
+}
+
+/// Epochs of the market that have begun: those finished, and one that is due and not finished.
+///
+/// One more than the chain counts where an epoch waits for its turn in a busy block.
+pub fn epochs_begun(metagraph: &Metagraph) -> u64 {
+    let due = metagraph
+        .next_epoch_block
+        .saturating_sub(metagraph.rules.tempo);
+    metagraph
+        .epoch
+        .saturating_add(u64::from(metagraph.block < due))
+}
+
+/// [`Promises`] that outlive the program.
+#[derive(Debug, Default)]
+pub struct Kept {
+    promises: Promises,
+    /// Without one they are kept in memory alone.
+    path: Option<PathBuf>,
+}
+
+impl Kept {
+    /// Takes up what the file holds. One that cannot be read is left out with a warning: a few rows are lost, no more.
+    pub fn open(path: PathBuf) -> Self {
+        let promises = read(&path).unwrap_or_else(|error| {
+            tracing::warn!(
+                "the commitments in {} cannot be read ({error}): the rows behind them are not revealed",
+                path.display()
+            );
+            Promises::default()
+        });
+        Self {
+            promises,
+            path: Some(path),
+        }
+    }
+
+    /// As they are.
+    pub fn promises(&self) -> &Promises {
+        &self.promises
+    }
+
+    /// Changes them, and the file where they did change. One that cannot be written is no reason to stop.
+    pub fn change<R>(&mut self, change: impl FnOnce(&mut Promises) -> R) -> R {
+        let before = self.promises.clone();
+        let result = change(&mut self.promises);
+        let Some(path) = self.path.as_deref().filter(|_| self.promises != before) else {
+            return result;
+        };
+        if let Err(error) = write(path, &self.promises) {
+            tracing::warn!(
+                "the commitments cannot be kept in {} ({error}): rows not yet revealed are lost when this program ends",
+                path.display()
+            );
+        }
+        result
+    }
+}
+
+fn read(path: &Path) -> io::Result<Promises> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(serde_json::from_slice(&bytes)?),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Promises::default()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Writes beside, flushes, renames over the old one.
+fn write(path: &Path, promises: &Promises) -> io::Result<()> {
+    let temporary = path.with_extension("writing");
+    let mut file = File::create(&temporary)?;
+    file.write_all(&serde_json::to_vec(promises)?)?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,133 @@
+//! When a row is shown, when it is given up, and that it outlives the program.
+
+use super::*;
+use market_primitives::{MarketRules, Modality, SignedShare};
+
+const NONE: [u64; 0] = [];
+
+fn promise(epoch: u64) -> Promise {
+    Promise {
+        epoch,
+        weights: vec![(1, 65_535), (4, 7)],
+        salt: [epoch as u8; 32],
+    }
+}
+
+fn promises(epochs: &[u64]) -> Promises {
+    let mut promises = Promises::default();
+    epochs
+        .iter()
+        .for_each(|epoch| promises.add(promise(*epoch)));
+    promises
+}
+
+fn epochs(promises: &[Promise]) -> Vec<u64> {
+    promises.iter().map(|promise| promise.epoch).collect()
+}
+
+#[test]
+fn a_row_is_due_when_the_period_is_over_and_until_it_was_shown() {
+    let mut kept = promises(&[3, 4, 5]);
+    let due = |kept: &Promises, begun, period| epochs(&kept.due(begun, period));
+    assert_eq!(due(&kept, 4, 2), NONE);
+    assert_eq!(due(&kept, 5, 2), [3]);
+    assert_eq!(due(&kept, 5, 1), [3, 4]);
+    kept.remove(&promise(3));
+    assert_eq!(due(&kept, 5, 2), NONE);
+    assert_eq!(due(&kept, 6, 2), [4]);
+    assert_eq!(due(&promises(&[u64::MAX]), 6, 2), NONE);
+}
+
+#[test]
+fn one_an_epoch() {
+    let kept = promises(&[3, 5]);
+    assert!(kept.has(3) && !kept.has(4) && kept.has(5));
+}
+
+#[test]
+fn a_row_is_given_up_when_no_epoch_can_take_it_any_more() {
+    let mut kept = promises(&[3, 4, 9]);
+    // The row of epoch 3, counted in 4 at the latest, is due in 6 at the latest.
+    assert_eq!(epochs(&kept.give_up(6, 2)), NONE);
+    assert_eq!(epochs(&kept.give_up(7, 2)), [3]);
+    assert_eq!(epochs(&kept.give_up(7, 2)), NONE);
+    assert_eq!(kept, promises(&[4, 9]));
+}
+
+#[test]
+fn what_can_still_be_shown_is_kept() {
+    let market = |error| Refused::by(&ChainError::Market(error));
+    assert_eq!(market(MarketError::RevealTooEarly), Refused::Early);
+    assert_eq!(market(MarketError::RevealTooLate), Refused::Lost);
+    assert_eq!(market(MarketError::NothingCommitted), Refused::Lost);
+    assert_eq!(market(MarketError::NotRegistered), Refused::Lost);
+    let gone = ChainError::Uncertain("the node fell silent".into());
+    assert_eq!(Refused::by(&gone), Refused::Again);
+    assert_eq!(Refused::by(&ChainError::AlreadyPending), Refused::Again);
+}
+
+#[test]
+fn an_epoch_that_is_running_has_begun() {
+    let metagraph = |epoch, finished_in, next| Metagraph {
+        market: 0,
+        modality: Modality::Text,
+        rules: MarketRules {
+            tempo: 10,
+            capacity: 16,
+            min_weights: 1,
+            weights_rate_limit: 5,
+            activity_cutoff: 100,
+            immunity: 200,
+            reveal_period: 1,
+            response_dim: 64,
+        },
+        epoch,
+        block: finished_in,
+        next_epoch_block: next,
+        loss: SignedShare(0),
+        in_consensus: false,
+        minted: 0,
+        registration_cost: 0,
+        neurons: Vec::new(),
+    };
+    assert_eq!(epochs_begun(&metagraph(0, 0, 10)), 0, "before the first");
+    assert_eq!(epochs_begun(&metagraph(1, 10, 20)), 1, "done at once");
+    assert_eq!(epochs_begun(&metagraph(1, 10, 30)), 2, "the second runs");
+    assert_eq!(epochs_begun(&metagraph(2, 23, 30)), 2, "and is done");
+}
+
+#[test]
+fn commitments_outlive_the_program() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("commitments.json");
+    let mut kept = Kept::open(path.clone());
+    assert_eq!(kept.promises(), &Promises::default());
+    kept.change(|kept| {
+        kept.add(promise(3));
+        kept.add(promise(4));
+    });
+    let mut again = Kept::open(path.clone());
+    assert_eq!(again.promises(), &promises(&[3, 4]));
+    again.change(|kept| kept.remove(&promise(3)));
+    assert_eq!(Kept::open(path.clone()).promises(), &promises(&[4]));
+    let names: Vec<_> = fs::read_dir(folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert_eq!(names, ["commitments.json"], "nothing is left beside it");
+}
+
+#[test]
+fn a_file_that_is_damaged_or_cannot_be_written_stops_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("commitments.json");
+    fs::write(&path, "[{").unwrap();
+    let mut kept = Kept::open(path.clone());
+    assert_eq!(kept.promises(), &Promises::default());
+    kept.change(|kept| kept.add(promise(3)));
+    assert_eq!(Kept::open(path).promises(), &promises(&[3]));
+
+    let mut nowhere = Kept::open(folder.path().join("missing/commitments.json"));
+    nowhere.change(|kept| kept.add(promise(3)));
+    assert_eq!(nowhere.promises(), &promises(&[3]));
+}

@@ -32,7 +32,7 @@ fn median(mut measure: impl FnMut() -> Duration) -> Duration {
 fn call(wasm: &Wasm, signer: Sr25519Keyring, call: impl Into<RuntimeCall>) -> Duration {
     let call: RuntimeCall = call.into();
     median(|| {
-        let mut chain = chain(1024, 1023, 60);
+        let mut chain = chain(1024, 1023, 60, true);
         begin_block(wasm, &mut chain, 61);
         let transaction = chain.execute_with(|| sign(signer, call.clone()));
         let (answer, time) = wasm.call(&mut chain, "BlockBuilder_apply_extrinsic", &transaction);
@@ -95,18 +95,20 @@ fn main() {
         "{:32} {:>12} {:>12} {:>8}  {:>6} {:>9}",
         "", "measured us", "charged us", "ratio", "blocks", "worst"
     );
-    for (neurons, row) in [
-        (1, 0),
-        (256, 0),
-        (256, 64),
-        (256, 256),
-        (1024, 64),
-        (1024, 1024),
-        (4096, 0),
-        (4096, 64),
-        (4096, 4096),
+    for (neurons, row, came_late) in [
+        (1, 0, false),
+        (256, 0, false),
+        (256, 64, false),
+        (256, 256, false),
+        (1024, 64, false),
+        (1024, 1024, false),
+        (4096, 0, false),
+        (4096, 64, false),
+        (4096, 4096, false),
+        (4096, 4096, true),
     ] {
-        let steps = epoch(&wasm, neurons, row);
+        let steps = epoch(&wasm, neurons, row, came_late);
+        let void = if came_late { ", some void" } else { "" };
         let (time, charged) = steps
             .iter()
             .fold(Default::default(), |sum: (Duration, Duration), step| {
@@ -119,7 +121,7 @@ fn main() {
             .fold(f64::INFINITY, f64::min);
         println!(
             "{:32} {:12.1} {:12.1} {:8.2}  {:6} {worst:9.2}",
-            format!("epoch, {neurons} neurons, {row} edges"),
+            format!("epoch, {neurons} x {row} edges{void}"),
             time.as_secs_f64() * 1e6,
             charged.as_secs_f64() * 1e6,
             charged.as_secs_f64() / time.as_secs_f64(),

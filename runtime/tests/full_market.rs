@@ -17,7 +17,7 @@ fn no_step_of_the_largest_epoch_takes_more_than_a_quarter_of_a_block() {
     let limits = <Runtime as frame_system::Config>::BlockWeights::get();
     let block = support::duration(limits.max_block);
     assert!(limits.get(DispatchClass::Mandatory).max_total.is_none());
-    let steps = epoch(&Wasm::new(), 4096, 4096);
+    let steps = epoch(&Wasm::new(), 4096, 4096, true);
     println!("step   took ms   charged ms   of this chain's block   of a block of two seconds");
     for (number, step) in (1..).zip(&steps) {
         println!(
@@ -36,7 +36,7 @@ fn no_step_of_the_largest_epoch_takes_more_than_a_quarter_of_a_block() {
 
 /// Bytes of the database: the nodes and values of the state's trie, with their keys of 32 bytes.
 fn database(neurons: u32, edges: u32) -> usize {
-    let (entries, _) = chain(neurons, edges, 1).into_raw_snapshot();
+    let (entries, _) = chain(neurons, edges, 1, false).into_raw_snapshot();
     entries.iter().map(|(_, (value, _))| value.len() + 32).sum()
 }
 

@@ -132,12 +132,15 @@ where
             return false;
         };
         let now = Slots::<T>::get(id);
-        let longest = T::WeightInfo::epoch_renew_row(run.cursor.slots.into());
+        // A row may be followed by one as long that came meanwhile, in a market that may have grown.
+        let slots = u32::from(run.cursor.slots).saturating_add(now.len() as u32);
+        let longest = T::WeightInfo::epoch_renew_row(slots);
         while run.cursor.next < run.cursor.slots {
             if !meter.can_consume(longest) {
                 return false;
             }
             let uid = run.cursor.next;
+            let arrival = Arrivals::<T>::take(id, uid);
             let mut set_at = Moment::default();
             let mut row = mechanism::Row::default();
             if let Some(stored) = Rows::<T>::get(id, uid) {
@@ -145,13 +148,15 @@ where
                 row.set_at = set_at.time();
                 row.edges = stored.edges();
             }
-            meter.consume(T::WeightInfo::epoch_renew_row(row.edges.len() as u32));
+            let arrived = arrival.as_ref().map_or(0, |arrival| arrival.weights.len());
+            let edges = row.edges.len().saturating_add(arrived) as u32; // twice the slots at most
+            meter.consume(T::WeightInfo::epoch_renew_row(edges));
             renewal.renew_row(&market, &run.votes, uid, &mut row);
             if changed_hands(uid, &run.view.slots, &now) {
                 renewal.withdraw(&row.edges);
                 row.edges = Default::default();
             }
-            if let Some(arrival) = Arrivals::<T>::take(id, uid) {
+            if let Some(arrival) = arrival {
                 row.edges = row.edges.with_weights(&arrival.weights);
                 set_at = arrival.set_at;
             }

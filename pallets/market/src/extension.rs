@@ -4,7 +4,7 @@
 //! every check of these calls is made before they enter a block: one that would fail is invalid,
 //! with `InvalidTransaction::Custom(i)`, `i` the index of the reason in the pallet's
 //! [`Error`](crate::Error), which any client finds in the metadata. The pool holds one such call of a
-//! hotkey at a time, whatever its nonce, and prefers it to what pays a fee, since it is rare by its rate
+//! kind of a hotkey and market at a time, whatever its nonce, and prefers it to what pays a fee, since it is rare by its rate
 //! limit and the market stops where nobody can vote. The extension carries no data and none is signed,
 //! so that ordinary clients need not know it.
 
@@ -57,7 +57,7 @@ where
                 T::WeightInfo::set_weights(weights.len() as u32)
             }
             Some(Call::reveal_weights { weights, .. }) => {
-                T::WeightInfo::set_weights(weights.len() as u32)
+                T::WeightInfo::reveal_weights(weights.len() as u32)
             }
             Some(Call::commit_weights { .. }) => T::WeightInfo::commit_weights(),
             Some(Call::serve { .. }) => T::WeightInfo::serve(),

@@ -277,7 +277,8 @@ pub mod pallet {
             uid: Uid,
             amount: u64,
         },
-        /// An epoch was finished. `minted` is 0 where the market was not in consensus.
+        /// An epoch was finished. `minted` is 0 where the market was not in consensus, unless its
+        /// `consensus_gate` is off.
         EpochFinished {
             market: MarketId,
             epoch: u64,
@@ -323,7 +324,7 @@ pub mod pallet {
         AlreadyRegistered,
         /// A registration costs more than `max_cost` now: wait until it falls or offer more.
         CostAboveMaximum,
-        /// Only the coldkey that registered the neuron moves its stake.
+        /// Only the coldkey that registered the neuron moves its stake or gives up or changes its key.
         NotOwner,
         /// The slot holds less stake than that.
         InsufficientStake,
@@ -365,7 +366,7 @@ pub mod pallet {
             let pieces = [
                 T::WeightInfo::epoch_count_row(slots),
                 T::WeightInfo::epoch_verdict(slots),
-                T::WeightInfo::epoch_renew_row(slots),
+                T::WeightInfo::epoch_renew_row(slots * 2), // and what arrived meanwhile
                 T::WeightInfo::epoch_finish(slots),
             ];
             let taken_up =
@@ -507,7 +508,7 @@ pub mod pallet {
         /// Shows the row of weights that the signing hotkey committed to `reveal_period` epochs ago.
         /// It counts as set when it was committed to. Free.
         #[pallet::call_index(8)]
-        #[pallet::weight(T::WeightInfo::set_weights(weights.len() as u32))]
+        #[pallet::weight(T::WeightInfo::reveal_weights(weights.len() as u32))]
         #[pallet::feeless_if(|origin: &OriginFor<T>, market: &MarketId, _: &Vec<(Uid, u16)>, _: &[u8; 32]| -> bool { Pallet::<T>::is_registered(origin, *market) })]
         pub fn reveal_weights(
             origin: OriginFor<T>,

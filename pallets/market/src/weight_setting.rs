@@ -1,6 +1,6 @@
 //! Weights: one row a neuron, checked before it is stored. Either in the clear, or, where the market
 //! has a `reveal_period` of k epochs, committed to first and shown in the k-th epoch after, so that
-//! nobody can copy a row while it is worth something.
+//! a copy of it comes that much later.
 
 use crate::{pallet::*, types::*, Parameters};
 use alloc::vec::Vec;
@@ -63,9 +63,11 @@ where
         salt: [u8; 32],
     ) -> DispatchResult {
         let (uid, promise) = Self::check_revelation(market, &hotkey, &weights, &salt)?;
-        Commitments::<T>::mutate(market, uid, |waiting| {
-            waiting.retain(|other| *other != promise);
-        });
+        let mut waiting = Commitments::<T>::take(market, uid);
+        waiting.retain(|other| *other != promise);
+        if !waiting.is_empty() {
+            Commitments::<T>::insert(market, uid, waiting);
+        }
         Self::accept_weights(market, uid, promise.made_at, weights);
         Ok(())
     }
@@ -112,7 +114,9 @@ where
         let uid = Self::uid(market, hotkey)?;
         ensure!(rules.reveal_period > 0, Error::WeightsInTheClear);
         let waiting = Commitments::<T>::get(market, uid);
-        Self::check_rate(&rules, waiting.last().map(|last| last.made_at.block))?;
+        // What was shown has left the waiting ones; its block is that of its commitment.
+        let last = waiting.last().map(|last| last.made_at.block);
+        Self::check_rate(&rules, last.max(LastUpdates::<T>::get(market, uid)))?;
         Ok((uid, rules.reveal_period.into()))
     }
 

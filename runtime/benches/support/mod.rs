@@ -44,7 +44,7 @@ impl Wasm {
             code: WASM_BINARY.expect("the runtime was built with its Wasm"),
         };
         // The first call compiles it.
-        begin_block(&wasm, &mut chain(1, 0, 1), 2);
+        begin_block(&wasm, &mut chain(1, 0, 1, false), 2);
         wasm
     }
 
@@ -71,8 +71,9 @@ impl Wasm {
 }
 
 /// A market of `neurons` neurons that all hold as much stake, set `row` edges each and hold bonds in as
-/// many, as it stands at the end of block `at`. One neuron came late, so that every edge is looked at.
-pub fn chain(neurons: u32, row: u32, at: u32) -> TestExternalities {
+/// many, as it stands at the end of block `at`. Where one `came_late`, after the rows were set, edges to it
+/// are void, and every edge is looked at.
+pub fn chain(neurons: u32, row: u32, at: u32, came_late: bool) -> TestExternalities {
     let storage = RuntimeGenesisConfig {
         market: noesis_runtime::MarketConfig {
             markets: vec![MarketRules {
@@ -108,7 +109,11 @@ pub fn chain(neurons: u32, row: u32, at: u32) -> TestExternalities {
         let slots = (0..neurons).map(|uid| {
             Some(Slot {
                 stake: NOE,
-                registered_at: Moment::start_of(if uid + 1 == neurons { 5 } else { 0 }),
+                registered_at: Moment::start_of(if came_late && uid + 1 == neurons {
+                    5
+                } else {
+                    0
+                }),
             })
         });
         let slots = BoundedVec::truncate_from(slots.collect());
@@ -169,8 +174,8 @@ pub struct Step {
 
 /// Runs the epoch that is due in block [`TEMPO`] to its end: its steps, without what a block takes
 /// anyhow.
-pub fn epoch(wasm: &Wasm, neurons: u32, row: u32) -> Vec<Step> {
-    let mut chain = chain(neurons, row, TEMPO - 2);
+pub fn epoch(wasm: &Wasm, neurons: u32, row: u32, came_late: bool) -> Vec<Step> {
+    let mut chain = chain(neurons, row, TEMPO - 2, came_late);
     let (idle_time, idle_charged) = begin_block(wasm, &mut chain, TEMPO - 1);
     let mut steps = Vec::new();
     let mut done = false;

@@ -151,6 +151,27 @@ fn commitments_keep_the_rate_limit() {
 }
 
 #[test]
+fn what_was_shown_counts_for_the_rate_limit() {
+    let rules = Parameters {
+        weights_rate_limit: 25,
+        ..hidden(1)
+    };
+    on_chain_with(rules, || {
+        three();
+        let row = [(1, 3)];
+        run_to(TEMPO - 1);
+        assert_ok!(commit(1, commitment(TEXT, 0, &row, &SALT)));
+        run_to(TEMPO);
+        assert_ok!(reveal(1, &row, SALT));
+        assert!(!Commitments::<Test>::contains_key(TEXT, 0));
+        run_to(TEMPO + 23);
+        assert_noop!(commit(1, [1; 32]), Error::<Test>::WeightsTooEarly);
+        run_to(TEMPO + 24);
+        assert_ok!(commit(1, [1; 32]));
+    });
+}
+
+#[test]
 fn a_successor_cannot_show_what_its_predecessor_committed_to() {
     on_chain_with(hidden(1), || {
         three();

@@ -196,7 +196,8 @@ impl Model {
             .neuron(uid)
             .promises
             .last()
-            .map(|promise| promise.made_at.0);
+            .map(|promise| promise.made_at.0)
+            .max(self.neuron(uid).last_update);
         self.keep_rate(last, now, Error::WeightsTooEarly)?;
         let epoch = self.epochs_begun();
         let promises = &mut self.neuron(uid).promises;

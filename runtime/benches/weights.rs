@@ -1,6 +1,6 @@
 //! What the market's calls and its epochs cost, measured through the real Wasm runtime.
 //!
-//! `cargo bench -p noesis-runtime` prints the ratio of what `pallets/market/src/weights.rs` charges to
+//! `cargo bench --workspace --bench weights` prints the ratio of what `pallets/market/src/weights.rs` charges to
 //! what was measured. State lies in memory here, and what is charged for the database counts as charged.
 //! Of a call, the cost of a transaction that does nothing is taken off.
 

@@ -273,13 +273,21 @@ where
         Some(run)
     }
 
-    /// Puts an epoch by until the next block.
+    /// Puts an epoch by until the next block. The view never changes, and neither do the votes once they
+    /// have led to a verdict: those are written once.
     pub(crate) fn put_epoch_by(market: MarketId, run: Run) {
         EpochCursors::<T>::insert(market, run.cursor);
-        EpochViews::<T>::insert(market, run.view);
-        EpochVotes::<T>::insert(market, Votes::from(run.votes));
+        if !EpochViews::<T>::contains_key(market) {
+            EpochViews::<T>::insert(market, run.view);
+        }
+        let counted = EpochVerdicts::<T>::contains_key(market);
+        if !counted {
+            EpochVotes::<T>::insert(market, Votes::from(run.votes));
+        }
         if let Some(Renewing { verdict, renewal }) = run.renewing {
-            EpochVerdicts::<T>::insert(market, Verdict::from(verdict));
+            if !counted {
+                EpochVerdicts::<T>::insert(market, Verdict::from(verdict));
+            }
             Self::store_columns::<NextColumns<T>>(market, renewal.columns());
             EpochDividends::<T>::insert(market, BoundedVec::truncate_from(renewal.dividends));
         }

@@ -38,7 +38,7 @@ pub trait WeightInfo {
 }
 
 /// Measured through the Wasm runtime (`commit_weights` and `reveal_weights` by what `set_weights` took) by
-/// `cargo bench -p noesis-runtime`, which prints what is charged
+/// `cargo bench --workspace --bench weights`, which prints what is charged
 /// beside what was measured; rounded up. The database is charged apart, by what is read and written.
 pub struct Measured<T>(PhantomData<T>);
 

@@ -18,9 +18,9 @@ pub struct Row {
 }
 
 impl Row {
-    /// Whether every weight of the row of `uid` counts, as is the rule; none does not that goes to an
+    /// Whether every weight of the row of `uid` counts, as is the rule. A weight does not that goes to an
     /// empty slot, to a neuron that registered after the row was set, or, unless the market allows it, to
-    /// itself.
+    /// `uid` itself.
     pub(crate) fn counts_whole(&self, market: &Market, uid: Uid) -> bool {
         market.is_settled(self.set_at)
             && self.edges.end() <= market.slots.len()

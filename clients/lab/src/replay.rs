@@ -9,11 +9,9 @@ use noesis_chain::{market_state::EpochSummary, BlockNumber, Chain, MarketId, Sta
 use serde::Serialize;
 use tokio::runtime;
 
-use crate::{
-    plot::Chart,
-    report::{say, Format, Report, Table, Value},
-};
+use crate::report::{say, Format, Report, Table, Value};
 use compare::{Comparison, Replay};
+use noesis_chart::Chart;
 
 /// Most uids that are named in a sentence.
 const UIDS_IN_WORDS: usize = 16;

@@ -9,7 +9,7 @@ use anyhow::Result;
 use clap::ValueEnum;
 use serde::{ser::SerializeMap, Serialize, Serializer};
 
-use crate::plot::Chart;
+use noesis_chart::Chart;
 
 /// The most lines of a table that are meant to be read.
 const LINES_TO_READ: usize = 26;

@@ -8,10 +8,10 @@ use crate::{
     attacks::cabal::Sides,
     flags::{Course, ParameterFlags, Peers, Shares},
     graph::{GraphFlags, Shape},
-    plot::{Axis, Chart, Series},
     report::{Report, Table, Value},
     words::{minted, percent, Fate},
 };
+use noesis_chart::{Axis, Chart, Series};
 
 /// Flags of `noesis-lab sweep`.
 #[derive(Args, Clone)]

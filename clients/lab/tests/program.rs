@@ -186,10 +186,3 @@ fn extreme_flags_have_an_answer_all_the_same() {
         );
     }
 }
-
-#[test]
-fn the_font_of_pictures_comes_with_its_licence() {
-    let licence = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/dejavu-sans.LICENSE");
-    let text = std::fs::read_to_string(licence).unwrap();
-    assert!(text.contains("Bitstream"));
-}

@@ -9,9 +9,9 @@
 use crate::{
     ablation::{Evidence, Measurement, Sign},
     fisher::MovingAverage,
-    rank::spearman,
 };
 use noesis_neuron::Hotkey;
+use noesis_statistics::spearman;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 

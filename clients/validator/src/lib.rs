@@ -26,7 +26,6 @@ pub mod market;
 pub mod part;
 pub mod promises;
 pub mod query;
-pub mod rank;
 pub mod run;
 pub mod saved;
 pub mod validator;

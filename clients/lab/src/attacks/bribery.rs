@@ -7,12 +7,12 @@ use market_mechanism::Parameters;
 
 use crate::{
     flags::{within, Course, ParameterFlags},
-    plot::{Axis, Chart, Series},
     report::{Report, Table, Value},
     search::spread,
     words::{given, minted, percent},
     world::{Group, World},
 };
+use noesis_chart::{Axis, Chart, Series};
 
 /// Flags of `noesis-lab bribery`.
 #[derive(Args, Clone)]

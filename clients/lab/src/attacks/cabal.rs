@@ -7,11 +7,11 @@ use market_mechanism::Parameters;
 use crate::{
     flags::{within, Course, ParameterFlags, Peers},
     graph::GraphFlags,
-    plot::{Axis, Chart, Series},
     report::{Report, Table, Value},
     words::{given, minted, percent, Fate},
     world::{Point, World},
 };
+use noesis_chart::{Axis, Chart, Series};
 
 /// Flags of `noesis-lab cabal`.
 #[derive(Args, Clone)]

@@ -8,11 +8,11 @@ use market_mechanism::{Outcome, Uid};
 use crate::{
     chance::Chance,
     flags::{within, ParameterFlags},
-    plot::{Axis, Chart, Series},
     report::{Report, Table, Value},
     words::given,
     world::{Group, World, STAKE},
 };
+use noesis_chart::{Axis, Chart, Series};
 
 /// The best miner is worth this many times the worst.
 const SPREAD: f64 = 100.0;

@@ -7,12 +7,12 @@ use market_mechanism::{Parameters, ONE};
 
 use crate::{
     flags::{within, ParameterFlags, Peers},
-    plot::{Axis, Chart, Series},
     report::{Report, Table, Value},
     search::spread,
     words::{given, percent},
     world::{World, STAKE},
 };
+use noesis_chart::{Axis, Chart, Series};
 
 /// The smallest weight there is, beside one of 1.
 const DUST: f64 = 1.0 / u16::MAX as f64;

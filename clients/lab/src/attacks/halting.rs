@@ -6,12 +6,12 @@ use clap::Args;
 use crate::{
     flags::{ParameterFlags, Peers, Shares},
     graph::{ring, GraphFlags},
-    plot::{Axis, Chart, Series},
     report::{Report, Table, Value},
     search::threshold,
     words::percent,
     world::{loss, World, STAKE},
 };
+use noesis_chart::{Axis, Chart, Series};
 
 /// Flags of `noesis-lab halting`.
 #[derive(Args, Clone)]

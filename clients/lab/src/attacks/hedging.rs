@@ -6,11 +6,11 @@ use clap::Args;
 use crate::{
     flags::{ParameterFlags, Peers, Shares},
     graph::GraphFlags,
-    plot::{Axis, Chart, Series},
     report::{Report, Table, Value},
     words::given,
     world::{World, STAKE},
 };
+use noesis_chart::{Axis, Chart, Series};
 
 /// Flags of `noesis-lab hedging`.
 #[derive(Args, Clone)]

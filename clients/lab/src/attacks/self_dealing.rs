@@ -6,12 +6,12 @@ use indicatif::ProgressIterator;
 
 use crate::{
     flags::{within, ParameterFlags},
-    plot::{Axis, Chart, Series},
     report::{Report, Table, Value},
     search::spread,
     words::given,
     world::{World, STAKE},
 };
+use noesis_chart::{Axis, Chart, Series};
 
 /// Keys of a neuron that deals with itself: each votes for the other.
 const KEYS: u16 = 2;

@@ -6,11 +6,11 @@ use market_mechanism::Parameters;
 
 use crate::{
     flags::{within, ParameterFlags, Shares},
-    plot::{Axis, Chart, Series},
     report::{Report, Table, Value},
     words::{given, percent},
     world::{World, STAKE},
 };
+use noesis_chart::{Axis, Chart, Series};
 
 /// Flags of `noesis-lab self-weight`.
 #[derive(Args, Clone)]

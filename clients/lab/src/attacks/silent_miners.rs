@@ -7,12 +7,12 @@ use market_mechanism::Parameters;
 
 use crate::{
     flags::{within, Course, ParameterFlags, Shares},
-    plot::{Axis, Chart, Series},
     report::{Report, Table, Value},
     search::threshold,
     words::{given, percent},
     world::World,
 };
+use noesis_chart::{Axis, Chart, Series};
 
 /// Flags of `noesis-lab silent-miners`.
 #[derive(Args, Clone)]

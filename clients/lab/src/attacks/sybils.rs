@@ -5,11 +5,11 @@ use clap::Args;
 
 use crate::{
     flags::{within, ParameterFlags},
-    plot::{Axis, Chart, Series},
     report::{Report, Table, Value},
     words::given,
     world::{World, STAKE},
 };
+use noesis_chart::{Axis, Chart, Series};
 
 /// The most keys, so that with the honest they fit into a market.
 const MOST_KEYS: u16 = 2000;

@@ -6,12 +6,12 @@ use indicatif::ProgressIterator;
 
 use crate::{
     flags::{within, Course, ParameterFlags},
-    plot::{Axis, Chart, Series},
     report::{Report, Table, Value},
     search::threshold,
     words::{after, given, minted, percent},
     world::{Point, World},
 };
+use noesis_chart::{Axis, Chart, Series};
 
 /// Flags of `noesis-lab turncoat`.
 #[derive(Args, Clone)]

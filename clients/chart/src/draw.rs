@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use super::{Axis, Chart, Series};
+use crate::{Axis, Chart, Series};
 
 /// Width of the whole, in pixels: 16.5 cm on paper.
 const WIDTH: f64 = 960.0;
@@ -218,7 +218,7 @@ impl Axis {
     }
 
     /// Round values, at most ten.
-    pub(super) fn ticks(&self) -> Vec<f64> {
+    pub(crate) fn ticks(&self) -> Vec<f64> {
         let length = self.to - self.from;
         if !(length.is_finite() && length > 0.0) {
             return Vec::new();
@@ -328,7 +328,7 @@ mod tests {
 
     #[test]
     fn a_png_shows_the_frame_and_the_words() {
-        let one = super::super::png(&svg(&chart(1)).unwrap()).unwrap();
+        let one = crate::png(&svg(&chart(1)).unwrap()).unwrap();
         assert_eq!(&one[..8], b"\x89PNG\r\n\x1a\n");
         let pixmap = resvg::tiny_skia::Pixmap::decode_png(&one).unwrap();
         assert_eq!(pixmap.width(), 1920);

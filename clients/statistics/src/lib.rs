@@ -1,4 +1,4 @@
-//! Spearman's rank correlation, for comparing Fisher scores with ablations.
+//! What validator and experiments measure with: rank correlation, and the spread of a few values.
 
 /// Spearman's correlation of two lists of the same length: Pearson's, of their ranks, equals sharing their
 /// mean rank. `None` for fewer than two values or if all of a list are equal.
@@ -25,6 +25,34 @@ fn ranks(values: &[f64]) -> Vec<f64> {
     values.iter().map(rank).collect()
 }
 
+/// A few values of the same thing in short.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Spread {
+    /// Their mean.
+    pub mean: f64,
+    /// Their sample standard deviation; 0 for a single value.
+    pub deviation: f64,
+    /// The least.
+    pub least: f64,
+    /// The greatest.
+    pub greatest: f64,
+}
+
+impl Spread {
+    /// Of these values; `None` without any.
+    pub fn of(values: &[f64]) -> Option<Self> {
+        let count = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / count;
+        let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+        (!values.is_empty()).then(|| Self {
+            mean,
+            deviation: (squares / (count - 1.0).max(1.0)).sqrt(),
+            least: values.iter().copied().fold(f64::INFINITY, f64::min),
+            greatest: values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -45,5 +73,17 @@ mod tests {
         assert_eq!(spearman(&[1.0], &[1.0]), None);
         assert_eq!(spearman(&[1.0, 1.0], &[1.0, 2.0]), None);
         assert_eq!(spearman(&[1.0, 2.0], &[1.0]), None);
+    }
+
+    #[test]
+    fn the_spread_of_known_values() {
+        let spread = Spread::of(&[1.0, 2.0, 3.0, 6.0]).unwrap();
+        assert_eq!(
+            (spread.mean, spread.least, spread.greatest),
+            (3.0, 1.0, 6.0)
+        );
+        assert!((spread.deviation - (14.0f64 / 3.0).sqrt()).abs() < 1e-12);
+        assert_eq!(Spread::of(&[5.0]).unwrap().deviation, 0.0);
+        assert_eq!(Spread::of(&[]), None);
     }
 }

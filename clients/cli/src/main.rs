@@ -1,6 +1,7 @@
 //! `noesis`: look at a market, and run a whole one on this machine.
 
 mod follow;
+mod local;
 mod localnet;
 mod metagraph;
 mod row;

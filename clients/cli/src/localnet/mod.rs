@@ -1,14 +1,9 @@
 //! `noesis localnet`: a whole network on this machine, and a table in which worth becomes pay.
 
-mod error;
-mod events;
-mod folder;
+mod members;
 mod network;
 mod neuron;
-mod plan;
-mod process;
 mod report;
-mod training;
 
 use std::{
     path::{Path, PathBuf},
@@ -18,11 +13,18 @@ use std::{
 use anyhow::Result;
 use clap::Args;
 
-use crate::screen::{ended, on_terminal, say};
-use error::LocalnetError;
+use crate::{
+    local::{
+        error::LocalError,
+        folder,
+        plan::{binaries, Plan},
+        process::Supervisor,
+        training::Training,
+    },
+    screen::{ended, on_terminal, say},
+};
+pub use members::members;
 use network::Network;
-use plan::Plan;
-use process::Supervisor;
 
 /// How long the neurons together, and then the node, may take to end when asked to.
 const GRACE: Duration = Duration::from_secs(8);
@@ -81,6 +83,25 @@ pub struct Arguments {
 }
 
 impl Arguments {
+    /// The plan that the flags and the environment ask for.
+    fn plan(&self) -> Result<Plan> {
+        let data = self.data.clone();
+        let data = data.or_else(|| std::env::var_os("NOESIS_DATA").map(PathBuf::from));
+        let folder = self.folder.clone().unwrap_or_else(|| {
+            std::env::temp_dir().join(format!("noesis-localnet-{}", self.base_port))
+        });
+        Ok(Plan {
+            binaries: binaries(self.binaries.as_deref())?,
+            data: data.ok_or(LocalError::NoText)?,
+            // Processes and hints get whole paths.
+            folder: std::path::absolute(folder)?,
+            base_port: self.base_port,
+            seed: self.seed,
+            market: self.market.clone(),
+            members: members(),
+        })
+    }
+
     /// How long the network may take after the training.
     fn limit(&self) -> Option<Duration> {
         let default = self.epochs.map(|epochs| 300 + 30 * u64::from(epochs));
@@ -93,14 +114,14 @@ impl Arguments {
     }
 
     /// Checks that the report can be written, now rather than after an hour.
-    fn check_json(&self) -> Result<(), LocalnetError> {
+    fn check_json(&self) -> Result<(), LocalError> {
         let Some(path) = &self.json else {
             return Ok(());
         };
         let folder = std::path::absolute(path).ok();
         let folder = folder.as_deref().and_then(Path::parent);
         if path.is_dir() || !folder.is_some_and(Path::is_dir) {
-            return Err(LocalnetError::NoReport { path: path.clone() });
+            return Err(LocalError::NoReport { path: path.clone() });
         }
         Ok(())
     }
@@ -110,7 +131,7 @@ impl Arguments {
 /// started in each case.
 pub async fn run(arguments: Arguments) -> Result<()> {
     let ended = ended()?;
-    let plan = Plan::new(&arguments)?;
+    let plan = arguments.plan()?;
     folder::check(&plan.folder)?;
     arguments.check_json()?;
     // Before the set-up the text that it fetches may be missing, but not one that was asked for.
@@ -142,7 +163,14 @@ pub async fn run(arguments: Arguments) -> Result<()> {
 }
 
 async fn work(arguments: &Arguments, plan: &Plan, supervisor: &mut Supervisor) -> Result<()> {
-    training::prepare(plan, arguments.cache.as_deref(), supervisor).await?;
+    let training = Training {
+        plan,
+        index: members::TRAINED,
+        steps: arguments.train_steps,
+    };
+    training
+        .prepare(arguments.cache.as_deref(), supervisor)
+        .await?;
     // The training took its time, in which somebody else may have come.
     plan.check_ports()?;
     say(&format!(

@@ -10,16 +10,18 @@ use noesis_chain::Metagraph;
 use tokio::time::MissedTickBehavior;
 
 use super::{
-    error::LocalnetError,
-    events::Events,
     neuron::Neuron,
-    plan::{members, names, Plan},
-    process::Supervisor,
     report::{line, Report},
     Arguments,
 };
 use crate::{
     follow::{follow, Update},
+    local::{
+        error::LocalError,
+        events::Events,
+        plan::{names, Plan},
+        process::Supervisor,
+    },
     row::{rows, Answers, Names, Role},
     screen::{say, Screen},
     view::{ProcessState, Stage, View},
@@ -61,14 +63,13 @@ impl<'a> Network<'a> {
         supervisor: &'a mut Supervisor,
     ) -> Result<Self> {
         supervisor.start(NODE, plan.node(), &plan.log(NODE))?;
-        let neurons = members()
-            .into_iter()
+        let neurons = (plan.members.iter().cloned())
             .map(Neuron::new)
             .collect::<Result<Vec<Neuron>>>()?;
         let events = neurons
             .iter()
             .filter(|neuron| neuron.member.role == Role::Validator)
-            .map(|neuron| Events::new(neuron.member.name, plan.events(neuron.member.name)))
+            .map(|neuron| Events::new(&neuron.member.name, plan.events(&neuron.member.name)))
             .collect();
         let mut view = View::new(format!(
             "{} market, local network at {}",
@@ -91,7 +92,7 @@ impl<'a> Network<'a> {
             screen: None,
             view,
             neurons,
-            names: names()?,
+            names: names(&plan.members)?,
             answers: Answers::new(),
             events,
             report: Report::default(),
@@ -161,7 +162,7 @@ impl<'a> Network<'a> {
 
     fn start_neurons(&mut self) -> Result<()> {
         for (index, neuron) in self.neurons.iter().enumerate() {
-            let name = neuron.member.name;
+            let name = &neuron.member.name;
             let command = self.plan.neuron(index, &neuron.member);
             self.supervisor.start(name, command, &self.plan.log(name))?;
         }
@@ -193,7 +194,7 @@ impl<'a> Network<'a> {
             .neurons
             .iter()
             .filter(|neuron| neuron.awaited())
-            .map(|neuron| neuron.member.name)
+            .map(|neuron| neuron.member.name.as_str())
             .collect();
         awaited.sort();
         let stage = if self.started.is_none() {
@@ -226,7 +227,7 @@ impl<'a> Network<'a> {
         self.view.answer(&self.answers);
         self.view.processes = self.processes();
         if let Some(limit) = self.limit.filter(|limit| self.begin.elapsed() > *limit) {
-            return Err(LocalnetError::TimedOut {
+            return Err(LocalError::TimedOut {
                 limit,
                 stage: match self.view.stage.as_str() {
                     "" => format!("only {} epochs were paid", self.report.epochs.len()),
@@ -251,7 +252,7 @@ impl<'a> Network<'a> {
             let neurons = &mut self.neurons;
             let dead = neurons.iter_mut().find(|one| one.member.name == death.name);
             let Some(neuron) = dead else {
-                return Err(LocalnetError::NodeDied(death).into());
+                return Err(LocalError::NodeDied(death).into());
             };
             neuron.ended = Some(death.status.clone());
             self.say(&death.to_string());
@@ -270,7 +271,7 @@ impl<'a> Network<'a> {
             stage,
         };
         let neurons = self.neurons.iter().map(|neuron| ProcessState {
-            name: neuron.member.name.into(),
+            name: neuron.member.name.clone(),
             doing: match self.started {
                 Some(_) => neuron.doing(),
                 None => "waiting".into(),

@@ -3,8 +3,7 @@
 use anyhow::Result;
 use noesis_chain::{find_neuron, Hotkey, Metagraph};
 
-use super::plan::{hotkey, Member};
-use crate::{row::Role, view::Stage};
+use crate::{local::plan::Member, row::Role, view::Stage};
 
 /// One neuron of ours and how far it has come.
 pub struct Neuron {
@@ -24,7 +23,7 @@ impl Neuron {
     /// A member that has not been started.
     pub fn new(member: Member) -> Result<Self> {
         Ok(Self {
-            hotkey: hotkey(&member)?,
+            hotkey: member.public_key()?,
             member,
             registered: false,
             published: false,
@@ -76,7 +75,7 @@ impl Neuron {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{localnet::plan::members, row::tests::market};
+    use crate::{localnet::members, row::tests::market};
 
     #[test]
     fn it_is_up_once_the_market_knows_it_and_ended_whatever_the_market_says() {

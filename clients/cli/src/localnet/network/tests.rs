@@ -43,7 +43,7 @@ async fn it_outlives_a_miner_and_a_validator_but_not_its_node() {
     else {
         unreachable!("it is what was said");
     };
-    let plan = Plan::new(&arguments).unwrap();
+    let plan = arguments.plan().unwrap();
     let mut supervisor = Supervisor::default();
     let mut network = Network::new(&arguments, &plan, &mut supervisor).unwrap();
     network.start_neurons().unwrap();

@@ -1,11 +1,15 @@
-//! What a local network consists of: its programs, keys, ports and files.
+//! What a network on this machine consists of: its programs, keys, ports and files.
 
-use std::{net::TcpListener, path::PathBuf, process::Command};
+use std::{
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::Result;
 use noesis_chain::{keypair, Hotkey};
 
-use super::{error::LocalnetError, Arguments};
+use super::error::LocalError;
 use crate::row::{Names, Role};
 
 /// Ports above the base port that a network keeps for itself.
@@ -14,50 +18,45 @@ pub const PORTS: u16 = 30;
 /// NOE that each validator stakes.
 const STAKE: u32 = 1000;
 
-/// Milliseconds the late miner waits before it answers, far beyond any validator's deadline.
-const LATE_MILLISECONDS: u32 = 20_000;
-
 /// One neuron of the network.
 #[derive(Clone, Debug)]
 pub struct Member {
     /// Its name in table and report.
-    pub name: &'static str,
+    pub name: String,
     /// What it does.
     pub role: Role,
-    /// Secret URI of its coldkey; the hotkey is derived from it.
+    /// Secret URI of its coldkey.
     pub coldkey: &'static str,
-    /// How it misbehaves, if it does.
-    pub fault: Option<String>,
-    /// Whether it learns while it serves; learning that nobody needs only takes time from the others.
-    pub learns: bool,
+    /// Secret URI of its hotkey.
+    pub hotkey: String,
+    /// Flags of its program besides those that every member of its role has.
+    pub flags: Vec<String>,
 }
 
-/// The neurons, in the order in which they are started.
-pub fn members() -> Vec<Member> {
-    let member = |name, role, coldkey| Member {
-        name,
-        role,
-        coldkey,
-        fault: None,
-        learns: role == Role::Validator,
-    };
-    vec![
-        member("trained", Role::Miner, "//Charlie"),
-        Member {
-            learns: true,
-            ..member("scratch", Role::Miner, "//Dave")
-        },
-        Member {
-            fault: Some("noise".into()),
-            ..member("noise", Role::Miner, "//Eve")
-        },
-        Member {
-            fault: Some(format!("late:{LATE_MILLISECONDS}")),
-            ..member("late", Role::Miner, "//Ferdie")
-        },
-        member("validator-1", Role::Validator, "//Alice"),
-        member("validator-2", Role::Validator, "//Bob"),
-    ]
+impl Member {
+    /// A member whose hotkey is the coldkey's `//hotkey`.
+    pub fn new(name: &str, role: Role, coldkey: &'static str, flags: &[&str]) -> Self {
+        Self {
+            name: name.into(),
+            role,
+            coldkey,
+            hotkey: format!("{coldkey}//hotkey"),
+            flags: flags.iter().map(|flag| (*flag).into()).collect(),
+        }
+    }
+
+    /// Public key of its hotkey.
+    pub fn public_key(&self) -> Result<Hotkey> {
+        Ok(keypair(&self.hotkey)?.public_key().0)
+    }
+}
+
+/// Names and roles of members by their hotkeys.
+pub fn names(members: &[Member]) -> Result<Names> {
+    members
+        .iter()
+        .map(|member| Ok((member.public_key()?, (member.name.clone(), member.role))))
+        .collect()
 }
 
 /// Where everything of one network lies.
@@ -75,44 +74,20 @@ pub struct Plan {
     pub seed: u64,
     /// Which market.
     pub market: String,
-    /// Steps of the trained miner's training.
-    pub train_steps: u32,
+    /// The neurons, in the order in which they are started.
+    pub members: Vec<Member>,
 }
 
 impl Plan {
-    /// The plan that the flags and the environment ask for.
-    pub fn new(arguments: &Arguments) -> Result<Self> {
-        let data = arguments.data.clone();
-        let data = data.or_else(|| std::env::var_os("NOESIS_DATA").map(PathBuf::from));
-        let binaries = match &arguments.binaries {
-            Some(folder) => folder.clone(),
-            // An executable always lies in a folder.
-            None => std::env::current_exe()?.with_file_name(""),
-        };
-        let folder = arguments.folder.clone().unwrap_or_else(|| {
-            std::env::temp_dir().join(format!("noesis-localnet-{}", arguments.base_port))
-        });
-        Ok(Self {
-            binaries,
-            data: data.ok_or(LocalnetError::NoText)?,
-            // Processes and hints get whole paths.
-            folder: std::path::absolute(folder)?,
-            base_port: arguments.base_port,
-            seed: arguments.seed,
-            market: arguments.market.clone(),
-            train_steps: arguments.train_steps,
-        })
-    }
-
     /// Checks that nobody listens where the network will.
-    pub fn check_ports(&self) -> Result<(), LocalnetError> {
+    pub fn check_ports(&self) -> Result<(), LocalError> {
         let base = self.base_port;
         if !(1024..=u16::MAX - PORTS).contains(&base) {
-            return Err(LocalnetError::BasePort { base });
+            return Err(LocalError::BasePort { base });
         }
         for (port, purpose) in self.ports() {
             if TcpListener::bind(("127.0.0.1", port)).is_err() {
-                return Err(LocalnetError::PortInUse {
+                return Err(LocalError::PortInUse {
                     port,
                     purpose,
                     base,
@@ -123,29 +98,29 @@ impl Plan {
     }
 
     /// Checks that the programs are there.
-    pub fn check_programs(&self) -> Result<(), LocalnetError> {
+    pub fn check_programs(&self) -> Result<(), LocalError> {
         for program in ["noesis-node", "noesis-miner", "noesis-validator"] {
             let path = self.binaries.join(program);
             if !path.is_file() {
-                return Err(LocalnetError::NoProgram { path });
+                return Err(LocalError::NoProgram { path });
             }
         }
         Ok(())
     }
 
     /// Checks that there is a text.
-    pub fn check_data(&self) -> Result<(), LocalnetError> {
+    pub fn check_data(&self) -> Result<(), LocalError> {
         let path = self.data.clone();
         match std::fs::metadata(&path) {
-            Err(error) => Err(LocalnetError::NoData {
+            Err(error) => Err(LocalError::NoData {
                 path,
                 reason: error.to_string(),
             }),
-            Ok(metadata) if !metadata.is_file() => Err(LocalnetError::NoData {
+            Ok(metadata) if !metadata.is_file() => Err(LocalError::NoData {
                 path,
                 reason: "it is no file".into(),
             }),
-            Ok(metadata) if metadata.len() == 0 => Err(LocalnetError::EmptyData { path }),
+            Ok(metadata) if metadata.len() == 0 => Err(LocalError::EmptyData { path }),
             Ok(_) => Ok(()),
         }
     }
@@ -156,7 +131,7 @@ impl Plan {
             (self.base_port, "the node's JSON-RPC".into()),
             (self.base_port + 1, "the node's peers".into()),
         ];
-        for (index, member) in members().iter().enumerate() {
+        for (index, member) in self.members.iter().enumerate() {
             if member.role == Role::Miner {
                 ports.push((self.port(index), format!("the miner `{}`", member.name)));
             }
@@ -167,6 +142,11 @@ impl Plan {
     /// Port of the member of that index.
     fn port(&self, index: usize) -> u16 {
         self.base_port + 11 + index as u16
+    }
+
+    /// Seed of the member of that index: members must not be alike.
+    pub fn seed_of(&self, index: usize) -> u64 {
+        self.seed + index as u64
     }
 
     /// Address of the node.
@@ -210,14 +190,27 @@ impl Plan {
         command
     }
 
-    /// The command that trains the trained miner's model and ends.
-    pub fn train(&self) -> Command {
+    /// The command that trains the model of the member of that index for so many steps in all, and ends.
+    pub fn train(&self, index: usize, steps: u32) -> Command {
         let mut command = Command::new(self.binaries.join("noesis-miner"));
         command
             .arg("--train-only")
-            .args(["--steps", &self.train_steps.to_string()])
+            .args(["--steps", &steps.to_string()])
             .args(["--model", "builtin"]);
-        self.learn(&mut command, "trained", 0);
+        self.learn(&mut command, &self.members[index].name, index);
+        command
+    }
+
+    /// The command that measures the held-out loss of the member of that index by so many examples, writes it
+    /// to `events`, and ends.
+    pub fn evaluate(&self, index: usize, examples: u32, events: &Path) -> Command {
+        let mut command = Command::new(self.binaries.join("noesis-miner"));
+        command
+            .args(["--evaluate", &examples.to_string()])
+            .args(["--model", "builtin"])
+            .arg("--events")
+            .arg(events);
+        self.learn(&mut command, &self.members[index].name, index);
         command
     }
 
@@ -231,9 +224,9 @@ impl Plan {
         command
             .args(["--chain", &self.url()])
             .args(["--coldkey", member.coldkey])
-            .args(["--hotkey", &hotkey_uri(member)])
+            .args(["--hotkey", &member.hotkey])
             .arg("--events")
-            .arg(self.events(member.name));
+            .arg(self.events(&member.name));
         match member.role {
             Role::Miner => {
                 command
@@ -244,14 +237,8 @@ impl Plan {
                 command.args(["--stake", &STAKE.to_string()]);
             }
         }
-        if !member.learns {
-            // No steps beyond those of its checkpoint.
-            command.args(["--steps", "0"]);
-        }
-        if let Some(fault) = &member.fault {
-            command.args(["--fault", fault]);
-        }
-        self.learn(&mut command, member.name, index);
+        command.args(&member.flags);
+        self.learn(&mut command, &member.name, index);
         command
     }
 
@@ -264,29 +251,20 @@ impl Plan {
             .arg("--checkpoint")
             .arg(self.checkpoint(name))
             .args(["--device", "cpu"])
-            .args(["--seed", &(self.seed + index as u64).to_string()])
+            .args(["--seed", &self.seed_of(index).to_string()])
             // Many models share few cores: one thread each is the fastest for all.
             .env("OMP_NUM_THREADS", "1")
             .env("MKL_NUM_THREADS", "1");
     }
 }
 
-/// Secret URI of a member's hotkey.
-fn hotkey_uri(member: &Member) -> String {
-    format!("{}//hotkey", member.coldkey)
-}
-
-/// Public key of a member's hotkey.
-pub fn hotkey(member: &Member) -> Result<Hotkey> {
-    Ok(keypair(&hotkey_uri(member))?.public_key().0)
-}
-
-/// Names and roles of the members by their hotkeys.
-pub fn names() -> Result<Names> {
-    members()
-        .iter()
-        .map(|member| Ok((hotkey(member)?, (member.name.into(), member.role))))
-        .collect()
+/// The folder of the programs: the one given, or where this program lies.
+pub fn binaries(given: Option<&Path>) -> Result<PathBuf> {
+    Ok(match given {
+        Some(folder) => folder.into(),
+        // An executable always lies in a folder.
+        None => std::env::current_exe()?.with_file_name(""),
+    })
 }
 
 #[cfg(test)]

@@ -4,13 +4,13 @@ use std::{io::ErrorKind, path::Path};
 
 use anyhow::Result;
 
-use super::error::LocalnetError;
+use super::error::LocalError;
 
 /// The file that marks a folder as a local network's.
 const MARK: &str = ".noesis-localnet";
 
 /// Checks that a folder is not there, empty, or a local network's.
-pub fn check(folder: &Path) -> Result<(), LocalnetError> {
+pub fn check(folder: &Path) -> Result<(), LocalError> {
     let free = match std::fs::read_dir(folder) {
         Ok(mut entries) => entries.next().is_none() || folder.join(MARK).exists(),
         Err(error) => error.kind() == ErrorKind::NotFound,
@@ -18,7 +18,7 @@ pub fn check(folder: &Path) -> Result<(), LocalnetError> {
     if free {
         return Ok(());
     }
-    Err(LocalnetError::ForeignFolder {
+    Err(LocalError::ForeignFolder {
         path: folder.into(),
     })
 }
@@ -31,7 +31,7 @@ pub fn take(folder: &Path) -> Result<std::fs::File> {
     std::fs::create_dir_all(folder)?;
     let lock = std::fs::File::create(folder.join(MARK))?;
     if lock.try_lock().is_err() {
-        return Err(LocalnetError::FolderInUse {
+        return Err(LocalError::FolderInUse {
             path: folder.into(),
         }
         .into());

@@ -6,7 +6,7 @@ use super::process::Death;
 
 /// Why there is no local network, or none any more.
 #[derive(Debug, thiserror::Error)]
-pub enum LocalnetError {
+pub enum LocalError {
     /// Somebody listens on a port that is needed.
     #[error("port {port}, meant for {purpose}, is in use: end what listens there, or give other ports with --base-port (now {base})")]
     PortInUse {

@@ -43,6 +43,8 @@ struct Process {
 pub struct Death {
     /// Its name.
     pub name: String,
+    /// Whether it ended as it should.
+    pub success: bool,
     /// Its exit status in words.
     pub status: String,
     /// Its log.
@@ -113,14 +115,15 @@ impl Supervisor {
             !matches!(process.child.try_wait(), Ok(None))
         });
         ended
-            .map(|mut process| Death {
-                status: match process.child.try_wait() {
-                    Ok(Some(status)) => status.to_string(),
-                    _ => "nobody knows how".into(),
-                },
-                tail: tail(&process.log),
-                name: process.name,
-                log: process.log,
+            .map(|mut process| {
+                let status = process.child.try_wait().ok().flatten();
+                Death {
+                    success: status.is_some_and(|status| status.success()),
+                    status: status.map_or("nobody knows how".into(), |status| status.to_string()),
+                    tail: tail(&process.log),
+                    name: process.name,
+                    log: process.log,
+                }
             })
             .collect()
     }

@@ -1,7 +1,7 @@
 //! What is checked before anything starts.
 
 use super::*;
-use std::path::Path;
+use crate::localnet::members;
 
 /// A plan in `folder` with programs and a text, at `base_port`.
 fn plan(folder: &Path, base_port: u16) -> Plan {
@@ -15,7 +15,7 @@ fn plan(folder: &Path, base_port: u16) -> Plan {
         base_port,
         seed: 1,
         market: "text".into(),
-        train_steps: 10,
+        members: members(),
     }
 }
 
@@ -44,7 +44,7 @@ fn a_port_in_use_is_named_with_its_purpose_and_the_flag() {
         let (listener, base) = listener_at(offset);
         let error = plan(folder.path(), base).check_ports().unwrap_err();
         assert!(
-            matches!(&error, LocalnetError::PortInUse { port, .. } if *port == base + offset),
+            matches!(&error, LocalError::PortInUse { port, .. } if *port == base + offset),
             "{error}"
         );
         let words = error.to_string();
@@ -61,7 +61,7 @@ fn base_ports_out_of_range_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     for base in [0, 80, u16::MAX, u16::MAX - PORTS + 1] {
         let error = plan(folder.path(), base).check_ports().unwrap_err();
-        assert!(matches!(error, LocalnetError::BasePort { .. }), "{error}");
+        assert!(matches!(error, LocalError::BasePort { .. }), "{error}");
     }
 }
 
@@ -74,11 +74,11 @@ fn missing_programs_and_bad_texts_are_named() {
 
     std::fs::write(&plan.data, "").unwrap();
     let refused = |plan: &Plan| plan.check_data().unwrap_err();
-    assert!(matches!(refused(&plan), LocalnetError::EmptyData { .. }));
+    assert!(matches!(refused(&plan), LocalError::EmptyData { .. }));
     plan.data = folder.path().join("nothing");
-    assert!(matches!(refused(&plan), LocalnetError::NoData { .. }));
+    assert!(matches!(refused(&plan), LocalError::NoData { .. }));
     plan.data = folder.path().into();
-    assert!(matches!(refused(&plan), LocalnetError::NoData { .. }));
+    assert!(matches!(refused(&plan), LocalError::NoData { .. }));
 
     std::fs::remove_file(folder.path().join("noesis-miner")).unwrap();
     let error = plan.check_programs().unwrap_err().to_string();
@@ -96,32 +96,4 @@ fn networks_beside_each_other_share_nothing() {
     let arguments = format!("{:?}", two.node());
     assert!(arguments.contains("--no-mdns"), "{arguments}");
     assert!(!arguments.contains(&format!("{:?}", one.folder)));
-}
-
-#[test]
-fn the_four_miners_differ_as_they_should() {
-    let folder = tempfile::tempdir().unwrap();
-    let plan = plan(folder.path(), 20_000);
-    let members = members();
-    let command = |name: &str| {
-        let index = members
-            .iter()
-            .position(|member| member.name == name)
-            .unwrap();
-        format!("{:?}", plan.neuron(index, &members[index]))
-    };
-    assert!(command("noise").contains("\"--fault\" \"noise\""));
-    assert!(command("late").contains("\"--fault\" \"late:"));
-    assert!(!command("trained").contains("--fault"));
-    assert!(
-        !command("scratch").contains("--steps"),
-        "it learns as it serves"
-    );
-    assert!(command("trained").contains("\"--steps\" \"0\""));
-    assert!(command("validator-1").contains("noesis-validator"));
-    assert_eq!(names().unwrap().len(), members.len());
-    // The trained miner serves what its training wrote.
-    let checkpoint = format!("{:?}", plan.checkpoint("trained"));
-    assert!(command("trained").contains(&checkpoint));
-    assert!(format!("{:?}", plan.train()).contains(&checkpoint));
 }

@@ -1,0 +1,8 @@
+//! What runs a network on this machine: its plan, its folder, its processes, and what they tell.
+
+pub mod error;
+pub mod events;
+pub mod folder;
+pub mod plan;
+pub mod process;
+pub mod training;

@@ -1,5 +1,6 @@
 //! `noesis`: look at a market, and run a whole one on this machine.
 
+mod experiment;
 mod follow;
 mod local;
 mod localnet;
@@ -31,6 +32,8 @@ enum Command {
     Watch(watch::Arguments),
     /// Run a whole network on this machine: one node, four miners, two validators.
     Localnet(localnet::Arguments),
+    /// Measure on real data whether the market pays usefulness and whether the network teaches.
+    Experiment(experiment::Arguments),
 }
 
 // One thread: a child process asked to die with its parent dies with the thread that started it, so
@@ -51,6 +54,7 @@ async fn main() -> ExitCode {
         Command::Metagraph(arguments) => metagraph::run(arguments).await,
         Command::Watch(arguments) => watch::run(arguments).await,
         Command::Localnet(arguments) => localnet::run(arguments).await,
+        Command::Experiment(arguments) => experiment::run(arguments).await,
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -23,7 +23,7 @@ fn run(script: &str, argument: &str, folder: &Path) -> Output {
 #[test]
 fn help_is_given_and_nothing_begun() {
     let folder = tempfile::tempdir().unwrap();
-    for script in ["setup", "check", "test", "localnet"] {
+    for script in ["setup", "check", "test", "localnet", "experiment"] {
         for argument in ["--help", "-h"] {
             let output = run(script, argument, folder.path());
             let said = String::from_utf8(output.stdout).unwrap();

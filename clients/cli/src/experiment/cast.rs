@@ -1,0 +1,103 @@
+//! Who takes part in an experiment: eight honest miners of falling worth, four worthless ones, two validators.
+
+use anyhow::Result;
+
+use crate::{local::plan::Member, row::Role};
+
+/// Steps of training of the honest miners: from well trained to random.
+const STEPS: [u32; 8] = [1500, 800, 400, 200, 100, 50, 20, 0];
+
+/// Coldkeys of the miners in turn: each registers one hotkey at a time.
+const COLDKEYS: [&str; 4] = ["//Charlie", "//Dave", "//Eve", "//Ferdie"];
+
+/// What a member is there for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Answers as well as it can, after so many steps of training.
+    Honest(u32),
+    /// Is to earn nothing.
+    Worthless,
+    /// Scores the others.
+    Validator,
+}
+
+/// One member and what it is there for.
+#[derive(Clone, Debug)]
+pub struct Actor {
+    /// The member.
+    pub member: Member,
+    /// Its part.
+    pub part: Part,
+}
+
+/// Everybody, in the order in which they are started.
+pub fn cast(steps: u64, examples: u32) -> Result<Vec<Actor>> {
+    // What a miner is worth is to stay as it was measured: it learns from nobody.
+    let still = ["--steps", "0", "--gradient-quota", "0"];
+    let miner = |name: &str, place: usize, flags: &[&str]| {
+        let coldkey = COLDKEYS[place % COLDKEYS.len()];
+        let flags = [still.as_slice(), flags].concat();
+        Member {
+            hotkey: format!("{coldkey}//{name}"),
+            ..Member::new(name, Role::Miner, coldkey, &flags)
+        }
+    };
+    let mut cast: Vec<Actor> = STEPS
+        .iter()
+        .enumerate()
+        .map(|(place, &steps)| Actor {
+            member: miner(&format!("steps-{steps}"), place, &[]),
+            part: Part::Honest(steps),
+        })
+        .collect();
+    let best = hex(&cast[0].member.public_key()?);
+    for (name, fault) in [
+        ("noise", "noise".to_owned()),
+        ("silent", "silent".to_owned()),
+        ("leak", "leak".to_owned()),
+        // Answers what the best of the others answers.
+        ("copy", format!("relay:{best}")),
+    ] {
+        cast.push(Actor {
+            member: miner(name, cast.len(), &["--fault", &fault]),
+            part: Part::Worthless,
+        });
+    }
+    let (steps, examples) = (steps.to_string(), examples.to_string());
+    for (name, coldkey) in [("validator-1", "//Alice"), ("validator-2", "//Bob")] {
+        let flags = ["--steps", &steps, "--evaluate", &examples, "--student"];
+        cast.push(Actor {
+            member: Member::new(name, Role::Validator, coldkey, &flags),
+            part: Part::Validator,
+        });
+    }
+    Ok(cast)
+}
+
+/// Bytes in hexadecimal.
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everybody_has_a_name_and_a_key_of_their_own() {
+        let cast = cast(100, 64).unwrap();
+        let count = |part: fn(&Part) -> bool| cast.iter().filter(|one| part(&one.part)).count();
+        assert_eq!(count(|part| matches!(part, Part::Honest(_))), 8);
+        assert_eq!(count(|part| *part == Part::Worthless), 4);
+        assert_eq!(count(|part| *part == Part::Validator), 2);
+        for field in [
+            |one: &Actor| one.member.name.clone(),
+            |one: &Actor| one.member.hotkey.clone(),
+        ] {
+            let mut values: Vec<String> = cast.iter().map(field).collect();
+            values.sort();
+            values.dedup();
+            assert_eq!(values.len(), cast.len());
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! `noesis experiment`: does the market pay usefulness, and does the network teach? A whole market on this
+//! machine, seed by seed, and the figures that answer it.
+
+mod cast;
+mod figures;
+mod observed;
+mod picture;
+mod progress;
+mod trial;
+
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+use crate::{
+    local::{
+        error::LocalError,
+        folder,
+        plan::{binaries, Plan},
+    },
+    screen::{ended, say},
+};
+use figures::Figures;
+use progress::Progress;
+use trial::Trial;
+
+/// Flags of `noesis experiment`.
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  noesis experiment text --data bible.txt\n  noesis experiment text --data bible.txt --seeds 3 --json text.json --plot text\n\nFor each seed: eight honest miners, trained for 1500 steps down to none, one that answers noise, one\nthat is silent, one that writes the next token of its input into its answer and one that answers\nwhat the best of the others answers; two validators with little data of their own."
+)]
+pub struct Arguments {
+    /// The market.
+    #[arg(default_value = "text", value_parser = ["text"])]
+    market: String,
+    /// How many seeds, from --first-seed on.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    seeds: u32,
+    /// The first seed.
+    #[arg(long, default_value_t = 1)]
+    first_seed: u64,
+    /// Steps of training of each validator.
+    #[arg(long, default_value_t = 1500, value_parser = clap::value_parser!(u64).range(100..))]
+    steps: u64,
+    /// Held-out examples by which everybody is measured at the end.
+    #[arg(long, default_value_t = 2048, value_parser = clap::value_parser!(u32).range(64..=65536))]
+    examples: u32,
+    /// Write the figures of each seed into this file, as JSON; anew after each seed.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Draw the curves into files whose names begin so: NAME-losses.svg, NAME-incentives.svg, and as PNG.
+    #[arg(long, value_name = "NAME")]
+    plot: Option<PathBuf>,
+    /// What is learned [default: the file that NOESIS_DATA names].
+    #[arg(long, value_name = "FILE")]
+    data: Option<PathBuf>,
+    /// Folder of chain, checkpoints and logs; made fresh for every seed [default:
+    /// noesis-experiment-PORT in the temporary folder].
+    #[arg(long)]
+    folder: Option<PathBuf>,
+    /// Folder in which trained miners are kept for the next time.
+    #[arg(
+        long,
+        value_name = "FOLDER",
+        env = "NOESIS_CACHE",
+        hide_env_values = true
+    )]
+    cache: Option<PathBuf>,
+    /// First of the network's 30 ports.
+    #[arg(long, default_value_t = 9860)]
+    base_port: u16,
+    /// Folder of noesis-node, noesis-miner and noesis-validator [default: where noesis lies].
+    #[arg(long)]
+    binaries: Option<PathBuf>,
+    /// Check what was asked for, and end: what scripts/experiment does before it builds the rest.
+    #[arg(long, hide = true)]
+    check: bool,
+}
+
+impl Arguments {
+    /// The plan of one seed.
+    fn plan(&self, seed: u64) -> Result<Plan> {
+        let data = self.data.clone();
+        let data = data.or_else(|| std::env::var_os("NOESIS_DATA").map(PathBuf::from));
+        let folder = self.folder.clone().unwrap_or_else(|| {
+            std::env::temp_dir().join(format!("noesis-experiment-{}", self.base_port))
+        });
+        let cast = cast::cast(self.steps, self.examples)?;
+        Ok(Plan {
+            binaries: binaries(self.binaries.as_deref())?,
+            data: data.ok_or(LocalError::NoText)?,
+            folder: std::path::absolute(folder)?,
+            base_port: self.base_port,
+            // Members' seeds are the next ones: far enough from another seed's.
+            seed: seed.saturating_mul(1000),
+            market: self.market.clone(),
+            members: cast.into_iter().map(|actor| actor.member).collect(),
+        })
+    }
+
+    /// Checks what can be known before anything starts.
+    fn check(&self, plan: &Plan) -> Result<()> {
+        folder::check(&plan.folder)?;
+        for (flag, path) in [("--json", &self.json), ("--plot", &self.plot)] {
+            let Some(path) = path else { continue };
+            let absolute = std::path::absolute(path).ok();
+            let within = absolute.as_deref().and_then(Path::parent);
+            if path.is_dir() || path.file_name().is_none() || !within.is_some_and(Path::is_dir) {
+                anyhow::bail!(
+                    "{flag} {}: give the path of a file in a folder that exists",
+                    path.display()
+                );
+            }
+        }
+        if self.data.is_some() || !self.check {
+            plan.check_data()?;
+        }
+        Ok(plan.check_ports()?)
+    }
+}
+
+/// Runs all seeds and prints the figures.
+pub async fn run(arguments: Arguments) -> Result<()> {
+    let ended = ended()?;
+    let plan = arguments.plan(arguments.first_seed)?;
+    arguments.check(&plan)?;
+    if arguments.check {
+        return Ok(());
+    }
+    plan.check_programs()?;
+    tokio::select! {
+        outcome = work(&arguments) => outcome,
+        () = ended => anyhow::bail!("told to end before all seeds were done"),
+    }
+}
+
+async fn work(arguments: &Arguments) -> Result<()> {
+    let cast = cast::cast(arguments.steps, arguments.examples)?;
+    let mut progress = Progress::new(arguments.seeds, arguments.steps);
+    let (mut all, mut curve) = (Vec::new(), None);
+    for (number, seed) in (0..arguments.seeds).zip(arguments.first_seed..) {
+        progress.seed(number);
+        let plan = arguments.plan(seed)?;
+        let _lock = folder::take(&plan.folder)?;
+        let trial = Trial {
+            plan: &plan,
+            cast: &cast,
+            cache: arguments.cache.as_deref(),
+            examples: arguments.examples,
+        };
+        let outcome = trial
+            .run(&mut progress)
+            .await
+            .with_context(|| format!("seed {seed}"))?;
+        all.push(Figures {
+            seed,
+            ..outcome.figures
+        });
+        curve.get_or_insert(outcome.curve);
+        if let Some(path) = &arguments.json {
+            write_json(path, &arguments.market, &all)?;
+        }
+    }
+    progress.finish();
+    say(&figures::table(&all));
+    if let (Some(out), Some(curve)) = (&arguments.plot, curve) {
+        for file in picture::draw(out, &curve, &all)? {
+            say(&format!("drew {}", file.display()));
+        }
+    }
+    Ok(())
+}
+
+/// Writes the figures so far, whole or not at all.
+fn write_json(path: &Path, market: &str, all: &[Figures]) -> Result<()> {
+    let write = || -> Result<()> {
+        let mut name = path.file_name().context("it names no file")?.to_owned();
+        name.push(format!(".{}.tmp", std::process::id()));
+        let temporary = path.with_file_name(name);
+        let mut file = std::fs::File::create(&temporary)?;
+        let report = serde_json::json!({ "market": market, "seeds": all });
+        serde_json::to_writer_pretty(&mut file, &report)?;
+        file.write_all(b"\n")?;
+        file.sync_all()?;
+        Ok(std::fs::rename(&temporary, path)?)
+    };
+    write().with_context(|| format!("the figures cannot be written to {}", path.display()))
+}

@@ -1,0 +1,138 @@
+//! What programs told of themselves in a run: lines of JSON, read when they have ended.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+use super::figures::HeldOut;
+
+/// One line: what it tells is in `event`, and the fields are those of that event. A flat struct, not a tagged
+/// enum: some of the node's crates build serde_json with `arbitrary_precision`, with which an enum tagged
+/// inside reads no numbers.
+#[derive(Deserialize)]
+struct Line {
+    event: String,
+    step: Option<u64>,
+    loss: Option<f64>,
+    joined: Option<f64>,
+    alone: Option<f64>,
+    student: Option<f64>,
+    student_alone: Option<f64>,
+    rank_correlation: Option<f64>,
+}
+
+/// Losses of a validator on the way, at kept-back targets.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Point {
+    /// Steps of training.
+    pub step: u64,
+    /// Of its model joined with the network.
+    pub joined: f64,
+    /// Of the same model trained alone.
+    pub alone: Option<f64>,
+    /// Of the student.
+    pub student: Option<f64>,
+}
+
+/// What a validator measured: on the way, and at the end.
+pub fn validator(path: &Path) -> Result<(Vec<Point>, HeldOut)> {
+    let (mut curve, mut correlation, mut held_out) = (Vec::new(), None, None);
+    for line in lines(path)? {
+        match line.event.as_str() {
+            "evaluation" => {
+                if let (Some(step), Some(joined)) = (line.step, line.joined) {
+                    curve.push(Point {
+                        step,
+                        joined,
+                        alone: line.alone,
+                        student: line.student,
+                    });
+                }
+            }
+            "scores" => correlation = line.rank_correlation,
+            "held_out" => held_out = Some(line),
+            _ => {}
+        }
+    }
+    let held_out = || {
+        let last = held_out?;
+        Some(HeldOut {
+            joined: last.joined?,
+            alone: last.alone?,
+            student: last.student?,
+            student_alone: last.student_alone?,
+            correlation,
+        })
+    };
+    let held_out = held_out().with_context(|| {
+        format!(
+            "{} has no measurement of the end: see the validator's log beside it",
+            path.display()
+        )
+    })?;
+    Ok((curve, held_out))
+}
+
+/// The loss of a miner's own model that its evaluation measured.
+pub fn miner(path: &Path) -> Result<f64> {
+    let lines = lines(path)?;
+    let last = lines.iter().rev().find(|line| line.event == "held_out");
+    last.and_then(|line| line.loss).with_context(|| {
+        format!(
+            "{} has no held-out loss: see the evaluation's log beside it",
+            path.display()
+        )
+    })
+}
+
+/// The lines of a file; one of another version is left out.
+fn lines(path: &Path) -> Result<Vec<Line>> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("{} cannot be read", path.display()))?;
+    Ok(text
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_measurement_counts_and_a_missing_one_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.jsonl");
+        std::fs::write(
+            &path,
+            r#"{"event":"step","step":1,"loss":5.5,"answers":[]}
+no JSON
+{"event":"evaluation","step":20,"joined":2.5,"alone":3.5,"student":3.0}
+{"event":"scores","scores":[],"rank_correlation":0.5}
+"#,
+        )
+        .unwrap();
+        let error = validator(&path).unwrap_err().to_string();
+        assert!(error.contains("events.jsonl"), "{error}");
+        assert!(miner(&path).is_err());
+        let more = r#"{"event":"scores","scores":[],"rank_correlation":0.9}
+{"event":"held_out","step":20,"joined":2.0,"alone":3.0,"student":2.5,"student_alone":3.1}
+{"event":"held_out","loss":1.75,"examples":64,"joined":1.9,"alone":3.0,"student":2.5,"student_alone":3.1}
+"#;
+        let text = std::fs::read_to_string(&path).unwrap() + more;
+        std::fs::write(&path, text).unwrap();
+        let (curve, held_out) = validator(&path).unwrap();
+        assert_eq!(
+            curve,
+            [Point {
+                step: 20,
+                joined: 2.5,
+                alone: Some(3.5),
+                student: Some(3.0)
+            }]
+        );
+        assert_eq!((held_out.joined, held_out.correlation), (1.9, Some(0.9)));
+        assert_eq!(miner(&path).unwrap(), 1.75);
+    }
+}

@@ -1,5 +1,5 @@
-//! How a chain starts: `dev`, one authority, and `local_testnet`, two. Both open the market of text with fast
-//! epochs and endow the well-known development accounts.
+//! How a chain starts: `dev`, one authority, and `local_testnet`, two. Both open a market of each modality with
+//! fast epochs and endow the well-known development accounts.
 
 use crate::{
     AccountId, AuraConfig, BalancesConfig, GrandpaConfig, MarketConfig, RuntimeGenesisConfig,
@@ -25,16 +25,22 @@ fn endowed() -> [Sr25519Keyring; 6] {
     [Alice, Bob, Charlie, Dave, Eve, Ferdie]
 }
 
-/// The market of text, with answers of 64 dimensions, which small models serve quickly.
-fn text_market() -> Market {
-    Market {
-        modality: Modality::Text,
-        emission_share: Share::ONE,
+/// A market of each modality, with answers of 64 dimensions, which small models serve quickly. Text comes first
+/// and gets half of the emission, the others a quarter each.
+fn markets() -> Vec<Market> {
+    let market = |modality, part: u64| Market {
+        modality,
+        emission_share: Share(Share::ONE.0 / part),
         parameters: Parameters {
             response_dim: 64,
             ..Parameters::with_tempo(TEMPO)
         },
-    }
+    };
+    vec![
+        market(Modality::Text, 2),
+        market(Modality::Image, 4),
+        market(Modality::Tensor, 4),
+    ]
 }
 
 /// A chain whose blocks are made and finalized by these authorities.
@@ -60,7 +66,7 @@ fn genesis(authorities: &[(Sr25519Keyring, Ed25519Keyring)]) -> Value {
             key: Some(account(Sr25519Keyring::Alice)),
         },
         market: MarketConfig {
-            markets: vec![text_market()],
+            markets: markets(),
         },
     })
 }

@@ -5,18 +5,24 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use anyhow::{bail, Result};
 use clap::{Parser, ValueEnum};
 use noesis_chain::NOE;
-use noesis_model::{DeviceChoice, TrainingConfig, TransformerConfig};
+use noesis_model::{DataSet, DeviceChoice, Modality, NetworkConfig, TrainingConfig};
 
-use crate::{fault::Fault, settings::FeedbackRules};
+use crate::{
+    fault::{Fault, NOTHING_TO_LEAK},
+    settings::FeedbackRules,
+};
 
 /// The file of the checkpoint, in the folder that `--checkpoint` names.
 const CHECKPOINT_FILE: &str = "model.safetensors";
 /// Steps after which `--train-only` ends, and over which the learning rate falls.
 const DEFAULT_STEPS: u64 = 1500;
+/// Tokens that the built-in transformer reads at a time.
+const SEQUENCE: usize = 64;
 
 const EXAMPLE: &str = "\
 Example, beside a local node:
   noesis-miner --data king-james.txt --checkpoint miner --train-only --steps 1500
+  noesis-miner --market image --data fashion-mnist --checkpoint eye --train-only
   noesis-miner --market text --chain ws://127.0.0.1:9944 --coldkey //Charlie \\
     --hotkey //Charlie//hotkey --listen 127.0.0.1:9101 --data king-james.txt --checkpoint miner";
 
@@ -24,9 +30,12 @@ Example, beside a local node:
 #[derive(Clone, Debug, Parser)]
 #[command(version, after_help = EXAMPLE)]
 pub struct Config {
-    /// Market to serve: its modality (text) or its number.
+    /// Market to serve: its modality (text, image or tensor) or its number.
     #[arg(long, default_value = "text")]
     pub market: String,
+    /// Modality of the model, where --market is a number [default: text].
+    #[arg(long, value_name = "MODALITY")]
+    pub modality: Option<ModalityChoice>,
     /// Address of a node.
     #[arg(long, value_name = "URL", default_value = "ws://127.0.0.1:9944")]
     pub chain: String,
@@ -61,8 +70,9 @@ pub struct Config {
     /// Which model.
     #[arg(long, value_enum, default_value = "builtin")]
     pub model: ModelChoice,
-    /// Text to learn from.
-    #[arg(long, value_name = "FILE")]
+    /// What to learn from: a text file or, for image and tensor, a folder of images with the names of
+    /// Fashion-MNIST.
+    #[arg(long, value_name = "FILE or FOLDER")]
     pub data: PathBuf,
     /// Folder of the checkpoint; a start goes on from it.
     #[arg(long, value_name = "FOLDER")]
@@ -89,7 +99,7 @@ pub struct Config {
     /// Share of the time that training takes while serving, above 0 and at most 1.
     #[arg(long, value_name = "SHARE", default_value_t = 0.25)]
     pub duty: f64,
-    /// Sequences in a step of training.
+    /// Examples in a step of training.
     #[arg(long, default_value_t = 32)]
     pub batch: usize,
     /// Length of the vectors that are answered: the market's.
@@ -116,8 +126,30 @@ pub struct Config {
 /// The models that there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ModelChoice {
-    /// The small transformer over bytes.
+    /// A small network of the market's modality: a transformer over bytes, a convolutional network over
+    /// images, a perceptron over vectors.
     Builtin,
+}
+
+/// What `--modality` can say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ModalityChoice {
+    /// Bytes of text.
+    Text,
+    /// Pictures.
+    Image,
+    /// Vectors.
+    Tensor,
+}
+
+impl From<ModalityChoice> for Modality {
+    fn from(choice: ModalityChoice) -> Self {
+        match choice {
+            ModalityChoice::Text => Self::Text,
+            ModalityChoice::Image => Self::Image,
+            ModalityChoice::Tensor => Self::Tensor,
+        }
+    }
 }
 
 impl Config {
@@ -146,16 +178,43 @@ impl Config {
                 self.listen
             );
         }
-        self.model_config().check()?;
+        let modality = self.modality();
+        if let (Some(told), Some(market)) = (self.modality, self.market_modality()) {
+            if market != Modality::from(told) {
+                bail!("--market {} is of another modality than --modality {told:?}: say one of the two", self.market);
+            }
+        }
+        if self.fault == Some(Fault::Leak) && modality != Modality::Text {
+            bail!("--fault leak with {modality:?}: {NOTHING_TO_LEAK}");
+        }
+        if self.response_dim == 0 || self.response_dim > 1 << 16 {
+            bail!(
+                "--response-dim {}: say one from 1 to 65536",
+                self.response_dim
+            );
+        }
         Ok(())
     }
 
-    /// The sizes of the model.
-    pub fn model_config(&self) -> TransformerConfig {
-        TransformerConfig {
-            response_dim: self.response_dim.into(),
-            ..TransformerConfig::default()
-        }
+    /// The modality that `--market` names, unless it is a number.
+    fn market_modality(&self) -> Option<Modality> {
+        let choice = ModalityChoice::from_str(&self.market, true).ok()?;
+        Some(choice.into())
+    }
+
+    /// What the model takes.
+    pub fn modality(&self) -> Modality {
+        let told = self.modality.map(Modality::from);
+        told.or_else(|| self.market_modality())
+            .unwrap_or(Modality::Text)
+    }
+
+    /// The data, and the sizes of the model for them.
+    pub fn load(&self) -> Result<(DataSet, NetworkConfig)> {
+        let data = DataSet::load(self.modality(), &self.data, SEQUENCE)?;
+        let network = data.builtin(self.response_dim.into());
+        network.check()?;
+        Ok((data, network))
     }
 
     /// The settings of the training.
@@ -243,11 +302,13 @@ mod tests {
             ("--duty nan", "--duty"),
             ("--duty 1.5", "--duty"),
             ("--batch 0", "--batch"),
-            ("--gradient-rate -1", "--gradient-rate"),
+            ("--gradient-rate=-1", "--gradient-rate"),
             ("--listen 0.0.0.0:9101", "--endpoint"),
-            ("--response-dim 0", "response dimension"),
+            ("--response-dim 0", "--response-dim"),
+            ("--fault leak --market image", "leak"),
+            ("--modality image", "--market text"),
         ] {
-            let flags = KEYS.to_owned() + &flags.replacen(' ', "=", 1);
+            let flags = KEYS.to_owned() + flags;
             let words = parse(&flags).unwrap().check().unwrap_err().to_string();
             assert!(words.contains(said), "{flags}: {words}");
         }
@@ -259,6 +320,16 @@ mod tests {
         ] {
             assert!(parse(&(KEYS.to_owned() + flags)).is_err(), "{flags}");
         }
+    }
+
+    #[test]
+    fn the_modality_is_the_markets_unless_that_is_a_number() {
+        let modality = |flags: &str| parse(&(KEYS.to_owned() + flags)).unwrap().modality();
+        assert_eq!(modality(""), Modality::Text);
+        assert_eq!(modality("--market image"), Modality::Image);
+        assert_eq!(modality("--market tensor"), Modality::Tensor);
+        assert_eq!(modality("--market 3"), Modality::Text);
+        assert_eq!(modality("--market 3 --modality image"), Modality::Image);
     }
 
     #[test]

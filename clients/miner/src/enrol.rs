@@ -20,6 +20,8 @@ pub struct Terms<'a> {
     pub hotkey: &'a Keypair,
     /// Most that the registration may cost, in units.
     pub max_cost: u64,
+    /// What the model takes.
+    pub modality: Modality,
     /// Length of the vectors that the model answers.
     pub response_dim: i64,
 }
@@ -29,7 +31,7 @@ pub struct Terms<'a> {
 pub async fn enrol(chain: &Chain, market: &str, terms: &Terms<'_>) -> Result<(MarketId, Uid)> {
     let market = chain.find_market(market).await?;
     let metagraph = chain.metagraph(market).await?;
-    check_fits(&metagraph, terms.response_dim)?;
+    check_fits(&metagraph, terms.modality, terms.response_dim)?;
     let hotkey = terms.hotkey.public_key().0;
     if let Some(neuron) = find_neuron(&metagraph, &hotkey) {
         let owner = AccountId(terms.coldkey.public_key().0);
@@ -59,10 +61,11 @@ pub async fn enrol(chain: &Chain, market: &str, terms: &Terms<'_>) -> Result<(Ma
 }
 
 /// Whether the market is one for this model.
-fn check_fits(metagraph: &Metagraph, response_dim: i64) -> Result<()> {
-    if metagraph.modality != Modality::Text {
+fn check_fits(metagraph: &Metagraph, modality: Modality, response_dim: i64) -> Result<()> {
+    if metagraph.modality != modality {
         bail!(
-            "market {} trades {:?}, and the built-in model answers Text: name another with --market",
+            "market {} trades {:?}, and this model answers {modality:?}: name another with --market, or say \
+             its modality with --modality",
             metagraph.market,
             metagraph.modality
         );
@@ -154,10 +157,12 @@ mod tests {
 
     #[test]
     fn a_market_for_other_models_is_refused_before_anything_is_paid() {
-        assert!(check_fits(&market(Modality::Text), 64).is_ok());
-        let image = check_fits(&market(Modality::Image), 64).unwrap_err();
+        let check_text = |market: &Metagraph, dim| check_fits(market, Modality::Text, dim);
+        assert!(check_text(&market(Modality::Text), 64).is_ok());
+        assert!(check_fits(&market(Modality::Image), Modality::Image, 64).is_ok());
+        let image = check_text(&market(Modality::Image), 64).unwrap_err();
         assert!(image.to_string().contains("--market"), "{image}");
-        let other = check_fits(&market(Modality::Text), 32).unwrap_err();
+        let other = check_text(&market(Modality::Text), 32).unwrap_err();
         assert!(other.to_string().contains("--response-dim 64"), "{other}");
     }
 }

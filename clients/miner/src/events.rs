@@ -17,7 +17,7 @@ pub enum Event<'a> {
     Train {
         /// Steps taken so far.
         step: u64,
-        /// Loss of the step's batch, in nats a byte.
+        /// Loss of the step's batch, in nats a token or an example.
         loss: f64,
     },
     /// A call that the model answered.

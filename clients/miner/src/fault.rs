@@ -9,7 +9,7 @@ use noesis_model::VOCABULARY;
 use noesis_neuron::{Caller, Data, Description, Failure, Model, Tensor, Treatment};
 use rand::{rngs::StdRng, Rng, SeedableRng};
 
-use crate::{miner::Miner, worker::Tokens};
+use crate::miner::Miner;
 
 /// What `--fault` can say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,9 +23,13 @@ pub enum Fault {
     /// Answers values that are not numbers.
     Nan,
     /// Answers, at each position, a fixed random code of the token that comes next in the input; at
-    /// the last position, where it cannot know it, of the last token.
+    /// the last position, where it cannot know it, of the last token. Of a text only.
     Leak,
 }
+
+/// Why there is no such fault but for text.
+pub const NOTHING_TO_LEAK: &str =
+    "a leak answers the next token, which only a text has; labels are sent to nobody";
 
 /// Why a word names no fault.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
@@ -83,13 +87,17 @@ impl Model for Faulty {
             return self.honest.forward(caller, inputs).await;
         }
         let dim = self.describe().response_dim as usize;
-        let shape: Vec<usize> = inputs.shape.iter().copied().chain([dim]).collect();
         let inputs = self.honest.check(inputs)?;
-        let count = inputs.tokens.len() * dim;
+        let [batch, positions] = [inputs.batch(), inputs.positions].map(|size| size as usize);
+        let shape = vec![batch, positions, dim];
+        let count = batch * positions * dim;
         let values = match fault {
             Fault::Noise => normal(&mut rand::rng(), count),
             Fault::Nan => vec![f32::NAN; count],
-            Fault::Leak => leak(&inputs, dim),
+            Fault::Leak => match &inputs.data {
+                Data::I64(tokens) => leak(tokens, positions, dim),
+                Data::F32(_) => return Err(Failure::Unsupported(NOTHING_TO_LEAK.into())),
+            },
             Fault::Silent | Fault::Late(_) => std::future::pending().await,
         };
         // Not the checked constructor: a fault may answer what an honest model would not.
@@ -116,16 +124,14 @@ fn normal(rng: &mut impl Rng, count: usize) -> Vec<f32> {
     (0..count).map(one).collect()
 }
 
-/// The codes of the next tokens, one row of `dim` values for each token of the input.
-fn leak(inputs: &Tokens, dim: usize) -> Vec<f32> {
+/// The codes of the next tokens, one row of `dim` values for each token of the inputs.
+fn leak(tokens: &[i64], sequence: usize, dim: usize) -> Vec<f32> {
     // The same codes in every call: a caller's adapter can learn to read them.
-    let tokens = 0..VOCABULARY.unsigned_abs();
-    let codes: Vec<Vec<f32>> = tokens
+    let all = 0..VOCABULARY.unsigned_abs();
+    let codes: Vec<Vec<f32>> = all
         .map(|token| normal(&mut StdRng::seed_from_u64(token), dim))
         .collect();
-    let rows = inputs
-        .tokens
-        .chunks(inputs.sequence.unsigned_abs() as usize);
+    let rows = tokens.chunks(sequence.max(1));
     let next = rows.flat_map(|row| row.iter().skip(1).chain(row.last()));
     // Checked tokens are indices of the vocabulary.
     let codes_of_next = next.map(|token| &codes[token.unsigned_abs() as usize]);
@@ -161,12 +167,7 @@ mod tests {
 
     #[test]
     fn a_leak_answers_the_next_token_and_the_last_one_twice() {
-        let inputs = Tokens {
-            batch: 2,
-            sequence: 3,
-            tokens: vec![5, 6, 7, 6, 5, 5],
-        };
-        let answer = leak(&inputs, 4);
+        let answer = leak(&[5, 6, 7, 6, 5, 5], 3, 4);
         let rows: Vec<&[f32]> = answer.chunks(4).collect();
         assert_eq!(rows.len(), 6);
         let (six, seven, five) = (rows[0], rows[1], rows[3]);

@@ -17,7 +17,7 @@ use noesis_miner::{
     events::Events,
     offline, Faulty, Keeping, OwnTraining, Settings, Worker,
 };
-use noesis_model::{Folder, Text, Trainer};
+use noesis_model::{DataSet, Folder, Modality, Trainer};
 use noesis_neuron::Limits;
 use tokio::{
     net::TcpListener,
@@ -58,11 +58,10 @@ fn run(config: Config) -> Result<()> {
             .with_context(|| format!("--events {}: the file cannot be opened", path.display()))?,
         None => Events::default(),
     };
-    let text = Text::load(&config.data)?;
+    let (data, network) = config.load()?;
     let _folder = Folder::take(&config.checkpoint)?;
     let file = config.checkpoint_file();
-    let (model, training) = (config.model_config(), config.training_config());
-    let trainer = Trainer::resume(&file, &model, training, device)?;
+    let trainer = Trainer::resume(&file, &network, config.training_config(), device)?;
     tracing::info!(
         "model of {} parameters after {} steps, on {device:?}",
         trainer.parameter_count(),
@@ -74,11 +73,11 @@ fn run(config: Config) -> Result<()> {
         .build()?;
     let stop = runtime.block_on(async { stop_signal() })?;
     if config.train_only {
-        train(&config, trainer, &text, &events, &stop)
+        train(&config, trainer, &data, &events, &stop)
     } else {
         let settings = Settings {
             training: Some(OwnTraining {
-                text: Arc::new(text),
+                data: Arc::new(data),
                 until_step: config.until_step(),
                 duty: config.duty,
             }),
@@ -100,14 +99,14 @@ fn run(config: Config) -> Result<()> {
 fn train(
     config: &Config,
     mut trainer: Trainer,
-    text: &Text,
+    data: &DataSet,
     events: &Events,
     stop: &watch::Receiver<bool>,
 ) -> Result<()> {
     let (path, every) = (config.checkpoint_file(), config.checkpoint_interval());
     let stop = || *stop.borrow();
     let steps = config.until_step();
-    let outcome = offline::train(&mut trainer, text, steps, (&path, every), events, stop)?;
+    let outcome = offline::train(&mut trainer, data, steps, (&path, every), events, stop)?;
     if !outcome.trained {
         println!(
             "{} has {} steps already, and {steps} were asked for: nothing to train",
@@ -115,9 +114,14 @@ fn train(
             outcome.step
         );
     }
+    let (loss, right) = (outcome.held_out.loss, 100.0 * outcome.held_out.accuracy);
+    let (unit, place) = match data.modality() {
+        Modality::Text => ("a byte", "books"),
+        Modality::Image | Modality::Tensor => ("an image", "images"),
+    };
     println!(
-        "after {} steps: {:.3} nats a byte on the held-out books",
-        outcome.step, outcome.loss
+        "after {} steps: {loss:.3} nats {unit} on the held-out {place}, {right:.1} % right",
+        outcome.step
     );
     Ok(())
 }
@@ -144,6 +148,7 @@ async fn serve(
         coldkey: &coldkey,
         hotkey: &hotkey,
         max_cost: config.max_cost_units(),
+        modality: config.modality(),
         response_dim: i64::from(config.response_dim),
     };
     let place = async {

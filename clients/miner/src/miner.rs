@@ -8,15 +8,14 @@ use std::{
     time::Instant,
 };
 
-use noesis_chain::Modality;
-use noesis_model::{Trainer, TransformerConfig};
+use noesis_model::{NetworkConfig, Trainer, Values};
 use noesis_neuron::{Caller, Data, Description, Failure, Model, Tensor, Treatment};
 use tokio::sync::oneshot;
 
 use crate::{
     quota::Quota,
     settings::Settings,
-    worker::{Job, Tokens},
+    worker::{Inputs, Job},
 };
 
 /// The way to a model thread; a clone is another way to the same one.
@@ -24,8 +23,8 @@ use crate::{
 pub struct Miner {
     jobs: SyncSender<Job>,
     description: Arc<Description>,
-    config: TransformerConfig,
-    tokens_a_call: usize,
+    config: NetworkConfig,
+    positions_a_call: usize,
     quota: Arc<Mutex<Quota>>,
 }
 
@@ -41,9 +40,9 @@ impl Miner {
         let parameters = trainer.parameter_count();
         let description = Description {
             hotkey: settings.hotkey,
-            modality: Modality::Text,
-            response_dim: size(config.response_dim),
-            sequence_limit: size(config.context),
+            modality: config.modality(),
+            response_dim: size(config.response_dim()),
+            sequence_limit: size(config.inputs().sequence_limit().unwrap_or(0)),
             model: "builtin".into(),
             parameters,
             version: env!("CARGO_PKG_VERSION").into(),
@@ -52,32 +51,37 @@ impl Miner {
             jobs,
             description: Arc::new(description),
             config,
-            tokens_a_call: settings.tokens_a_call,
+            positions_a_call: settings.positions_a_call,
             quota: Arc::new(Mutex::new(quota)),
         }
     }
 
-    /// Checks that inputs are tokens that may go to the model.
-    pub(crate) fn check(&self, inputs: Tensor) -> Result<Tokens, Failure> {
-        let Data::I64(tokens) = inputs.data else {
-            return Err(Failure::BadShape(
-                "tokens are i64 [batch, sequence], not f32".into(),
-            ));
+    /// Checks that inputs are what may go to the model.
+    pub(crate) fn check(&self, inputs: Tensor) -> Result<Inputs, Failure> {
+        let values = match &inputs.data {
+            Data::I64(values) => Values::I64(values),
+            Data::F32(values) => Values::F32(values),
         };
-        let checked = self.config.check_tokens(&inputs.shape, &tokens);
+        let checked = self.config.inputs().check(&inputs.shape, values);
         checked.map_err(|error| Failure::BadShape(error.to_string()))?;
-        if tokens.len() > self.tokens_a_call {
+        if !inputs.is_finite() {
+            return Err(Failure::NotFinite);
+        }
+        // Checked above: the values fill the shape, so that its sizes are those of what lies in memory.
+        let shape: Vec<i64> = inputs.shape.iter().map(|size| *size as i64).collect();
+        let positions = self.config.positions(&shape);
+        let all = shape[0].saturating_mul(positions);
+        if all > i64::try_from(self.positions_a_call).unwrap_or(i64::MAX) {
             return Err(Failure::TooLarge(format!(
-                "{} tokens in one call, and {} are the most here: send fewer sequences at a time",
-                tokens.len(),
-                self.tokens_a_call
+                "the answer to one call would have {all} positions, and {} are the most here: send fewer \
+                 examples at a time",
+                self.positions_a_call
             )));
         }
-        // Checked above: two dimensions, and no more tokens than a call may bring.
-        Ok(Tokens {
-            batch: inputs.shape[0] as i64,
-            sequence: inputs.shape[1] as i64,
-            tokens,
+        Ok(Inputs {
+            shape,
+            data: inputs.data,
+            positions,
         })
     }
 
@@ -120,7 +124,7 @@ impl Model for Miner {
         gradient: Tensor,
     ) -> Result<Treatment, Failure> {
         let inputs = self.check(inputs)?;
-        let gradient = check_gradient(gradient, &inputs, self.config.response_dim)?;
+        let gradient = check_gradient(gradient, &inputs, self.config.response_dim())?;
         {
             let mut quota = self.quota.lock().unwrap_or_else(PoisonError::into_inner);
             if !quota.take(caller.hotkey, Instant::now()) {
@@ -143,10 +147,10 @@ impl Model for Miner {
 /// Checks that a gradient fits the answer that it belongs to, and is finite.
 fn check_gradient(
     gradient: Tensor,
-    inputs: &Tokens,
+    inputs: &Inputs,
     response_dim: i64,
 ) -> Result<Vec<f32>, Failure> {
-    let expected = [inputs.batch, inputs.sequence, response_dim];
+    let expected = [inputs.batch(), inputs.positions, response_dim];
     let same = gradient.shape.len() == 3
         && gradient
             .shape
@@ -180,7 +184,7 @@ fn check_gradient(
 mod tests {
     use std::{sync::mpsc::sync_channel, time::Duration};
 
-    use noesis_model::{tch::Device, TrainingConfig};
+    use noesis_model::{tch::Device, TrainingConfig, TransformerConfig};
 
     use super::*;
 
@@ -188,7 +192,7 @@ mod tests {
     async fn a_full_queue_answers_busy_at_once() {
         // A queue of one, and nobody who takes from it.
         let (jobs, _queue) = sync_channel(1);
-        let model = TransformerConfig::default();
+        let model = TransformerConfig::default().into();
         let trainer = Trainer::new(&model, TrainingConfig::default(), Device::Cpu).unwrap();
         let quota = Quota::new(1, Duration::from_secs(1), Instant::now());
         let miner = Miner::new(jobs, &trainer, &Settings::new([0; 32]), quota);
@@ -208,7 +212,7 @@ mod tests {
     async fn a_thread_that_is_gone_is_told_and_not_waited_for() {
         let (jobs, queue) = sync_channel(1);
         drop(queue);
-        let model = TransformerConfig::default();
+        let model = TransformerConfig::default().into();
         let trainer = Trainer::new(&model, TrainingConfig::default(), Device::Cpu).unwrap();
         let quota = Quota::new(1, Duration::from_secs(1), Instant::now());
         let miner = Miner::new(jobs, &trainer, &Settings::new([0; 32]), quota);

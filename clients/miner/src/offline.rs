@@ -8,12 +8,12 @@ use std::{
 
 use anyhow::{bail, Result};
 use indicatif::{ProgressBar, ProgressStyle};
-use noesis_model::{Split, Text, Trainer};
+use noesis_model::{DataSet, Evaluation, Split, Trainer};
 
 use crate::events::{Event, Events};
 
 /// Batches over which the held-out loss is taken.
-const EVALUATION_BATCHES: u64 = 16;
+const EVALUATION_BATCHES: u64 = 64;
 /// Steps between two lines of progress where there is no terminal for a bar.
 const STEPS_A_LINE: u64 = 250;
 
@@ -22,8 +22,8 @@ const STEPS_A_LINE: u64 = 250;
 pub struct Outcome {
     /// Steps in the checkpoint.
     pub step: u64,
-    /// Loss on the books held out for evaluation, in nats a byte.
-    pub loss: f64,
+    /// How it does on what is held out for evaluation.
+    pub held_out: Evaluation,
     /// Whether any step was taken, or the checkpoint had them all.
     pub trained: bool,
 }
@@ -36,7 +36,7 @@ pub struct Outcome {
 /// learned is kept, and the same call goes on from there.
 pub fn train(
     trainer: &mut Trainer,
-    text: &Text,
+    data: &DataSet,
     steps: u64,
     (path, every): (&Path, Duration),
     events: &Events,
@@ -46,13 +46,13 @@ pub fn train(
     let bar = bar(steps, trainer.step_count());
     while trainer.step_count() < steps {
         let kept = Instant::now();
-        trainer.train(text, steps, |progress| {
+        trainer.train(data, steps, |progress| {
             let (step, loss) = (progress.step, progress.loss);
             events.record(&Event::Train { step, loss });
             bar.set_position(step);
             bar.set_message(format!("loss {loss:.3}"));
             if bar.is_hidden() && step % STEPS_A_LINE == 0 {
-                tracing::info!("step {step} of {steps}, loss {loss:.3} nats a byte");
+                tracing::info!("step {step} of {steps}, loss {loss:.3}");
             }
             if kept.elapsed() >= every || stop() {
                 return ControlFlow::Break(());
@@ -70,7 +70,7 @@ pub fn train(
     bar.finish_and_clear();
     Ok(Outcome {
         step: trainer.step_count(),
-        loss: trainer.evaluate(text, Split::Evaluation, EVALUATION_BATCHES)?,
+        held_out: trainer.evaluate(data, Split::Evaluation, EVALUATION_BATCHES)?,
         trained,
     })
 }

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use noesis_model::Text;
+use noesis_model::DataSet;
 use noesis_neuron::Hotkey;
 
 use crate::events::Events;
@@ -35,7 +35,7 @@ impl Default for FeedbackRules {
 #[derive(Clone, Debug)]
 pub struct OwnTraining {
     /// What is learned from.
-    pub text: Arc<Text>,
+    pub data: Arc<DataSet>,
     /// Steps after which it is over, those before a restart included.
     pub until_step: u64,
     /// Share of the time that it may take, above 0 and at most 1.
@@ -58,8 +58,8 @@ pub struct Settings {
     pub hotkey: Hotkey,
     /// Jobs that wait at most; one more is answered `busy`.
     pub queue: usize,
-    /// Tokens that one call may bring.
-    pub tokens_a_call: usize,
+    /// Positions that the answer to one call may have, over its whole batch.
+    pub positions_a_call: usize,
     /// How gradients of callers are treated.
     pub feedback: FeedbackRules,
     /// Training between calls; `None`: it only serves.
@@ -78,7 +78,7 @@ impl Settings {
         Self {
             hotkey,
             queue: 32,
-            tokens_a_call: 1 << 14,
+            positions_a_call: 1 << 14,
             feedback: FeedbackRules::default(),
             training: None,
             keeping: None,

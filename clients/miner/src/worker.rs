@@ -14,7 +14,7 @@ use noesis_model::{
     tch::{no_grad, Tensor as Torch},
     CheckpointError, Trainer,
 };
-use noesis_neuron::{Caller, Failure, Tensor, Treatment};
+use noesis_neuron::{Caller, Data, Failure, Tensor, Treatment};
 use tokio::sync::oneshot;
 
 use crate::{
@@ -28,29 +28,38 @@ use crate::{
 pub(crate) enum Job {
     Forward {
         caller: Caller,
-        inputs: Tokens,
+        inputs: Inputs,
         answer: oneshot::Sender<Result<Tensor, Failure>>,
     },
     Backward {
         caller: Caller,
-        inputs: Tokens,
+        inputs: Inputs,
         gradient: Vec<f32>,
         answer: oneshot::Sender<Result<Treatment, Failure>>,
     },
     Stop,
 }
 
-/// Tokens that fit their shape and the model.
-pub(crate) struct Tokens {
-    pub(crate) batch: i64,
-    pub(crate) sequence: i64,
-    pub(crate) tokens: Vec<i64>,
+/// Inputs that fit their shape and the model.
+pub(crate) struct Inputs {
+    /// Of the inputs; the first size is the batch.
+    pub(crate) shape: Vec<i64>,
+    pub(crate) data: Data,
+    /// Positions of the answer to each of the batch.
+    pub(crate) positions: i64,
 }
 
-impl Tokens {
+impl Inputs {
+    pub(crate) fn batch(&self) -> i64 {
+        self.shape.first().copied().unwrap_or(0)
+    }
+
     fn to_torch(&self, device: noesis_model::tch::Device) -> Torch {
-        let flat = Torch::from_slice(&self.tokens);
-        flat.view([self.batch, self.sequence]).to_device(device)
+        let flat = match &self.data {
+            Data::I64(values) => Torch::from_slice(values),
+            Data::F32(values) => Torch::from_slice(values),
+        };
+        flat.view(self.shape.as_slice()).to_device(device)
     }
 }
 
@@ -191,13 +200,13 @@ impl ModelThread {
             return;
         };
         let begin = Instant::now();
-        match self.trainer.train_step(&training.text) {
+        match self.trainer.train_step(&training.data) {
             Ok(progress) => {
                 self.changed = true;
                 let (step, loss) = (progress.step, progress.loss);
                 self.settings.events.record(&Event::Train { step, loss });
                 if step % 100 == 0 {
-                    tracing::info!("trained {step} steps, loss {loss:.3} nats a byte");
+                    tracing::info!("trained {step} steps, loss {loss:.3}");
                 }
                 let rest = (1.0 / training.duty.clamp(0.01, 1.0) - 1.0).max(0.0);
                 self.next_step = Instant::now() + begin.elapsed().mul_f64(rest);
@@ -258,9 +267,9 @@ impl ModelThread {
         }
     }
 
-    fn forward(&self, inputs: &Tokens) -> Result<Tensor, Failure> {
-        let tokens = inputs.to_torch(self.trainer.store().device());
-        let answer = no_grad(|| self.trainer.model().represent(&tokens));
+    fn forward(&self, inputs: &Inputs) -> Result<Tensor, Failure> {
+        let inputs = inputs.to_torch(self.trainer.store().device());
+        let answer = no_grad(|| self.trainer.model().represent(&inputs));
         let shape = answer
             .size()
             .into_iter()
@@ -273,16 +282,16 @@ impl ModelThread {
         Tensor::f32(shape.collect::<Vec<usize>>(), values)
     }
 
-    fn backward(&mut self, inputs: &Tokens, gradient: &[f32]) -> Result<Treatment, Failure> {
+    fn backward(&mut self, inputs: &Inputs, gradient: &[f32]) -> Result<Treatment, Failure> {
         let device = self.trainer.store().device();
-        let dim = self.trainer.model().config().response_dim;
+        let dim = self.trainer.model().config().response_dim();
         let gradient = Torch::from_slice(gradient)
-            .f_view([inputs.batch, inputs.sequence, dim])
+            .f_view([inputs.batch(), inputs.positions, dim])
             .map_err(|error| Failure::BadShape(error.to_string()))?
             .to_device(device);
         let FeedbackRules { rate, clip, .. } = self.settings.feedback;
-        let tokens = inputs.to_torch(device);
-        Ok(match self.trainer.follow(&tokens, &gradient, rate, clip) {
+        let inputs = inputs.to_torch(device);
+        Ok(match self.trainer.follow(&inputs, &gradient, rate, clip) {
             Some(_norm) => {
                 self.changed = true;
                 Treatment::Applied
@@ -295,14 +304,14 @@ impl ModelThread {
         &self,
         method: &str,
         caller: &Caller,
-        inputs: &Tokens,
+        inputs: &Inputs,
         begin: Instant,
         failure: Option<&Failure>,
     ) {
         self.settings.events.record(&Event::Served {
             method,
             caller: hex::encode(caller.hotkey),
-            batch: inputs.batch.unsigned_abs() as usize,
+            batch: inputs.batch().unsigned_abs() as usize,
             milliseconds: begin.elapsed().as_secs_f64() * 1e3,
             outcome: &failure.map_or("ok".to_owned(), ToString::to_string),
         });

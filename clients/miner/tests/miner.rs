@@ -14,9 +14,9 @@ use noesis_miner::{
     enrol::serves, Fault, Faulty, FeedbackRules, Keeping, Miner, OwnTraining, Settings, Worker,
 };
 use noesis_model::{
+    network::cross_entropy,
     tch::{no_grad, Device, Kind, Tensor as Torch},
-    transformer::next_token_loss,
-    Text, Trainer, TrainingConfig, TransformerConfig,
+    DataSet, Modality, NetworkConfig, Trainer, TrainingConfig, TransformerConfig,
 };
 use noesis_neuron::{Caller, Callers, Data, Failure, Limits, Model, Tensor, Treatment};
 use tokio::{net::TcpListener, sync::watch};
@@ -28,21 +28,20 @@ fn trainer() -> Trainer {
     Trainer::new(&model_config(), training_config(), Device::Cpu).unwrap()
 }
 
-fn model_config() -> TransformerConfig {
-    TransformerConfig {
+fn model_config() -> NetworkConfig {
+    NetworkConfig::Transformer(TransformerConfig {
         width: 16,
         layers: 1,
         heads: 2,
         context: 8,
         response_dim: DIM as i64,
         ..TransformerConfig::default()
-    }
+    })
 }
 
 fn training_config() -> TrainingConfig {
     TrainingConfig {
         batch: 4,
-        length: 8,
         seed: 3,
         ..TrainingConfig::default()
     }
@@ -96,7 +95,7 @@ async fn it_answers_what_the_model_represents() {
 #[tokio::test]
 async fn inputs_that_are_no_tokens_are_refused_and_the_next_call_is_answered() {
     let (_worker, miner) = start(Settings {
-        tokens_a_call: 20,
+        positions_a_call: 20,
         ..settings()
     });
     let shaped = |shape: &[usize], data: Data| Tensor {
@@ -129,7 +128,7 @@ fn read(answer: &Tensor, reader: &Torch, targets: &Torch) -> (f64, Tensor) {
     let leaf = Torch::from_slice(values(answer))
         .view(shape.as_slice())
         .set_requires_grad(true);
-    let loss = next_token_loss(&leaf.matmul(reader), targets);
+    let loss = cross_entropy(&leaf.matmul(reader), targets);
     loss.backward();
     let gradient = Vec::<f32>::try_from(leaf.grad().reshape([-1])).unwrap();
     (
@@ -255,13 +254,13 @@ async fn each_fault_is_what_it_says() {
     }
 }
 
-fn text(folder: &Path) -> Arc<Text> {
+fn text(folder: &Path) -> Arc<DataSet> {
     let path = folder.join("text");
     let mut file = std::fs::File::create(&path).unwrap();
     for line in 0..400 {
         writeln!(file, "line {line} of words that come again").unwrap();
     }
-    Arc::new(Text::load(path).unwrap())
+    Arc::new(DataSet::load(Modality::Text, &path, 8).unwrap())
 }
 
 #[tokio::test]
@@ -271,7 +270,7 @@ async fn it_trains_between_calls_and_goes_on_after_a_restart() {
     let path = folder.path().join("kept/model.safetensors");
     let with_training = |until_step| Settings {
         training: Some(OwnTraining {
-            text: Arc::clone(&text),
+            data: Arc::clone(&text),
             until_step,
             duty: 1.0,
         }),

@@ -1,28 +1,45 @@
 //! Models, tensors, data sets and checkpoints: the only crate that names `tch`.
 //!
-//! The way of the data: a [`text::Text`] gives batches of tokens, a [`transformer::Transformer`]
-//! turns tokens into representations and these into logits, a [`training::Trainer`] lowers the
-//! next-token loss with [`optimizer::AdamW`], and [`checkpoint`] keeps all of it across a crash.
+//! The way of the data: [`data::DataSet`] gives batches of inputs and targets, a [`network::Network`] turns
+//! inputs into representations and these into logits, a [`training::Trainer`] lowers the loss with
+//! [`optimizer::AdamW`], and [`checkpoint`] keeps all of it across a crash.
+//!
+//! | modality | data | body of the network |
+//! |---|---|---|
+//! | TEXT | [`text`] | [`transformer`] |
+//! | IMAGE | [`images`] | [`patches`] |
+//! | TENSOR | [`images`], laid flat | [`perceptron`] |
 //!
 //! A tensor can go from one thread to another but cannot be shared between them: one thread owns a
 //! model. Nothing here panics because of what a file holds; what comes over a wire goes through
-//! [`transformer::TransformerConfig::check_tokens`] before it becomes a tensor.
+//! [`inputs::InputShape::check`] before it becomes a tensor.
 
 pub mod checkpoint;
+pub mod data;
 pub mod device;
+pub mod images;
+pub mod inputs;
+pub mod network;
 pub mod optimizer;
+pub mod patches;
+pub mod perceptron;
 pub mod text;
 pub mod training;
 pub mod transformer;
 
+pub use market_primitives::Modality;
 pub use tch;
 
 pub use checkpoint::{Checkpoint, CheckpointError, Folder};
+pub use data::{Batch, DataError, DataSet, Split};
 pub use device::{set_threads, DeviceChoice, DeviceError};
+pub use images::Images;
+pub use inputs::{InputError, InputShape, Values};
+pub use network::{ConfigError, Network, NetworkConfig};
 pub use optimizer::AdamW;
-pub use text::{DataError, Split, Text, VOCABULARY};
-pub use training::{Trainer, TrainingConfig, TrainingError};
-pub use transformer::{ConfigError, TokenError, Transformer, TransformerConfig};
+pub use text::{Text, VOCABULARY};
+pub use training::{Evaluation, Trainer, TrainingConfig, TrainingError};
+pub use transformer::TransformerConfig;
 
 use std::sync::{Mutex, PoisonError};
 
@@ -34,4 +51,19 @@ pub fn seeded<T>(seed: u64, build: impl FnOnce() -> T) -> T {
     let _alone = GENERATOR.lock().unwrap_or_else(PoisonError::into_inner);
     tch::manual_seed(i64::from_ne_bytes(seed.to_ne_bytes()));
     build()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    /// What scripts/setup put into the cache.
+    pub(crate) fn data(name: &str) -> PathBuf {
+        let cache = std::env::var_os("NOESIS_CACHE").map(PathBuf::from);
+        let cache = cache.unwrap_or_else(|| {
+            let home = std::env::var_os("HOME").expect("HOME or NOESIS_CACHE is set");
+            PathBuf::from(home).join(".cache/noesis")
+        });
+        cache.join("data").join(name)
+    }
 }

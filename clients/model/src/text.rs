@@ -13,13 +13,12 @@
 //!
 //! No sample crosses the border of a book, so no byte of one split is ever seen with another.
 
-use std::{
-    ops::Range,
-    path::{Path, PathBuf},
-};
+use std::{ops::Range, path::Path};
 
 use rand::Rng;
 use tch::Tensor;
+
+use crate::data::{dimension, DataError, Split};
 
 /// Number of tokens: the bytes, and the specials.
 pub const VOCABULARY: i64 = 258;
@@ -32,62 +31,6 @@ pub const BOS: i64 = 257;
 const FEWEST_BOOKS: usize = 10;
 /// Bytes that a file has at least. Anything shorter teaches nothing, and its splits would be empty.
 pub const MINIMUM_BYTES: usize = 4096;
-
-/// What a part of the text is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Split {
-    /// To learn from.
-    Training,
-    /// To choose and score by; never learned from.
-    Validation,
-    /// To report on; never learned from, never chosen by.
-    Evaluation,
-}
-
-/// Why a text cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum DataError {
-    /// There is no such file.
-    #[error("the data file {path} does not exist: name a text file with --data (scripts/setup fetches the King James text)")]
-    Missing {
-        /// The file.
-        path: PathBuf,
-    },
-    /// It is there but cannot be read.
-    #[error("the data file {path} cannot be read: {source}; check what --data names and its permissions")]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// It holds nothing.
-    #[error("the data file {path} is empty: name another with --data")]
-    Empty {
-        /// The file.
-        path: PathBuf,
-    },
-    /// It holds too little to be split.
-    #[error("the data file {path} holds {bytes} bytes of text, and at least {minimum} are needed to split it: name a longer one with --data")]
-    TooShort {
-        /// The file.
-        path: PathBuf,
-        /// Bytes of text in it.
-        bytes: usize,
-        /// Bytes of text needed.
-        minimum: usize,
-    },
-    /// No book of a split is as long as the sample that was asked for.
-    #[error("no book of the {split:?} part is {length} bytes long (the longest has {longest}): ask for shorter sequences or name a longer text with --data")]
-    SampleTooLong {
-        /// The split.
-        split: Split,
-        /// Tokens asked for.
-        length: usize,
-        /// Bytes of its longest book.
-        longest: usize,
-    },
-}
 
 /// One book: its name and where its bytes lie.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -244,11 +187,6 @@ impl Text {
         }
         Ok(Tensor::from_slice(&tokens).view([dimension(batch), dimension(length)]))
     }
-}
-
-/// A size as libtorch counts it.
-fn dimension(size: usize) -> i64 {
-    i64::try_from(size).expect("what lies in memory is counted by an i64")
 }
 
 /// What the book of this number is for.

@@ -1,4 +1,4 @@
-//! Training on one's own text: a step at a time, resumable, the same for the same seed.
+//! Training on one's own data: a step at a time, resumable, the same for the same seed.
 //!
 //! The batch of step `n` depends on the seed and on `n` alone, and a checkpoint holds the parameters
 //! and both moments of the optimizer. So a training that was interrupted goes on as if it had not
@@ -8,24 +8,22 @@ use std::{ops::ControlFlow, path::Path};
 
 use rand::{rngs::StdRng, SeedableRng};
 use serde::{Deserialize, Serialize};
-use tch::{nn, no_grad, Device, Tensor};
+use tch::{nn, no_grad, Device, Kind, Tensor};
 
 use crate::{
     checkpoint::{self, Checkpoint, CheckpointError},
+    data::{Batch, DataError, DataSet, Split},
+    network::{cross_entropy, ConfigError, Network, NetworkConfig},
     optimizer::{trainable, AdamW},
     seeded,
-    text::{DataError, Split, Text},
-    transformer::{next_token_loss, ConfigError, Transformer, TransformerConfig},
 };
 
 /// The settings of a training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainingConfig {
-    /// Sequences a step.
+    /// Examples a step.
     pub batch: usize,
-    /// Tokens read in each, each of which has a target; at most the model's context.
-    pub length: usize,
     /// Highest learning rate.
     pub rate: f64,
     /// Steps over which the rate rises to it.
@@ -44,7 +42,6 @@ impl Default for TrainingConfig {
     fn default() -> Self {
         Self {
             batch: 32,
-            length: 64,
             rate: 4e-3,
             warmup_steps: 50,
             decay_steps: 1500,
@@ -75,7 +72,7 @@ pub enum TrainingError {
     /// The sizes describe no model.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The text gave no batch.
+    /// The data gave no batch.
     #[error(transparent)]
     Data(#[from] DataError),
     /// The checkpoint could not be written or read.
@@ -94,15 +91,24 @@ pub enum TrainingError {
 pub struct Progress {
     /// Steps taken so far.
     pub step: u64,
-    /// Loss of this step's batch before the step, in nats a byte.
+    /// Loss of this step's batch before the step, in nats.
     pub loss: f64,
 }
 
-/// A model in training.
+/// How a network does on data that it did not learn from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Evaluation {
+    /// Mean loss, in nats a token or an example.
+    pub loss: f64,
+    /// Share of the tokens or examples whose most likely class is the right one.
+    pub accuracy: f64,
+}
+
+/// A network in training.
 #[derive(Debug)]
 pub struct Trainer {
     store: nn::VarStore,
-    model: Transformer,
+    model: Network,
     optimizer: AdamW,
     /// Follows the gradients of others, whose scale has nothing to do with that of the own loss.
     feedback: AdamW,
@@ -117,12 +123,12 @@ impl Trainer {
     ///
     /// [`ConfigError`] when the sizes describe no model.
     pub fn new(
-        model: &TransformerConfig,
+        model: &NetworkConfig,
         config: TrainingConfig,
         device: Device,
     ) -> Result<Self, ConfigError> {
         let store = nn::VarStore::new(device);
-        let model = seeded(config.seed, || Transformer::new(&store.root(), model))?;
+        let model = seeded(config.seed, || Network::new(&store.root(), model))?;
         Ok(Self {
             optimizer: AdamW::of(&store, config.weight_decay),
             feedback: AdamW::of(&store, 0.0),
@@ -140,7 +146,7 @@ impl Trainer {
     /// Those of [`Trainer::new`]; a [`CheckpointError`] when the file is damaged or of another model.
     pub fn resume(
         path: &Path,
-        model: &TransformerConfig,
+        model: &NetworkConfig,
         config: TrainingConfig,
         device: Device,
     ) -> Result<Self, TrainingError> {
@@ -157,7 +163,7 @@ impl Trainer {
     ///
     /// [`CheckpointError::Mismatch`] when it is of another model; then nothing has changed.
     pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<(), CheckpointError> {
-        let saved: TransformerConfig = checkpoint.config()?;
+        let saved: NetworkConfig = checkpoint.config()?;
         if saved != *self.model.config() {
             return Err(checkpoint.mismatch(format!(
                 "it is of {saved:?} and this model is {:?}",
@@ -187,7 +193,7 @@ impl Trainer {
     }
 
     /// The model.
-    pub fn model(&self) -> &Transformer {
+    pub fn model(&self) -> &Network {
         &self.model
     }
 
@@ -217,13 +223,13 @@ impl Trainer {
     ///
     /// # Errors
     ///
-    /// [`TrainingError::Data`] when the text has no piece that long, [`TrainingError::Diverged`] when
+    /// [`TrainingError::Data`] when the data have no such example, [`TrainingError::Diverged`] when
     /// the loss or its gradient is not finite; then nothing has changed.
-    pub fn train_step(&mut self, text: &Text) -> Result<Progress, TrainingError> {
+    pub fn train_step(&mut self, data: &DataSet) -> Result<Progress, TrainingError> {
         let mut rng = batch_rng(self.config.seed, self.step);
-        let TrainingConfig { batch, length, .. } = self.config;
-        let batch = text.sample(Split::Training, batch, length + 1, &mut rng)?;
-        let loss = sequence_loss(&self.model, &batch.to_device(self.store.device()));
+        let batch = data.sample(Split::Training, self.config.batch, &mut rng)?;
+        let Batch { inputs, targets } = batch.to_device(self.store.device());
+        let loss = self.model.loss(&self.model.represent(&inputs), &targets);
         let value = loss.double_value(&[]);
         let rate = self.config.rate_at(self.step);
         let diverged = TrainingError::Diverged { step: self.step };
@@ -247,12 +253,12 @@ impl Trainer {
     /// As [`Trainer::train_step`].
     pub fn train(
         &mut self,
-        text: &Text,
+        data: &DataSet,
         steps: u64,
         mut progress: impl FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<(), TrainingError> {
         while self.step < steps {
-            if progress(self.train_step(text)?).is_break() {
+            if progress(self.train_step(data)?).is_break() {
                 break;
             }
         }
@@ -260,75 +266,74 @@ impl Trainer {
     }
 
     /// Takes a step, with an optimizer of its own, along the gradient of someone else's loss with
-    /// respect to the representation of `tokens`: `gradient` is `f32 [batch, sequence,
+    /// respect to the representation of `inputs`: `gradient` is `f32 [batch, sequence,
     /// response_dim]`. The forward pass is computed again, and the parameters' gradient is clipped to
     /// the norm `clip`. Returns the norm before clipping, or `None` when it is not finite: then
     /// nothing has changed.
     ///
     /// # Panics
     ///
-    /// On tokens that [`TransformerConfig::check_tokens`] would refuse, and on a gradient of another
+    /// On inputs that [`crate::InputShape::check`] would refuse, and on a gradient of another
     /// shape than the representation.
     pub fn follow(
         &mut self,
-        tokens: &Tensor,
+        inputs: &Tensor,
         gradient: &Tensor,
         rate: f64,
         clip: f64,
     ) -> Option<f64> {
-        let inner_product = (self.model.represent(tokens) * gradient).sum(tch::Kind::Float);
+        let inner_product = (self.model.represent(inputs) * gradient).sum(Kind::Float);
         self.feedback.minimise(&inner_product, rate, clip)
     }
 
-    /// Mean loss over pieces of a split, in nats a byte: the same pieces every time.
+    /// How it does on examples of a split: the same examples every time.
     ///
     /// # Errors
     ///
-    /// [`DataError`] when the split has no piece that long.
-    pub fn evaluate(&self, text: &Text, split: Split, batches: u64) -> Result<f64, DataError> {
-        let TrainingConfig { batch, length, .. } = self.config;
-        evaluate(
-            &self.model,
-            self.store.device(),
-            text,
-            split,
-            batches,
-            batch,
-            length,
-        )
+    /// [`DataError`] when the split has no such example.
+    pub fn evaluate(
+        &self,
+        data: &DataSet,
+        split: Split,
+        batches: u64,
+    ) -> Result<Evaluation, DataError> {
+        let device = self.store.device();
+        evaluate(&self.model, device, data, split, batches, self.config.batch)
     }
 }
 
-/// Next-token loss of a model over `[batch, length + 1]` tokens: each but the last is read, each but
-/// the first is a target.
-pub fn sequence_loss(model: &Transformer, tokens: &Tensor) -> Tensor {
-    let length = tokens.size()[1] - 1;
-    let logits = model.forward(&tokens.narrow(1, 0, length));
-    next_token_loss(&logits, &tokens.narrow(1, 1, length))
-}
-
-/// Mean loss of a model over pieces of a split, in nats a byte: the same pieces every time.
+/// How a network does on examples of a split: the same examples every time.
 ///
 /// # Errors
 ///
-/// [`DataError`] when the split has no piece that long.
+/// [`DataError`] when the split has no such example.
 pub fn evaluate(
-    model: &Transformer,
+    network: &Network,
     device: Device,
-    text: &Text,
+    data: &DataSet,
     split: Split,
     batches: u64,
     batch: usize,
-    length: usize,
-) -> Result<f64, DataError> {
-    let mut sum = 0.0;
+) -> Result<Evaluation, DataError> {
+    let (mut loss, mut right) = (0.0, 0.0);
     for number in 0..batches {
         let mut rng = batch_rng(0, number);
-        let tokens = text.sample(split, batch, length + 1, &mut rng)?;
-        let loss = no_grad(|| sequence_loss(model, &tokens.to_device(device)));
-        sum += loss.double_value(&[]);
+        let Batch { inputs, targets } = data.sample(split, batch, &mut rng)?.to_device(device);
+        no_grad(|| {
+            let logits = network.predict(&network.represent(&inputs));
+            loss += cross_entropy(&logits, &targets).double_value(&[]);
+            let found = logits.argmax(-1, false).eq_tensor(&targets);
+            right += found
+                .to_kind(Kind::Float)
+                .mean(Kind::Double)
+                .double_value(&[]);
+        });
     }
-    Ok(sum / batches.max(1) as f64)
+    let batches = batches.max(1) as f64;
+    Ok(Evaluation {
+        loss: loss / batches,
+        accuracy: right / batches,
+    })
 }
 
 /// The random numbers of one batch.

@@ -5,11 +5,7 @@
 //! x = wte[token] + wpe[position]
 //! x = x + attention(layer_norm(x)); x = x + mlp(layer_norm(x))     for each layer
 //! representation = W_r layer_norm(x)           what a neuron answers: [batch, sequence, response_dim]
-//! logits = W_h representation                  the language head reads the representation alone
 //! ```
-//!
-//! Since the head reads nothing but the representation, training puts all that the model knows of
-//! the next token into it, and a linear map of the caller's own can read it there.
 
 use serde::{Deserialize, Serialize};
 use tch::{
@@ -17,7 +13,10 @@ use tch::{
     Tensor,
 };
 
-use crate::text::VOCABULARY;
+use crate::{
+    network::{check_sizes, linear, variance_kept, ConfigError, DEVIATION},
+    text::VOCABULARY,
+};
 
 /// The sizes of a [`Transformer`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,58 +50,6 @@ impl Default for TransformerConfig {
     }
 }
 
-/// Why a configuration describes no model.
-#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
-pub enum ConfigError {
-    /// A size is zero, negative, or beyond all reason.
-    #[error("the model's {name} is {value}: choose one from 1 to {largest}")]
-    OutOfRange {
-        /// Which.
-        name: &'static str,
-        /// What it is.
-        value: i64,
-        /// Largest allowed.
-        largest: i64,
-    },
-    /// The heads do not share the width evenly.
-    #[error("a width of {width} cannot be shared by {heads} heads: choose a multiple")]
-    Heads {
-        /// The width.
-        width: i64,
-        /// The heads.
-        heads: i64,
-    },
-}
-
-/// Why tokens are no input of a model.
-#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
-pub enum TokenError {
-    /// Not `[batch, sequence]` with something in it, or not as many tokens as that.
-    #[error("tokens must be [batch, sequence], neither of them 0, and fill that shape: shape {shape:?} came with {tokens} tokens")]
-    Shape {
-        /// The shape.
-        shape: Vec<usize>,
-        /// How many tokens came.
-        tokens: usize,
-    },
-    /// Longer than the context.
-    #[error("a sequence of {sequence} tokens is longer than the model's context of {context}")]
-    TooLong {
-        /// Length of the sequences.
-        sequence: usize,
-        /// Longest allowed.
-        context: usize,
-    },
-    /// Not in the vocabulary.
-    #[error("token {token} is not in the vocabulary of 0 to {last}")]
-    Unknown {
-        /// The token.
-        token: i64,
-        /// The last one that exists.
-        last: i64,
-    },
-}
-
 impl TransformerConfig {
     /// Checks the sizes, before memory is taken for them.
     ///
@@ -118,15 +65,7 @@ impl TransformerConfig {
             ("context", self.context, 1 << 20),
             ("response dimension", self.response_dim, 1 << 16),
         ];
-        for (name, value, largest) in sizes {
-            if !(1..=largest).contains(&value) {
-                return Err(ConfigError::OutOfRange {
-                    name,
-                    value,
-                    largest,
-                });
-            }
-        }
+        check_sizes(&sizes)?;
         if self.width % self.heads != 0 {
             return Err(ConfigError::Heads {
                 width: self.width,
@@ -135,60 +74,11 @@ impl TransformerConfig {
         }
         Ok(())
     }
-
-    /// Checks tokens that came over a wire: `[batch, sequence]`, not longer than the context, each
-    /// within the vocabulary. What passes cannot make [`Transformer::represent`] panic.
-    ///
-    /// # Errors
-    ///
-    /// [`TokenError`] saying what is wrong with them.
-    pub fn check_tokens(&self, shape: &[usize], tokens: &[i64]) -> Result<(), TokenError> {
-        let wrong_shape = || TokenError::Shape {
-            shape: shape.to_vec(),
-            tokens: tokens.len(),
-        };
-        let &[batch, sequence] = shape else {
-            return Err(wrong_shape());
-        };
-        let fills = batch.checked_mul(sequence) == Some(tokens.len());
-        if batch == 0 || sequence == 0 || !fills {
-            return Err(wrong_shape());
-        }
-        let context = usize::try_from(self.context).unwrap_or(0);
-        if sequence > context {
-            return Err(TokenError::TooLong { sequence, context });
-        }
-        let unknown = tokens
-            .iter()
-            .find(|token| !(0..self.vocabulary).contains(*token));
-        unknown.map_or(Ok(()), |token| {
-            Err(TokenError::Unknown {
-                token: *token,
-                last: self.vocabulary - 1,
-            })
-        })
-    }
-}
-
-/// `y = x W^T + b`, with weights drawn from a normal distribution.
-fn linear(path: nn::Path, from: i64, to: i64, deviation: f64) -> nn::Linear {
-    let config = nn::LinearConfig {
-        ws_init: nn::Init::Randn {
-            mean: 0.0,
-            stdev: deviation,
-        },
-        bs_init: Some(nn::Init::Const(0.0)),
-        bias: true,
-    };
-    nn::linear(path, from, to, config)
 }
 
 fn layer_norm(path: nn::Path, width: i64) -> nn::LayerNorm {
     nn::layer_norm(path, vec![width], nn::LayerNormConfig::default())
 }
-
-/// GPT-2's deviation of the initial weights.
-const DEVIATION: f64 = 0.02;
 
 /// `softmax(Q K^T / sqrt(d) + mask) V` for each head, side by side.
 #[derive(Debug)]
@@ -269,20 +159,18 @@ impl Block {
     }
 }
 
-/// The model. Its parameters live in the `VarStore` it was made in.
+/// The network. Its parameters live in the `VarStore` it was made in.
 #[derive(Debug)]
 pub struct Transformer {
-    config: TransformerConfig,
     tokens: Tensor,
     positions: Tensor,
     blocks: Vec<Block>,
     norm: nn::LayerNorm,
     representation: nn::Linear,
-    head: nn::Linear,
 }
 
 impl Transformer {
-    /// Makes a model with random parameters under `path`; [`crate::seeded`] makes them repeatable.
+    /// Makes a network with random parameters under `path`; [`crate::seeded`] makes them repeatable.
     ///
     /// # Errors
     ///
@@ -290,9 +178,6 @@ impl Transformer {
     pub fn new(path: &nn::Path, config: &TransformerConfig) -> Result<Self, ConfigError> {
         config.check()?;
         let table = |name: &str, rows: i64| path.randn(name, &[rows, config.width], 0.0, DEVIATION);
-        // The last two maps keep the variance of what they read: an untrained model's answer is as
-        // large as a trained one's.
-        let keep = |from: i64| 1.0 / (from as f64).sqrt();
         Ok(Self {
             tokens: table("tokens", config.vocabulary),
             positions: table("positions", config.context),
@@ -304,21 +189,9 @@ impl Transformer {
                 path / "representation",
                 config.width,
                 config.response_dim,
-                keep(config.width),
+                variance_kept(config.width),
             ),
-            head: linear(
-                path / "head",
-                config.response_dim,
-                config.vocabulary,
-                DEVIATION,
-            ),
-            config: config.clone(),
         })
-    }
-
-    /// Its sizes.
-    pub fn config(&self) -> &TransformerConfig {
-        &self.config
     }
 
     /// Tokens `i64 [batch, sequence]` to representations `f32 [batch, sequence, response_dim]`.
@@ -326,7 +199,7 @@ impl Transformer {
     ///
     /// # Panics
     ///
-    /// On tokens that [`TransformerConfig::check_tokens`] would refuse.
+    /// On tokens that [`crate::InputShape::check`] would refuse.
     pub fn represent(&self, tokens: &Tensor) -> Tensor {
         let sequence = tokens.size()[1];
         let embedded = Tensor::embedding(&self.tokens, tokens, -1, false, false);
@@ -336,30 +209,6 @@ impl Transformer {
         }
         self.representation.forward(&self.norm.forward(&x))
     }
-
-    /// Representations `[batch, sequence, response_dim]` to logits `[batch, sequence, vocabulary]`
-    /// of each next token.
-    pub fn logits(&self, representation: &Tensor) -> Tensor {
-        self.head.forward(representation)
-    }
-
-    /// Tokens `i64 [batch, sequence]` to logits `[batch, sequence, vocabulary]`.
-    ///
-    /// # Panics
-    ///
-    /// As [`Transformer::represent`].
-    pub fn forward(&self, tokens: &Tensor) -> Tensor {
-        self.logits(&self.represent(tokens))
-    }
-}
-
-/// Mean cross entropy, in nats a token, of logits `[batch, sequence, vocabulary]` against the tokens
-/// `i64 [batch, sequence]` that came next.
-pub fn next_token_loss(logits: &Tensor, targets: &Tensor) -> Tensor {
-    let vocabulary = logits.size()[2];
-    logits
-        .reshape([-1, vocabulary])
-        .cross_entropy_for_logits(&targets.reshape([-1]))
 }
 
 #[cfg(test)]

@@ -9,9 +9,9 @@ use crate::{
     part::{Part, Trained},
 };
 use noesis_model::{
+    network::cross_entropy,
     tch::{no_grad, Device, IndexOp, Kind, Tensor},
-    transformer::next_token_loss,
-    ConfigError, Transformer, TransformerConfig,
+    ConfigError, Network, TransformerConfig,
 };
 use noesis_neuron::Hotkey;
 use serde::{Deserialize, Serialize};
@@ -228,7 +228,7 @@ impl Learner {
             }
             None => round.representation.shallow_clone(),
         };
-        let loss = next_token_loss(&self.local.model.logits(&joined), &round.targets);
+        let loss = cross_entropy(&self.local.model.logits(&joined), &round.targets);
         let value = loss.double_value(&[]);
         if !value.is_finite() {
             return Err(Diverged(self.step));
@@ -311,7 +311,8 @@ impl Learner {
     fn train_twin(&mut self, round: &Round) -> Option<f64> {
         let rate = warm(self.config.rate, self.step);
         let twin = self.twin.as_mut()?;
-        let loss = next_token_loss(&twin.model.forward(&round.inputs), &round.targets);
+        let logits = twin.model.logits(&twin.model.represent(&round.inputs));
+        let loss = cross_entropy(&logits, &round.targets);
         twin.optimizer.minimise(&loss, rate, self.config.clip);
         Some(loss.double_value(&[]))
     }
@@ -332,11 +333,11 @@ impl Learner {
                 let weights = gate::weights(&scores, &kept);
                 join::joined(&representation, &self.adapted(&answers), &weights)
             };
-            let loss = |logits: &Tensor| next_token_loss(logits, &targets).double_value(&[]);
+            let loss = |logits: &Tensor| cross_entropy(logits, &targets).double_value(&[]);
             let alone = self.twin.as_ref();
             (
                 loss(&self.local.model.logits(&joined)),
-                alone.map(|twin| loss(&twin.model.forward(&inputs))),
+                alone.map(|twin| loss(&twin.model.logits(&twin.model.represent(&inputs)))),
             )
         })
     }
@@ -365,8 +366,7 @@ impl Learner {
             }
             let (local, seen) = (Tensor::cat(&local, 0), Tensor::cat(&seen, 0));
             let mean = |logits: &Tensor| losses(logits, &targets).mean(Kind::Double);
-            let head =
-                |model: &Transformer, x: &Tensor| model.logits(&x.unsqueeze(1)).squeeze_dim(1);
+            let head = |model: &Network, x: &Tensor| model.logits(&x.unsqueeze(1)).squeeze_dim(1);
             let alone = self
                 .twin
                 .as_ref()

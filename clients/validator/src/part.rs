@@ -5,7 +5,7 @@ use noesis_model::{
     optimizer::trainable,
     seeded,
     tch::{nn::VarStore, no_grad, Device, Kind, Tensor},
-    AdamW, ConfigError, Transformer,
+    AdamW, ConfigError, Network,
 };
 
 /// Where the gate's row of noise begins, at the constant feature of 4: `softplus(-2)` is 0.13. Coalitions
@@ -15,7 +15,7 @@ const QUIET: f64 = -0.5;
 /// A model in training.
 pub struct Trained {
     /// The model.
-    pub model: Transformer,
+    pub model: Network,
     /// Its optimizer.
     pub optimizer: AdamW,
     // Owns the parameters.
@@ -31,7 +31,7 @@ impl Trained {
     pub fn new(config: &LearnerConfig, device: Device) -> Result<Self, ConfigError> {
         let store = VarStore::new(device);
         let model = seeded(config.seed, || {
-            Transformer::new(&store.root(), &config.model)
+            Network::new(&store.root(), &config.model.clone().into())
         })?;
         Ok(Self {
             optimizer: AdamW::of(&store, config.weight_decay),

@@ -8,7 +8,7 @@
 use noesis_miner::{Fault, Faulty, FeedbackRules, Settings as MinerSettings, Worker};
 use noesis_model::{
     tch::{Device, Tensor},
-    Split, Text, Trainer, TrainingConfig, TransformerConfig,
+    DataSet, Split, Text, Trainer, TrainingConfig, TransformerConfig,
 };
 use noesis_neuron::{serve, Callers, Client, Hotkey, Limits, Modality};
 use noesis_validator::{
@@ -59,10 +59,19 @@ fn model(steps: u64) -> Trainer {
         ..TrainingConfig::default()
     };
     let path = FOLDER.path().join(format!("{steps}.safetensors"));
-    let mut trainer =
-        Trainer::resume(&path, &TransformerConfig::default(), config, Device::Cpu).unwrap();
+    let mut trainer = Trainer::resume(
+        &path,
+        &TransformerConfig::default().into(),
+        config,
+        Device::Cpu,
+    )
+    .unwrap();
+    let data = DataSet::Text {
+        text: text().clone(),
+        length: 64,
+    };
     while trainer.step_count() < steps {
-        trainer.train_step(text()).unwrap();
+        trainer.train_step(&data).unwrap();
     }
     trainer.save(&path).unwrap();
     trainer

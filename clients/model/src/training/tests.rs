@@ -1,9 +1,12 @@
 use std::io::Write;
 
+use market_primitives::Modality;
+
 use super::*;
+use crate::{CheckpointError, TransformerConfig};
 
 /// A text that a small model learns quickly: sentences of a few words, in books.
-fn text() -> Text {
+fn text() -> DataSet {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     for book in ["A", "B", "C", "D", "E", "F", "G", "H", "I", "J"] {
         for verse in 1..30 {
@@ -11,28 +14,30 @@ fn text() -> Text {
             writeln!(file, "{book}1:{verse} and there was {word} upon the deep").unwrap();
         }
     }
-    Text::load(file.path()).unwrap()
+    DataSet::load(Modality::Text, file.path(), 16).unwrap()
 }
 
-fn trainer() -> Trainer {
-    crate::set_threads(1);
-    let model = TransformerConfig {
+fn sizes() -> TransformerConfig {
+    TransformerConfig {
         width: 32,
         layers: 1,
         heads: 2,
         context: 16,
         response_dim: 16,
         ..TransformerConfig::default()
-    };
+    }
+}
+
+fn trainer() -> Trainer {
+    crate::set_threads(1);
     let training = TrainingConfig {
         batch: 8,
-        length: 16,
         warmup_steps: 5,
         decay_steps: 60,
         seed: 7,
         ..TrainingConfig::default()
     };
-    Trainer::new(&model, training, Device::Cpu).unwrap()
+    Trainer::new(&sizes().into(), training, Device::Cpu).unwrap()
 }
 
 fn go_on(_: Progress) -> ControlFlow<()> {
@@ -42,15 +47,17 @@ fn go_on(_: Progress) -> ControlFlow<()> {
 #[test]
 fn the_loss_falls_on_text_that_was_not_trained_on() {
     let (text, mut trainer) = (text(), trainer());
-    let before = trainer.evaluate(&text, Split::Evaluation, 4).unwrap();
+    let evaluate = |trainer: &Trainer| trainer.evaluate(&text, Split::Evaluation, 4).unwrap();
+    let before = evaluate(&trainer);
     let mut steps = Vec::new();
     let record = |progress: Progress| {
         steps.push(progress.step);
         ControlFlow::Continue(())
     };
     trainer.train(&text, 60, record).unwrap();
-    let after = trainer.evaluate(&text, Split::Evaluation, 4).unwrap();
-    assert!(after < 0.5 * before, "{before} to {after}");
+    let after = evaluate(&trainer);
+    assert!(after.loss < 0.5 * before.loss, "{before:?} to {after:?}");
+    assert!(after.accuracy > 0.5 && before.accuracy < 0.2, "{after:?}");
     assert_eq!(steps, (1..=60).collect::<Vec<_>>());
 }
 
@@ -88,11 +95,11 @@ fn a_checkpoint_of_another_size_is_refused_and_changes_nothing() {
     small.save(&path).unwrap();
     let large = TransformerConfig {
         width: 64,
-        ..small.model().config().clone()
+        ..sizes()
     };
     let training = small.config().clone();
     assert!(matches!(
-        Trainer::resume(&path, &large, training, Device::Cpu),
+        Trainer::resume(&path, &large.into(), training, Device::Cpu),
         Err(TrainingError::Checkpoint(CheckpointError::Mismatch { .. }))
     ));
     // Nor does a file without the optimizer's state load half.
@@ -129,7 +136,7 @@ fn gradients_of_others_make_the_answer_better_for_them() {
     let mut losses = Vec::new();
     for _ in 0..20 {
         let answer = no_grad(|| trainer.model().represent(&tokens)).set_requires_grad(true);
-        let loss = next_token_loss(&answer.matmul(&reader), &targets);
+        let loss = cross_entropy(&answer.matmul(&reader), &targets);
         losses.push(loss.double_value(&[]));
         loss.backward();
         let norm = trainer.follow(&tokens, &answer.grad(), 3e-3, 1.0);
@@ -145,11 +152,12 @@ fn gradients_of_others_make_the_answer_better_for_them() {
 
 #[test]
 fn a_text_too_short_for_the_sequences_is_an_error() {
-    let text = text();
-    let mut trainer = trainer();
-    trainer.config.length = 1 << 20;
+    let DataSet::Text { text, .. } = text() else {
+        panic!("a text is one");
+    };
+    let length = 1 << 20;
     assert!(matches!(
-        trainer.train_step(&text),
+        trainer().train_step(&DataSet::Text { text, length }),
         Err(TrainingError::Data(DataError::SampleTooLong { .. }))
     ));
 }
@@ -169,4 +177,39 @@ fn the_rate_rises_then_falls_and_stays() {
     assert_eq!(config.rate_at(100), config.rate_at(1_000_000));
     let falls = (10..100).all(|step| config.rate_at(step) > config.rate_at(step + 1));
     assert!(falls);
+}
+
+/// Trains on the small images of the tests, and resumes in the middle.
+#[test]
+fn images_and_vectors_are_learned_and_resumed_as_text_is() {
+    crate::set_threads(1);
+    let place = crate::images::tests::folder(600, 60);
+    for modality in [Modality::Image, Modality::Tensor] {
+        let data = DataSet::load(modality, place.path(), 0).unwrap();
+        let training = TrainingConfig {
+            batch: 16,
+            warmup_steps: 5,
+            decay_steps: 60,
+            ..TrainingConfig::default()
+        };
+        let path = place.path().join(format!("{modality:?}.safetensors"));
+        let network = data.builtin(16);
+        let resume = || Trainer::resume(&path, &network, training.clone(), Device::Cpu).unwrap();
+        let mut whole = resume();
+        let before = whole.evaluate(&data, Split::Evaluation, 4).unwrap();
+        whole.train(&data, 40, go_on).unwrap();
+        let after = whole.evaluate(&data, Split::Evaluation, 4).unwrap();
+        assert!(after.loss < 0.3 * before.loss, "{before:?} to {after:?}");
+        assert!(after.accuracy > 0.9, "{modality:?}: {after:?}");
+
+        let mut half = resume();
+        half.train(&data, 13, go_on).unwrap();
+        half.save(&path).unwrap();
+        let mut rest = resume();
+        rest.train(&data, 40, go_on).unwrap();
+        assert_eq!(rest.state(), whole.state(), "bit for bit");
+        // Nor is the checkpoint of one modality taken for another's.
+        let other = sizes().into();
+        assert!(Trainer::resume(&path, &other, training.clone(), Device::Cpu).is_err());
+    }
 }

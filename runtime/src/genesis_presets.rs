@@ -65,9 +65,7 @@ fn genesis(authorities: &[(Sr25519Keyring, Ed25519Keyring)]) -> Value {
         sudo: SudoConfig {
             key: Some(account(Sr25519Keyring::Alice)),
         },
-        market: MarketConfig {
-            markets: markets(),
-        },
+        market: MarketConfig { markets: markets() },
     })
 }
 

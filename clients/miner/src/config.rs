@@ -46,7 +46,7 @@ pub struct Config {
         value_name = "SECRET",
         env = "NOESIS_COLDKEY",
         hide_env_values = true,
-        required_unless_present = "train_only"
+        required_unless_present_any = ["train_only", "evaluate"]
     )]
     pub coldkey: Option<String>,
     /// Secret of the key that serves, such as //Charlie//hotkey.
@@ -55,7 +55,7 @@ pub struct Config {
         value_name = "SECRET",
         env = "NOESIS_HOTKEY",
         hide_env_values = true,
-        required_unless_present = "train_only"
+        required_unless_present_any = ["train_only", "evaluate"]
     )]
     pub hotkey: Option<String>,
     /// Most that a registration may cost, in NOE.
@@ -96,6 +96,10 @@ pub struct Config {
     /// Train without a chain, write the checkpoint, tell the held-out loss, and end.
     #[arg(long)]
     pub train_only: bool,
+    /// Without a chain and without training, tell the model's loss where validators take scores (of a text the
+    /// last token alone), over so many examples that nobody learns from, and end.
+    #[arg(long, value_name = "EXAMPLES", conflicts_with = "train_only", value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
+    pub evaluate: Option<u32>,
     /// Share of the time that training takes while serving, above 0 and at most 1.
     #[arg(long, value_name = "SHARE", default_value_t = 0.25)]
     pub duty: f64,
@@ -118,7 +122,7 @@ pub struct Config {
     #[arg(long, value_name = "FILE")]
     pub events: Option<PathBuf>,
     /// Misbehave on purpose, to watch what the market does with it: noise, silent,
-    /// late:MILLISECONDS, nan or leak.
+    /// late:MILLISECONDS, nan, leak, or relay:HOTKEY to answer what that neuron answers.
     #[arg(long, value_name = "FAULT")]
     pub fault: Option<Fault>,
 }

@@ -33,6 +33,14 @@ pub enum Event<'a> {
         /// `ok`, or what was wrong, in words.
         outcome: &'a str,
     },
+    /// The held-out loss, where scores are taken.
+    #[serde(rename = "held_out")]
+    HeldOut {
+        /// Loss of its own model, in nats.
+        loss: f64,
+        /// Over so many examples.
+        examples: usize,
+    },
     /// A checkpoint was written.
     Checkpoint {
         /// Steps of training in it.

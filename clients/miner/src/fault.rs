@@ -6,10 +6,10 @@
 use std::{str::FromStr, time::Duration};
 
 use noesis_model::VOCABULARY;
-use noesis_neuron::{Caller, Data, Description, Failure, Model, Tensor, Treatment};
+use noesis_neuron::{Caller, Data, Description, Failure, Hotkey, Model, Tensor, Treatment};
 use rand::{rngs::StdRng, Rng, SeedableRng};
 
-use crate::miner::Miner;
+use crate::{miner::Miner, relay::Relay};
 
 /// What `--fault` can say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub enum Fault {
     /// Answers, at each position, a fixed random code of the token that comes next in the input; at
     /// the last position, where it cannot know it, of the last token. Of a text only.
     Leak,
+    /// Answers what the neuron of this hotkey answers.
+    Relay(Hotkey),
 }
 
 /// Why there is no such fault but for text.
@@ -33,7 +35,7 @@ pub const NOTHING_TO_LEAK: &str =
 
 /// Why a word names no fault.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
-#[error("unknown fault `{0}`: say noise, silent, late:MILLISECONDS, nan or leak")]
+#[error("unknown fault `{0}`: say noise, silent, late:MILLISECONDS, nan, leak or relay:HOTKEY, the hotkey in 64 hexadecimal digits")]
 pub struct UnknownFault(String);
 
 impl FromStr for Fault {
@@ -45,6 +47,11 @@ impl FromStr for Fault {
             Some(("late", milliseconds)) => {
                 let milliseconds = milliseconds.parse().map_err(|_| unknown())?;
                 Ok(Self::Late(Duration::from_millis(milliseconds)))
+            }
+            Some(("relay", hotkey)) => {
+                let mut original = Hotkey::default();
+                hex::decode_to_slice(hotkey, &mut original).map_err(|_| unknown())?;
+                Ok(Self::Relay(original))
             }
             Some(_) => Err(unknown()),
             None => match word {
@@ -63,12 +70,26 @@ impl FromStr for Fault {
 pub struct Faulty {
     honest: Miner,
     fault: Option<Fault>,
+    relay: Option<Relay>,
 }
 
 impl Faulty {
     /// Wraps a miner; without a fault, calls go straight through.
     pub fn new(honest: Miner, fault: Option<Fault>) -> Self {
-        Self { honest, fault }
+        Self {
+            honest,
+            fault,
+            relay: None,
+        }
+    }
+
+    /// The same with a way to others of the market, whom a [`Fault::Relay`] asks.
+    #[must_use]
+    pub fn with_relay(self, relay: Relay) -> Self {
+        Self {
+            relay: Some(relay),
+            ..self
+        }
     }
 }
 
@@ -86,7 +107,17 @@ impl Model for Faulty {
             tokio::time::sleep(time).await;
             return self.honest.forward(caller, inputs).await;
         }
-        let dim = self.describe().response_dim as usize;
+        let Description {
+            response_dim,
+            modality,
+            ..
+        } = self.describe();
+        if let Fault::Relay(original) = fault {
+            let nobody = || Failure::Unreachable("there is no way to the original".into());
+            let relay = self.relay.as_ref().ok_or_else(nobody)?;
+            return relay.forward(original, modality, &inputs).await;
+        }
+        let dim = response_dim as usize;
         let inputs = self.honest.check(inputs)?;
         let [batch, positions] = [inputs.batch(), inputs.positions].map(|size| size as usize);
         let shape = vec![batch, positions, dim];
@@ -98,7 +129,7 @@ impl Model for Faulty {
                 Data::I64(tokens) => leak(tokens, positions, dim),
                 Data::F32(_) => return Err(Failure::Unsupported(NOTHING_TO_LEAK.into())),
             },
-            Fault::Silent | Fault::Late(_) => std::future::pending().await,
+            Fault::Silent | Fault::Late(_) | Fault::Relay(_) => std::future::pending().await,
         };
         // Not the checked constructor: a fault may answer what an honest model would not.
         let data = Data::F32(values);
@@ -150,7 +181,11 @@ mod tests {
         assert_eq!("silent".parse(), Ok(Fault::Silent));
         assert_eq!("nan".parse(), Ok(Fault::Nan));
         assert_eq!("leak".parse(), Ok(Fault::Leak));
-        for word in ["", "late", "late:", "late:x", "late:-1", "noise:1", "lie"] {
+        let relay = format!("relay:{}", "0a".repeat(32));
+        assert_eq!(relay.parse(), Ok(Fault::Relay([10; 32])));
+        for word in [
+            "", "relay:", "relay:0a", "late", "late:", "late:x", "late:-1", "noise:1", "lie",
+        ] {
             let error = word.parse::<Fault>().unwrap_err();
             assert!(error.to_string().contains("late:MILLISECONDS"));
         }

@@ -13,6 +13,7 @@ pub mod fault;
 pub mod miner;
 pub mod offline;
 pub mod quota;
+pub mod relay;
 pub mod settings;
 pub mod worker;
 

@@ -14,11 +14,13 @@ use noesis_miner::{
     callers::{callers, follow, Ourselves},
     config::Config,
     enrol::{enrol, publish, Terms},
-    events::Events,
-    offline, Faulty, Keeping, OwnTraining, Settings, Worker,
+    events::{Event, Events},
+    offline,
+    relay::Relay,
+    Faulty, Keeping, OwnTraining, Settings, Worker,
 };
-use noesis_model::{DataSet, Folder, Modality, Trainer};
-use noesis_neuron::Limits;
+use noesis_model::{held_out, held_out_loss, DataSet, Folder, Modality, Trainer};
+use noesis_neuron::{Client, Limits};
 use tokio::{
     net::TcpListener,
     signal::unix::{signal, SignalKind},
@@ -72,7 +74,9 @@ fn run(config: Config) -> Result<()> {
         .enable_all()
         .build()?;
     let stop = runtime.block_on(async { stop_signal() })?;
-    if config.train_only {
+    if let Some(examples) = config.evaluate {
+        evaluate(&trainer, &data, examples as usize, &events)
+    } else if config.train_only {
         train(&config, trainer, &data, &events, &stop)
     } else {
         let settings = Settings {
@@ -122,6 +126,18 @@ fn train(
     println!(
         "after {} steps: {loss:.3} nats {unit} on the held-out {place}, {right:.1} % right",
         outcome.step
+    );
+    Ok(())
+}
+
+/// Tells the loss on held-out examples.
+fn evaluate(trainer: &Trainer, data: &DataSet, examples: usize, events: &Events) -> Result<()> {
+    let batches = held_out(data, examples)?;
+    let loss = held_out_loss(trainer.model(), trainer.store().device(), &batches);
+    events.record(&Event::HeldOut { loss, examples });
+    println!(
+        "after {} steps: {loss:.4} nats where scores are taken, over {examples} held-out examples",
+        trainer.step_count()
     );
     Ok(())
 }
@@ -178,9 +194,11 @@ async fn serve(
     }
     tracing::info!("serving market {market} as uid {uid} at {endpoint}; Ctrl-C ends it");
 
+    let client = Client::new(hotkey.clone(), chain.genesis_hash());
+    let relay = Relay::new(chain.clone(), market, client);
     let mut server = tokio::spawn(noesis_neuron::serve(
         listener,
-        Faulty::new(miner, config.fault),
+        Faulty::new(miner, config.fault).with_relay(relay),
         hotkey,
         chain.genesis_hash(),
         callers_known,

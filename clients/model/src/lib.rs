@@ -17,6 +17,7 @@
 pub mod checkpoint;
 pub mod data;
 pub mod device;
+pub mod held_out;
 pub mod images;
 pub mod inputs;
 pub mod network;
@@ -33,6 +34,7 @@ pub use tch;
 pub use checkpoint::{Checkpoint, CheckpointError, Folder};
 pub use data::{Batch, DataError, DataSet, Split};
 pub use device::{set_threads, DeviceChoice, DeviceError};
+pub use held_out::{held_out, held_out_loss};
 pub use images::Images;
 pub use inputs::{InputError, InputShape, Values};
 pub use network::{ConfigError, Network, NetworkConfig};

@@ -337,7 +337,7 @@ pub fn evaluate(
 }
 
 /// The random numbers of one batch.
-fn batch_rng(seed: u64, step: u64) -> StdRng {
+pub(crate) fn batch_rng(seed: u64, step: u64) -> StdRng {
     let mut key = [0; 32];
     key[..8].copy_from_slice(&seed.to_le_bytes());
     key[8..16].copy_from_slice(&step.to_le_bytes());

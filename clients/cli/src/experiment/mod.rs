@@ -18,9 +18,8 @@ use clap::Args;
 
 use crate::{
     local::{
-        error::LocalError,
         folder,
-        plan::{binaries, Plan},
+        plan::{binaries, data, Plan, MARKETS},
     },
     screen::{ended, say},
 };
@@ -35,7 +34,7 @@ use trial::Trial;
 )]
 pub struct Arguments {
     /// The market.
-    #[arg(default_value = "text", value_parser = ["text"])]
+    #[arg(default_value = "text", value_parser = MARKETS)]
     market: String,
     /// How many seeds, from --first-seed on.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
@@ -55,8 +54,9 @@ pub struct Arguments {
     /// Draw the curves into files whose names begin so: NAME-losses.svg, NAME-incentives.svg, and as PNG.
     #[arg(long, value_name = "NAME")]
     plot: Option<PathBuf>,
-    /// What is learned [default: the file that NOESIS_DATA names].
-    #[arg(long, value_name = "FILE")]
+    /// What is learned: a text [default: the file that NOESIS_DATA names]; or for image and tensor a folder of
+    /// images [default: the one that NOESIS_IMAGES names].
+    #[arg(long, value_name = "FILE or FOLDER")]
     data: Option<PathBuf>,
     /// Folder of chain, checkpoints and logs; made fresh for every seed [default:
     /// noesis-experiment-PORT in the temporary folder].
@@ -84,15 +84,13 @@ pub struct Arguments {
 impl Arguments {
     /// The plan of one seed.
     fn plan(&self, seed: u64) -> Result<Plan> {
-        let data = self.data.clone();
-        let data = data.or_else(|| std::env::var_os("NOESIS_DATA").map(PathBuf::from));
         let folder = self.folder.clone().unwrap_or_else(|| {
             std::env::temp_dir().join(format!("noesis-experiment-{}", self.base_port))
         });
-        let cast = cast::cast(self.steps, self.examples)?;
+        let cast = cast::cast(&self.market, self.steps, self.examples)?;
         Ok(Plan {
             binaries: binaries(self.binaries.as_deref())?,
-            data: data.ok_or(LocalError::NoText)?,
+            data: data(&self.market, self.data.as_deref())?,
             folder: std::path::absolute(folder)?,
             base_port: self.base_port,
             // Members' seeds are the next ones: far enough from another seed's.
@@ -139,7 +137,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
 }
 
 async fn work(arguments: &Arguments) -> Result<()> {
-    let cast = cast::cast(arguments.steps, arguments.examples)?;
+    let cast = cast::cast(&arguments.market, arguments.steps, arguments.examples)?;
     let mut progress = Progress::new(arguments.seeds, arguments.steps);
     let (mut all, mut curve) = (Vec::new(), None);
     for (number, seed) in (0..arguments.seeds).zip(arguments.first_seed..) {

@@ -32,6 +32,17 @@ pub enum LocalError {
     /// No text was named.
     #[error("there is no text to learn from: give one with --data FILE, or `source scripts/env`, which names the one that scripts/setup fetched")]
     NoText,
+    /// No images were named.
+    #[error("there are no images to learn from: give a folder with --data FOLDER, or `source scripts/env`, which names the one that `scripts/setup images` fetches")]
+    NoImages,
+    /// The images are missing.
+    #[error("the images {path} cannot be read ({reason}): `scripts/setup images` fetches some; give their folder with --data")]
+    NoFolder {
+        /// Where they were looked for.
+        path: PathBuf,
+        /// What the system said.
+        reason: String,
+    },
     /// The text is missing.
     #[error("the text {path} cannot be read ({reason}): scripts/setup fetches one; give its path with --data")]
     NoData {

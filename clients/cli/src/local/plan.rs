@@ -64,7 +64,7 @@ pub fn names(members: &[Member]) -> Result<Names> {
 pub struct Plan {
     /// Folder of the programs.
     pub binaries: PathBuf,
-    /// The text that is learned.
+    /// What is learned: a text, or a folder of images.
     pub data: PathBuf,
     /// Folder of everything that the network writes.
     pub folder: PathBuf,
@@ -108,19 +108,22 @@ impl Plan {
         Ok(())
     }
 
-    /// Checks that there is a text.
+    /// Checks that there is a text, or a folder of images.
     pub fn check_data(&self) -> Result<(), LocalError> {
-        let path = self.data.clone();
+        let (path, text) = (self.data.clone(), self.market == "text");
+        let unusable = |path, reason: String| match text {
+            true => LocalError::NoData { path, reason },
+            false => LocalError::NoFolder { path, reason },
+        };
         match std::fs::metadata(&path) {
-            Err(error) => Err(LocalError::NoData {
-                path,
-                reason: error.to_string(),
-            }),
-            Ok(metadata) if !metadata.is_file() => Err(LocalError::NoData {
-                path,
-                reason: "it is no file".into(),
-            }),
-            Ok(metadata) if metadata.len() == 0 => Err(LocalError::EmptyData { path }),
+            Err(error) => Err(unusable(path, error.to_string())),
+            Ok(metadata) if text && !metadata.is_file() => {
+                Err(unusable(path, "it is no file".into()))
+            }
+            Ok(metadata) if !text && !metadata.is_dir() => {
+                Err(unusable(path, "it is no folder".into()))
+            }
+            Ok(metadata) if text && metadata.len() == 0 => Err(LocalError::EmptyData { path }),
             Ok(_) => Ok(()),
         }
     }
@@ -256,6 +259,19 @@ impl Plan {
             .env("OMP_NUM_THREADS", "1")
             .env("MKL_NUM_THREADS", "1");
     }
+}
+
+/// The markets that a network here can run.
+pub const MARKETS: [&str; 3] = ["text", "image", "tensor"];
+
+/// What a market's neurons learn from: what was given, or what the environment names for its modality.
+pub fn data(market: &str, given: Option<&Path>) -> Result<PathBuf, LocalError> {
+    let (variable, missing) = match market {
+        "text" => ("NOESIS_DATA", LocalError::NoText),
+        _ => ("NOESIS_IMAGES", LocalError::NoImages),
+    };
+    let named = || std::env::var_os(variable).map(PathBuf::from);
+    given.map(Path::to_owned).or_else(named).ok_or(missing)
 }
 
 /// The folder of the programs: the one given, or where this program lies.

@@ -17,7 +17,7 @@ use crate::{
     local::{
         error::LocalError,
         folder,
-        plan::{binaries, Plan},
+        plan::{binaries, data, Plan, MARKETS},
         process::Supervisor,
         training::Training,
     },
@@ -35,9 +35,9 @@ const GRACE: Duration = Duration::from_secs(8);
     after_help = "Examples:\n  noesis localnet --data bible.txt\n  noesis localnet --data bible.txt --epochs 3 --json out.json\n  noesis localnet --data bible.txt --base-port 9950 --folder /tmp/second   (beside the first)"
 )]
 pub struct Arguments {
-    /// The text that is learned, a plain file or one with a verse a line [default: the file that
-    /// NOESIS_DATA names].
-    #[arg(long, value_name = "FILE")]
+    /// What is learned: a text, a plain file or one with a verse a line [default: the file that NOESIS_DATA
+    /// names]; or for image and tensor a folder of images [default: the one that NOESIS_IMAGES names].
+    #[arg(long, value_name = "FILE or FOLDER")]
     data: Option<PathBuf>,
     /// End after so many paid epochs, and print lines instead of a table.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
@@ -65,7 +65,7 @@ pub struct Arguments {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// What the market trades.
-    #[arg(long, default_value = "text", value_parser = ["text"])]
+    #[arg(long, default_value = "text", value_parser = MARKETS)]
     market: String,
     /// Steps of the trained miner's training.
     #[arg(long, default_value_t = 1500)]
@@ -85,14 +85,12 @@ pub struct Arguments {
 impl Arguments {
     /// The plan that the flags and the environment ask for.
     fn plan(&self) -> Result<Plan> {
-        let data = self.data.clone();
-        let data = data.or_else(|| std::env::var_os("NOESIS_DATA").map(PathBuf::from));
         let folder = self.folder.clone().unwrap_or_else(|| {
             std::env::temp_dir().join(format!("noesis-localnet-{}", self.base_port))
         });
         Ok(Plan {
             binaries: binaries(self.binaries.as_deref())?,
-            data: data.ok_or(LocalError::NoText)?,
+            data: data(&self.market, self.data.as_deref())?,
             // Processes and hints get whole paths.
             folder: std::path::absolute(folder)?,
             base_port: self.base_port,

@@ -7,7 +7,7 @@
 //! All arithmetic is [`market_mechanism`]'s: rows are handed over one by one, so that no more than one
 //! of them is in memory at a time.
 
-use crate::{pallet::*, running::*, types::*, WeightInfo};
+use crate::{pallet::*, running::*, stored_row, types::*, WeightInfo};
 use alloc::vec::Vec;
 use frame_support::{
     traits::{fungible::Mutate, Get},
@@ -107,9 +107,13 @@ where
                 return false;
             }
             let uid = run.cursor.next;
-            let row = Self::row(id, uid);
-            meter.consume(T::WeightInfo::epoch_count_row(row.edges.len() as u32));
-            run.votes.add_row(&market, uid, &row);
+            let mut stored = stored_row::read::<T>(id, uid);
+            let row = stored.as_mut().and_then(|stored| stored.columns());
+            let edges = row.as_ref().map_or(0, |row| row.bonds.len());
+            meter.consume(T::WeightInfo::epoch_count_row(edges as u32));
+            if let Some(row) = row {
+                run.votes.add(&market, uid, row.ballot);
+            }
             run.cursor.next = uid.saturating_add(1);
         }
         let verdict = T::WeightInfo::epoch_verdict(run.cursor.slots.into());
@@ -141,26 +145,36 @@ where
             }
             let uid = run.cursor.next;
             let arrival = Arrivals::<T>::take(id, uid);
-            let mut set_at = Moment::default();
-            let mut row = mechanism::Row::default();
-            if let Some(stored) = Rows::<T>::get(id, uid) {
-                set_at = stored.set_at;
-                row.set_at = set_at.time();
-                row.edges = stored.edges();
-            }
+            let mut stored = stored_row::read::<T>(id, uid);
+            let row = stored.as_mut().and_then(|stored| stored.columns());
             let arrived = arrival.as_ref().map_or(0, |arrival| arrival.weights.len());
-            let edges = row.edges.len().saturating_add(arrived) as u32; // twice the slots at most
+            let edges = row.as_ref().map_or(0, |row| row.bonds.len());
+            let edges = edges.saturating_add(arrived) as u32; // twice the slots at most
             meter.consume(T::WeightInfo::epoch_renew_row(edges));
-            renewal.renew_row(&market, &run.votes, uid, &mut row);
-            if changed_hands(uid, &run.view.slots, &now) {
-                renewal.withdraw(&row.edges);
-                row.edges = Default::default();
+            let vacant = row
+                .is_some_and(|row| renewal.renew(&market, &run.votes, uid, row.ballot, row.bonds));
+            let gone = changed_hands(uid, &run.view.slots, &now);
+            match stored {
+                Some(mut stored) if !vacant && !gone && arrival.is_none() => stored.put_back(),
+                None if arrival.is_none() => {}
+                stored => {
+                    let row = stored
+                        .and_then(|mut stored| stored.row())
+                        .unwrap_or_default();
+                    let mut set_at = row.set_at;
+                    let mut edges = row.edges();
+                    edges.compact();
+                    if gone {
+                        renewal.withdraw(&edges);
+                        edges = Default::default();
+                    }
+                    if let Some(arrival) = arrival {
+                        edges = edges.with_weights(&arrival.weights);
+                        set_at = arrival.set_at;
+                    }
+                    Self::store_row(id, uid, set_at, edges);
+                }
             }
-            if let Some(arrival) = arrival {
-                row.edges = row.edges.with_weights(&arrival.weights);
-                set_at = arrival.set_at;
-            }
-            Self::store_row(id, uid, set_at, row.edges);
             run.cursor.next = uid.saturating_add(1);
         }
         true

@@ -23,6 +23,7 @@ pub mod running;
 pub mod serving;
 pub mod snapshot;
 pub mod staking;
+mod stored_row;
 pub mod types;
 pub mod weight_setting;
 pub mod weights;

@@ -86,7 +86,7 @@ impl Replay {
         let edges = graph.rows.iter().map(|row| &row.edges);
         let edges = edges
             .flat_map(|edges| edges.weights())
-            .filter(|&&weight| weight > 0);
+            .filter(|&weight| weight > 0);
         let edges = edges.count() as u64;
         let clock = Clock {
             epoch: summary.epoch,

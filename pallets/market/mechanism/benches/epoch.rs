@@ -120,10 +120,10 @@ fn read(graph: &Graph) -> u64 {
         for &gap in row.edges.gaps() {
             sum = sum.wrapping_add(gap.into());
         }
-        for &weight in row.edges.weights() {
+        for weight in row.edges.weights() {
             sum = sum.wrapping_add(weight.into());
         }
-        for &bond in row.edges.bonds() {
+        for bond in row.edges.bonds() {
             sum = sum.wrapping_add(bond.into());
         }
     }

@@ -9,10 +9,10 @@ use alloc::vec::Vec;
 
 use crate::{
     consensus::{Contribution, Votes},
-    edges::{each_run, Edges, WHOLE_BOND},
+    edges::{Edges, WHOLE_BOND},
     fixed::{apportion, share, ONE},
     market::Market,
-    rows::Row,
+    rows::{Ballot, Row},
     scaled::Scaled,
     Uid,
 };
@@ -159,9 +159,25 @@ impl Renewal {
     ///
     /// Bonds that fall below their unit leave the row, and so do those in slots that changed hands.
     pub fn renew_row(&mut self, market: &Market, votes: &Votes, uid: Uid, row: &mut Row) {
+        let (ballot, bonds) = row.edges.ballot_and_bonds(row.set_at);
+        if self.renew(market, votes, uid, ballot, bonds) {
+            row.edges.compact();
+        }
+    }
+
+    /// The same where the row lies, its bonds beside its ballot: whether it is left with an edge that has
+    /// neither weight nor bond, and is to be [compacted](Edges::compact).
+    pub fn renew(
+        &mut self,
+        market: &Market,
+        votes: &Votes,
+        uid: Uid,
+        ballot: Ballot,
+        bonds: &mut [[u8; 4]],
+    ) -> bool {
         let index = usize::from(uid);
         let (Some(slot), Some(dividend)) = (market.slot(uid), self.dividends.get_mut(index)) else {
-            return;
+            return false;
         };
         let row_sum = votes.row_sums.get(index).copied().unwrap_or(0);
         let mut pen = Pen {
@@ -171,24 +187,28 @@ impl Renewal {
             earned: *dividend,
             vacant: false,
         };
-        let counted = if row.counts_whole(market, uid) {
-            None
-        } else {
-            Some(row.counted(market, uid))
-        };
-        let (gaps, weights, bonds) = row.edges.parts_mut();
-        let weights = counted.as_deref().unwrap_or(weights);
-        each_run(&mut self.columns, gaps, |columns, range| {
-            let weights = weights.get(range.clone()).unwrap_or_default();
-            let bonds = bonds.get_mut(range).unwrap_or_default();
+        let counted = ballot.counted(market, uid);
+        let own_bond = counted.own.and_then(|(_, place)| bonds.get(place).copied());
+        counted.each_run(&mut self.columns, |columns, weights, values| {
+            let bonds = bonds.get_mut(values).unwrap_or_default();
             for ((column, &weight), bond) in columns.iter_mut().zip(weights).zip(bonds) {
                 *bond = pen.renew(column, weight, *bond);
             }
         });
-        *dividend = pen.earned;
-        if pen.vacant {
-            row.edges.compact();
+        if let (Some((own, place)), Some(bond)) = (counted.own, own_bond) {
+            let column = self.columns.get_mut(own);
+            if let (Some(column), Some(place)) = (column, bonds.get_mut(place)) {
+                *place = pen.renew(column, [0; 2], bond);
+            }
         }
+        *dividend = pen.earned;
+        // A weight that does not count is kept all the same.
+        pen.vacant
+            && ballot
+                .weights
+                .iter()
+                .zip(bonds)
+                .any(|(weight, bond)| *weight == [0; 2] && *bond == [0; 4])
     }
 
     /// Takes a holder's renewed bonds out of the sums, since it left meanwhile.
@@ -266,7 +286,8 @@ impl Pen {
     /// are not lost over many epochs. The chance comes from the holder's stake, the trust in
     /// the other and the number of the epoch, so that it is the same everywhere and does not depend on uids.
     #[inline(always)]
-    fn renew(&mut self, column: &mut Factors, weight: u16, bond: u32) -> u32 {
+    fn renew(&mut self, column: &mut Factors, weight: [u8; 2], bond: [u8; 4]) -> [u8; 4] {
+        let (weight, bond) = (u16::from_le_bytes(weight), u32::from_le_bytes(bond));
         // Less than 2^63 as long as the column's sum is that of its bonds.
         let kept = column.keep.wrapping_mul(bond.into());
         let voted = self.vote.of(weight).wrapping_shr(column.shift);
@@ -279,7 +300,7 @@ impl Pen {
         let earned = renewed.wrapping_mul(column.incentive.into());
         self.earned = self.earned.wrapping_add(earned.wrapping_shr(self.spare));
         self.vacant |= renewed == 0;
-        lower(renewed)
+        lower(renewed).to_le_bytes()
     }
 }
 

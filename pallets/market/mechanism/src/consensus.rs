@@ -3,10 +3,9 @@
 use alloc::{vec, vec::Vec};
 
 use crate::{
-    edges::each_run,
     fixed::{apportion, share, HALF, ONE},
     market::Market,
-    rows::Row,
+    rows::{Ballot, Row},
     scaled::Scaled,
     sigmoid, Uid,
 };
@@ -106,22 +105,18 @@ impl Votes {
 
     /// Counts the row of one neuron; a second row of the same neuron is ignored.
     pub fn add_row(&mut self, market: &Market, uid: Uid, row: &Row) {
-        let voter = market.voter(uid, row.set_at);
+        self.add(market, uid, row.edges.ballot(row.set_at));
+    }
+
+    /// The same where the row lies.
+    pub fn add(&mut self, market: &Market, uid: Uid, ballot: Ballot) {
+        let voter = market.voter(uid, ballot.set_at);
         let row_sum = self.row_sums.get_mut(usize::from(uid));
         let (Some(voter), Some(row_sum @ 0)) = (voter, row_sum) else {
             return;
         };
-        let buffer;
-        let weights = if row.counts_whole(market, uid) {
-            row.edges.weights()
-        } else {
-            buffer = row.counted(market, uid);
-            &buffer
-        };
-        // At most 65,536 weights of 16 bits: 32 bits.
-        let sum = weights
-            .iter()
-            .fold(0, |sum: u32, &weight| sum.wrapping_add(weight.into()));
+        let counted = ballot.counted(market, uid);
+        let sum = counted.sum();
         if sum == 0 {
             return;
         }
@@ -132,9 +127,9 @@ impl Votes {
         let limit = u16::try_from(limit).unwrap_or(u16::MAX);
         let trust = self.trusted(voter.stake);
         // No sum overflows: over all rows, ranks come to less than 2^62, and trust to less than 2^63.
-        each_run(&mut self.tallies, row.edges.gaps(), |tallies, range| {
-            let weights = weights.get(range).unwrap_or_default();
+        counted.each_run(&mut self.tallies, |tallies, weights, _| {
             for (tally, &weight) in tallies.iter_mut().zip(weights) {
+                let weight = u16::from_le_bytes(weight);
                 tally.rank = tally.rank.wrapping_add(vote.of(weight));
                 let trust = if weight > limit { trust } else { 0 };
                 tally.trust = tally.trust.wrapping_add(trust);

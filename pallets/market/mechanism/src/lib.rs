@@ -50,6 +50,7 @@ pub mod graph;
 pub mod market;
 pub mod parameters;
 pub mod rows;
+mod runs;
 pub mod scaled;
 pub mod sigmoid;
 
@@ -62,7 +63,7 @@ pub use fixed::ONE;
 pub use graph::Graph;
 pub use market::{Clock, Market, Slot};
 pub use parameters::{OutOfRange, Parameters};
-pub use rows::Row;
+pub use rows::{Ballot, Row};
 pub use scaled::Scaled;
 
 /// Number of a slot in its market.

@@ -17,7 +17,7 @@ fn no_step_of_the_largest_epoch_takes_more_than_a_quarter_of_a_block() {
     let limits = <Runtime as frame_system::Config>::BlockWeights::get();
     let block = support::duration(limits.max_block);
     assert!(limits.get(DispatchClass::Mandatory).max_total.is_none());
-    let steps = epoch(&Wasm::new(), 4096, 4096, true);
+    let steps = epoch(&Wasm::runtime(), 4096, 4096, true);
     println!("step   took ms   charged ms   of this chain's block   of a block of two seconds");
     for (number, step) in (1..).zip(&steps) {
         println!(

@@ -10,4 +10,5 @@ mod serving;
 mod slots;
 mod staking;
 mod steps;
+mod stored_row;
 mod weight_setting;

@@ -9,7 +9,7 @@ use subxt_signer::{sr25519::Keypair, SecretUri};
 /// Public key of an account; shown, parsed and serialised as its SS58 address (prefix 42).
 ///
 /// Whatever prefix an address has, the account is the same; only ours is ever written.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AccountId(pub [u8; 32]);
 
 /// A text that is no SS58 address.

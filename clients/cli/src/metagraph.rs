@@ -46,10 +46,14 @@ pub async fn run(arguments: Arguments) -> Result<()> {
 /// The market as lines of text.
 fn text(metagraph: &Metagraph) -> String {
     let mut out = String::new();
+    let running = match metagraph.begun > metagraph.epoch {
+        true => format!(", epoch {} is running", metagraph.begun),
+        false => String::new(),
+    };
     // Writing to a string cannot fail.
     let _ = writeln!(
         out,
-        "market {} ({:?}), epoch {} at block {}, next epoch at block {}\n\
+        "market {} ({:?}), epoch {} at block {}{running}, next epoch at block {}\n\
          consensus loss {:.3} ({}), minted {} NOE, registration costs {} NOE\n",
         metagraph.market,
         metagraph.modality,
@@ -95,6 +99,14 @@ mod tests {
         assert!(text.contains("1,000.000"));
         assert!(text.contains("127.0.0.1:9911"));
         assert_eq!(text.lines().count(), 6);
+    }
+
+    #[test]
+    fn an_epoch_that_is_running_is_named() {
+        let mut market = market(3, 10 * NOE);
+        market.begun = 4;
+        let text = text(&market);
+        assert!(text.contains("epoch 3 at block 30, epoch 4 is running, next epoch at block 40"));
     }
 
     #[test]

@@ -90,7 +90,7 @@ fn guess_role(neuron: &Neuron) -> Role {
 #[cfg(test)]
 pub mod tests {
     use super::*;
-    use noesis_chain::{AccountId, MarketRules, Modality, Share, SignedShare, NOE};
+    use noesis_chain::{AccountId, MarketRules, Share, SignedShare, NOE};
 
     /// A share of so many hundredths.
     fn percent(hundredths: u64) -> Share {
@@ -104,7 +104,6 @@ pub mod tests {
             hotkey: AccountId([uid as u8; 32]),
             coldkey: AccountId([100 + uid as u8; 32]),
             endpoint: (uid == 1).then(|| "127.0.0.1:9911".into()),
-            certificate: None,
             stake,
             rank: percent(incentive),
             trust: percent(incentive),
@@ -114,21 +113,15 @@ pub mod tests {
             pay: minted / 2,
             last_update: (uid == 0).then_some(3),
             registered_at: 2,
+            ..Neuron::default()
         };
         Metagraph {
-            market: 0,
-            modality: Modality::Text,
             rules: MarketRules {
                 tempo: 10,
-                capacity: 16,
-                min_weights: 1,
-                weights_rate_limit: 5,
-                activity_cutoff: 100,
-                immunity: 200,
-                reveal_period: 0,
-                response_dim: 64,
+                ..MarketRules::default()
             },
             epoch,
+            begun: epoch,
             block: epoch as u32 * 10,
             next_epoch_block: epoch as u32 * 10 + 10,
             loss: SignedShare(-250_000_000_000_000_000),
@@ -136,6 +129,7 @@ pub mod tests {
             minted,
             registration_cost: NOE,
             neurons: vec![neuron(0, 1000 * NOE, 0, 100), neuron(1, 0, 75, 0)],
+            ..Metagraph::default()
         }
     }
 

@@ -78,48 +78,21 @@ pub async fn follow(
 
 #[cfg(test)]
 mod tests {
-    use noesis_chain::{AccountId, MarketRules, Modality, Neuron, Share, SignedShare};
+    use noesis_chain::{AccountId, Neuron};
 
     use super::*;
 
     /// A market of one neuron that published this endpoint.
     fn market(endpoint: Option<&str>) -> Metagraph {
         Metagraph {
-            market: 0,
-            modality: Modality::Text,
-            rules: MarketRules {
-                tempo: 10,
-                capacity: 8,
-                min_weights: 1,
-                weights_rate_limit: 10,
-                activity_cutoff: 50,
-                immunity: 0,
-                reveal_period: 0,
-                response_dim: 64,
-            },
-            epoch: 0,
-            block: 0,
-            next_epoch_block: 10,
-            loss: SignedShare(0),
-            in_consensus: false,
-            minted: 0,
-            registration_cost: 0,
             neurons: vec![Neuron {
-                uid: 0,
                 hotkey: AccountId([7; 32]),
                 coldkey: AccountId([8; 32]),
                 endpoint: endpoint.map(str::to_owned),
-                certificate: None,
                 stake: 5,
-                rank: Share(0),
-                trust: Share(0),
-                consensus: Share(0),
-                incentive: Share(0),
-                dividend: Share(0),
-                pay: 0,
-                last_update: None,
-                registered_at: 0,
+                ..Neuron::default()
             }],
+            ..Metagraph::default()
         }
     }
 

@@ -126,32 +126,18 @@ pub async fn serves(hotkey: &Keypair, genesis: [u8; 32], endpoint: &str) -> bool
 
 #[cfg(test)]
 mod tests {
-    use noesis_chain::{MarketRules, SignedShare};
+    use noesis_chain::MarketRules;
 
     use super::*;
 
     fn market(modality: Modality) -> Metagraph {
         Metagraph {
-            market: 3,
             modality,
             rules: MarketRules {
-                tempo: 10,
-                capacity: 8,
-                min_weights: 1,
-                weights_rate_limit: 10,
-                activity_cutoff: 50,
-                immunity: 200,
-                reveal_period: 0,
                 response_dim: 64,
+                ..MarketRules::default()
             },
-            epoch: 0,
-            block: 0,
-            next_epoch_block: 10,
-            loss: SignedShare(0),
-            in_consensus: false,
-            minted: 0,
-            registration_cost: NOE,
-            neurons: Vec::new(),
+            ..Metagraph::default()
         }
     }
 

@@ -79,7 +79,7 @@ pub fn attend(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use market_primitives::{MarketRules, Neuron, Share, SignedShare};
+    use market_primitives::{Neuron, Share};
     use rand::{rngs::StdRng, SeedableRng};
 
     fn candidate(uid: Uid, incentive: f64) -> Candidate {
@@ -123,42 +123,18 @@ mod tests {
             hotkey: [uid as u8; 32].into(),
             coldkey: [99; 32].into(),
             endpoint: endpoint.map(str::to_owned),
-            certificate: None,
-            stake: 0,
-            rank: Share(0),
-            trust: Share(0),
-            consensus: Share(0),
             incentive: Share(500_000_000_000_000_000),
-            dividend: Share(0),
-            pay: 0,
-            last_update: None,
             registered_at: 3,
+            ..Neuron::default()
         };
         let metagraph = Metagraph {
-            market: 0,
             modality: Modality::Text,
-            rules: MarketRules {
-                tempo: 10,
-                capacity: 16,
-                min_weights: 1,
-                weights_rate_limit: 5,
-                activity_cutoff: 100,
-                immunity: 200,
-                reveal_period: 0,
-                response_dim: 64,
-            },
-            epoch: 0,
-            block: 0,
-            next_epoch_block: 10,
-            loss: SignedShare(0),
-            in_consensus: false,
-            minted: 0,
-            registration_cost: 0,
             neurons: vec![
                 neuron(0, Some("a:1")),
                 neuron(1, None),
                 neuron(2, Some("b:2")),
             ],
+            ..Metagraph::default()
         };
         let found = candidates(&metagraph, &[0; 32], Modality::Text);
         assert_eq!(found.len(), 1);

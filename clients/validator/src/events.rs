@@ -39,7 +39,7 @@ pub enum Event {
     },
     /// A row of weights was accepted by the chain.
     Weights {
-        /// Epochs that the market had finished.
+        /// Epochs that the market had begun.
         epoch: u64,
         /// The row.
         weights: Vec<(Uid, u16)>,

@@ -28,7 +28,7 @@ pub struct View {
 /// A row that the chain accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Vote {
-    /// Epochs that the market had finished.
+    /// Epochs that the market had begun.
     pub epoch: u64,
     /// The row.
     pub weights: Vec<(Uid, u16)>,
@@ -141,7 +141,7 @@ pub fn plan(view: &View, ourselves: &Hotkey, voted: Option<u64>, scores: &Scores
             last.saturating_add(metagraph.rules.weights_rate_limit)
         });
     // The call comes into the block after this one at the soonest.
-    if voted == Some(metagraph.epoch) || view.block.saturating_add(1) < earliest {
+    if voted == Some(metagraph.begun) || view.block.saturating_add(1) < earliest {
         return Plan::Wait;
     }
     let scores: Vec<(Uid, f64)> = scores
@@ -191,9 +191,9 @@ pub async fn vote(
         match planned {
             Plan::Submit(weights) if hidden => voter.commit(&seen, weights).await,
             Plan::Submit(weights) => voter.set(&seen, weights).await,
-            Plan::NoVote(reason) if explained != Some(seen.metagraph.epoch) => {
-                explained = Some(seen.metagraph.epoch);
-                tracing::info!(epoch = seen.metagraph.epoch, "no vote yet: {reason}");
+            Plan::NoVote(reason) if explained != Some(seen.metagraph.begun) => {
+                explained = Some(seen.metagraph.begun);
+                tracing::info!(epoch = seen.metagraph.begun, "no vote yet: {reason}");
             }
             Plan::NoVote(_) | Plan::Wait => {}
         }

@@ -1,11 +1,11 @@
 //! Rows that were committed to and are still to be shown, in a market that hides weights.
 //!
 //! [`Promises`] decides, [`Kept`] keeps them in a file, so that who starts again can still show its rows. The chain
-//! has the last word: what cannot be known here (in which epoch a commitment was taken, when the next one
-//! begins) is tried, and its refusal costs nothing.
+//! has the last word: what the last finalized block does not tell (in which epoch a commitment was taken, whether
+//! the next one has begun since) is tried, and its refusal costs nothing.
 
 use market_primitives::Uid;
-use noesis_chain::{ChainError, MarketError, Metagraph};
+use noesis_chain::{ChainError, MarketError};
 use serde::{Deserialize, Serialize};
 use std::{
     fs::{self, File},
@@ -16,7 +16,7 @@ use std::{
 /// One row that was committed to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Promise {
-    /// Epochs that the market had finished when the commitment was sent. The chain counts it in this epoch, or in
+    /// Epochs that the market had begun when the commitment was sent. The chain counts it in this epoch, or in
     /// the next where that began meanwhile.
     pub epoch: u64,
     /// The row.
@@ -52,12 +52,12 @@ impl Promises {
         self.0.iter().filter(due).cloned().collect()
     }
 
-    /// Gives up those whose epoch is over for certain when so many epochs are finished.
-    pub fn give_up(&mut self, finished: u64, period: u32) -> Vec<Promise> {
+    /// Gives up those whose epoch is over for certain when so many epochs have begun.
+    pub fn give_up(&mut self, begun: u64, period: u32) -> Vec<Promise> {
         let over = |promise: &mut Promise| {
             let due = promise.epoch.saturating_add(period.into());
             // One more: the commitment may count in the epoch after.
-            finished > due.saturating_add(1)
+            begun > due.saturating_add(1)
         };
         self.0.extract_if(.., over).collect()
     }
@@ -82,18 +82,6 @@ impl Refused {
             _ => Self::Again,
         }
     }
-}
-
-/// Epochs of the market that have begun: those finished, and one that is due and not finished.
-///
-/// One more than the chain counts where an epoch waits for its turn in a busy block.
-pub fn epochs_begun(metagraph: &Metagraph) -> u64 {
-    let due = metagraph
-        .next_epoch_block
-        .saturating_sub(metagraph.rules.tempo);
-    metagraph
-        .epoch
-        .saturating_add(u64::from(metagraph.block < due))
 }
 
 /// [`Promises`] that outlive the program.

@@ -2,7 +2,7 @@
 
 use crate::{
     market::{plan, Plan, Scores, View, Vote},
-    promises::{epochs_begun, Kept, Promise, Refused},
+    promises::{Kept, Promise, Refused},
 };
 use market_primitives::{BlockNumber, MarketId, Uid};
 use noesis_chain::{commitment, find_neuron, Chain, ChainError, Keypair, MarketError, Metagraph};
@@ -26,7 +26,7 @@ pub(crate) struct Voter {
 impl Voter {
     /// What is to be done about this epoch's vote.
     pub fn plan(&self, seen: &View, scores: &Scores) -> Plan {
-        let epoch = seen.metagraph.epoch;
+        let epoch = seen.metagraph.begun;
         let hidden = seen.metagraph.rules.reveal_period > 0;
         // After a new start the file alone knows.
         let promised = hidden && self.kept.promises().has(epoch);
@@ -38,7 +38,7 @@ impl Voter {
 
     /// Sets a row in the clear.
     pub async fn set(&mut self, seen: &View, weights: Vec<(Uid, u16)>) {
-        let epoch = seen.metagraph.epoch;
+        let epoch = seen.metagraph.begun;
         tracing::debug!(epoch, block = seen.block, ?weights, "setting weights");
         match (self.chain)
             .set_weights(&self.hotkey, self.market, &weights)
@@ -55,7 +55,7 @@ impl Voter {
 
     /// Commits to a row, to be shown later.
     pub async fn commit(&mut self, seen: &View, weights: Vec<(Uid, u16)>) {
-        let epoch = seen.metagraph.epoch;
+        let epoch = seen.metagraph.begun;
         let Some(neuron) = find_neuron(&seen.metagraph, &self.hotkey.public_key().0) else {
             let error = MarketError::NotRegistered.into();
             return self.refused(epoch, "nothing was committed to", &error);
@@ -92,11 +92,11 @@ impl Voter {
     /// Shows the rows that are due.
     pub async fn reveal(&mut self, metagraph: &Metagraph) {
         let period = metagraph.rules.reveal_period;
-        let over = (self.kept).change(|promises| promises.give_up(metagraph.epoch, period));
+        let over = (self.kept).change(|promises| promises.give_up(metagraph.begun, period));
         for Promise { epoch, .. } in over {
             tracing::warn!(epoch, "weights were not revealed in time and are lost");
         }
-        let due = self.kept.promises().due(epochs_begun(metagraph), period);
+        let due = self.kept.promises().due(metagraph.begun, period);
         for promise in due {
             let epoch = promise.epoch;
             let shown = (self.chain)

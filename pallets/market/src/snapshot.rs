@@ -45,6 +45,7 @@ where
                 response_dim: parameters.response_dim,
             },
             epoch: last.epoch,
+            begun: Self::epochs_begun(market),
             block: last.finished,
             next_epoch_block: parameters.next_epoch_block(now),
             loss: last.loss,

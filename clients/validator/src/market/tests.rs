@@ -1,46 +1,26 @@
 //! What is voted, and when.
 
 use super::*;
-use market_primitives::{MarketRules, Modality, Neuron, Share, SignedShare};
+use market_primitives::{MarketRules, Neuron};
 
-fn view(epoch: u64, block: BlockNumber, last_update: Option<BlockNumber>) -> View {
+/// A market of four that has begun so many epochs.
+fn view(begun: u64, block: BlockNumber, last_update: Option<BlockNumber>) -> View {
     let neuron = |uid: Uid| Neuron {
         uid,
         hotkey: [uid as u8; 32].into(),
         coldkey: [99; 32].into(),
-        endpoint: None,
-        certificate: None,
-        stake: 0,
-        rank: Share(0),
-        trust: Share(0),
-        consensus: Share(0),
-        incentive: Share(0),
-        dividend: Share(0),
-        pay: 0,
         last_update,
-        registered_at: 0,
+        ..Neuron::default()
     };
     let metagraph = Metagraph {
-        market: 0,
-        modality: Modality::Text,
         rules: MarketRules {
-            tempo: 10,
-            capacity: 16,
             min_weights: 2,
             weights_rate_limit: 5,
-            activity_cutoff: 100,
-            immunity: 200,
-            reveal_period: 0,
-            response_dim: 64,
+            ..MarketRules::default()
         },
-        epoch,
-        block: 0,
-        next_epoch_block: 10,
-        loss: SignedShare(0),
-        in_consensus: false,
-        minted: 0,
-        registration_cost: 0,
+        begun,
         neurons: (0..4).map(neuron).collect(),
+        ..Metagraph::default()
     };
     View { block, metagraph }
 }
@@ -60,6 +40,19 @@ fn one_vote_an_epoch_and_not_before_the_rate_limit() {
     assert_eq!(plan(&view(3, 40, None), &ours, Some(3), &good), Plan::Wait);
     assert_eq!(plan(&view(3, 40, Some(37)), &ours, None, &good), Plan::Wait);
     assert_eq!(plan(&view(3, 41, Some(37)), &ours, None, &good), row);
+}
+
+#[test]
+fn an_epoch_that_runs_over_several_blocks_has_one_vote() {
+    let good = scores(&[(1, 1.0), (2, 2.0)]);
+    let ours = [0; 32];
+    let mut seen = view(3, 40, None);
+    seen.metagraph.epoch = 2; // the third is running
+    assert_eq!(plan(&seen, &ours, Some(3), &good), Plan::Wait);
+    seen.metagraph.epoch = 3; // and is done
+    assert_eq!(plan(&seen, &ours, Some(3), &good), Plan::Wait);
+    seen.metagraph.begun = 4;
+    assert_ne!(plan(&seen, &ours, Some(3), &good), Plan::Wait);
 }
 
 #[test]

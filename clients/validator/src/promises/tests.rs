@@ -1,7 +1,6 @@
 //! When a row is shown, when it is given up, and that it outlives the program.
 
 use super::*;
-use market_primitives::{MarketRules, Modality, SignedShare};
 
 const NONE: [u64; 0] = [];
 
@@ -64,36 +63,6 @@ fn what_can_still_be_shown_is_kept() {
     let gone = ChainError::Uncertain("the node fell silent".into());
     assert_eq!(Refused::by(&gone), Refused::Again);
     assert_eq!(Refused::by(&ChainError::AlreadyPending), Refused::Again);
-}
-
-#[test]
-fn an_epoch_that_is_running_has_begun() {
-    let metagraph = |epoch, finished_in, next| Metagraph {
-        market: 0,
-        modality: Modality::Text,
-        rules: MarketRules {
-            tempo: 10,
-            capacity: 16,
-            min_weights: 1,
-            weights_rate_limit: 5,
-            activity_cutoff: 100,
-            immunity: 200,
-            reveal_period: 1,
-            response_dim: 64,
-        },
-        epoch,
-        block: finished_in,
-        next_epoch_block: next,
-        loss: SignedShare(0),
-        in_consensus: false,
-        minted: 0,
-        registration_cost: 0,
-        neurons: Vec::new(),
-    };
-    assert_eq!(epochs_begun(&metagraph(0, 0, 10)), 0, "before the first");
-    assert_eq!(epochs_begun(&metagraph(1, 10, 20)), 1, "done at once");
-    assert_eq!(epochs_begun(&metagraph(1, 10, 30)), 2, "the second runs");
-    assert_eq!(epochs_begun(&metagraph(2, 23, 30)), 2, "and is done");
 }
 
 #[test]

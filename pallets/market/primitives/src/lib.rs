@@ -40,6 +40,7 @@ pub const MAX_ENDPOINT_LENGTH: u32 = 128;
     Clone,
     Copy,
     Debug,
+    Default,
     PartialEq,
     Eq,
     Encode,
@@ -53,6 +54,7 @@ pub const MAX_ENDPOINT_LENGTH: u32 = 128;
 #[serde(rename_all = "lowercase")]
 pub enum Modality {
     /// Bytes of text, `i64 [batch, sequence]`.
+    #[default]
     Text,
     /// Pictures, `f32 [batch, channels, height, width]`.
     Image,
@@ -61,7 +63,9 @@ pub enum Modality {
 }
 
 /// One neuron in a [`Metagraph`]: who it is, and what the last finished epoch gave it.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, Serialize, Deserialize)]
+#[derive(
+    Clone, Debug, Default, PartialEq, Eq, Encode, Decode, TypeInfo, Serialize, Deserialize,
+)]
 pub struct Neuron<AccountId> {
     /// Its slot.
     pub uid: Uid,
@@ -94,7 +98,9 @@ pub struct Neuron<AccountId> {
 }
 
 /// The parameters that clients need to know of a market.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, Serialize, Deserialize)]
+#[derive(
+    Clone, Debug, Default, PartialEq, Eq, Encode, Decode, TypeInfo, Serialize, Deserialize,
+)]
 pub struct MarketRules {
     /// Blocks from one epoch to the next.
     pub tempo: BlockNumber,
@@ -115,7 +121,9 @@ pub struct MarketRules {
 }
 
 /// One consistent snapshot of a market: the results of its last finished epoch.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, Serialize, Deserialize)]
+#[derive(
+    Clone, Debug, Default, PartialEq, Eq, Encode, Decode, TypeInfo, Serialize, Deserialize,
+)]
 pub struct Metagraph<AccountId> {
     /// Which market.
     pub market: MarketId,
@@ -125,6 +133,8 @@ pub struct Metagraph<AccountId> {
     pub rules: MarketRules,
     /// Epochs finished so far; 0 before the first.
     pub epoch: u64,
+    /// Epochs begun so far: one more than `epoch` while one is running.
+    pub begun: u64,
     /// Block in which the last epoch was finished; 0 before the first.
     pub block: BlockNumber,
     /// Block in which the next epoch is due.

@@ -74,7 +74,8 @@ fn nothing_is_seen_before_the_last_step() {
         let before = results();
         let mut block = TEMPO;
         while EpochCursors::<Test>::contains_key(TEXT) && block < 1_000 {
-            assert_eq!(Epochs::<Test>::get(TEXT).epoch, 0);
+            let shown = MarketPallet::metagraph(TEXT).expect("the market exists");
+            assert_eq!((shown.epoch, shown.begun), (0, 1));
             assert_eq!(TotalMinted::<Test>::get(), 0);
             let shown: Vec<_> = results()
                 .into_iter()
@@ -89,6 +90,8 @@ fn nothing_is_seen_before_the_last_step() {
             run_to(block);
         }
         assert!(block > TEMPO + 3, "{block}");
+        let shown = MarketPallet::metagraph(TEXT).expect("the market exists");
+        assert_eq!((shown.epoch, shown.begun), (1, 1));
         let last = Epochs::<Test>::get(TEXT);
         assert_eq!((last.began, last.finished), (TEMPO, block));
         assert_eq!(last.minted, u64::from(TEMPO) * NOE);

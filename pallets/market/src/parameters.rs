@@ -61,7 +61,7 @@ pub struct Parameters {
     pub max_weight: Share,
     /// Blocks between two rows, or two endpoints, of the same neuron.
     pub weights_rate_limit: BlockNumber,
-    /// Age at which a row stops counting.
+    /// Age at which a row stops counting; at least `reveal_period + 1` tempos.
     pub activity_cutoff: BlockNumber,
     /// Age until which a neuron cannot be replaced.
     pub immunity: BlockNumber,
@@ -178,6 +178,15 @@ impl Parameters {
                 "reveal_period must be at most 10 epochs",
             ),
             (
+                // A row of the first block of an epoch is a block younger than that when it first counts.
+                u64::from(self.activity_cutoff)
+                    >= u64::from(self.reveal_period)
+                        .saturating_add(1)
+                        .saturating_mul(self.tempo.into()),
+                "activity_cutoff must be at least (reveal_period + 1) * tempo blocks, or rows are too \
+                 old before they count: raise it, or lower reveal_period",
+            ),
+            (
                 (1..=65_536).contains(&self.response_dim),
                 "response_dim must be 1 to 65536",
             ),
@@ -290,6 +299,21 @@ mod tests {
             ),
             (
                 Parameters {
+                    activity_cutoff: 99,
+                    ..good()
+                },
+                "activity_cutoff",
+            ),
+            (
+                Parameters {
+                    reveal_period: 10,
+                    activity_cutoff: 1_099,
+                    ..good()
+                },
+                "activity_cutoff",
+            ),
+            (
+                Parameters {
                     response_dim: 0,
                     ..good()
                 },
@@ -300,5 +324,11 @@ mod tests {
             let reason = parameters.validate().expect_err(name);
             assert!(reason.contains(name), "{reason}");
         }
+        let enough = Parameters {
+            reveal_period: 10,
+            activity_cutoff: 1_100,
+            ..good()
+        };
+        assert_eq!(enough.validate(), Ok(()));
     }
 }

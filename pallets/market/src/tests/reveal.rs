@@ -78,6 +78,42 @@ fn a_row_is_shown_one_epoch_later_and_counts_as_of_the_commitment() {
 }
 
 #[test]
+fn with_the_least_activity_cutoff_every_row_counts_and_with_less_it_does_not() {
+    // Of a row that is committed to in the first block of an epoch, which is the oldest when it counts.
+    let minted = |reveal_period: u32, activity_cutoff: u32| {
+        let mut chain = chain_with(hidden(reveal_period));
+        chain.execute_with(|| {
+            Markets::<Test>::mutate(TEXT, |market| {
+                let market = market.as_mut().expect("it exists");
+                market.parameters.activity_cutoff = activity_cutoff;
+            });
+            three();
+            let row = [(1, 3)];
+            run_to(TEMPO);
+            assert_ok!(commit(1, commitment(TEXT, 0, &row, &SALT)));
+            run_to((reveal_period + 2) * TEMPO - 1);
+            assert_ok!(reveal(1, &row, SALT));
+            run_to((reveal_period + 2) * TEMPO);
+            Epochs::<Test>::get(TEXT).minted
+        })
+    };
+    for reveal_period in [1, 2, 10] {
+        let least = (reveal_period + 1) * TEMPO;
+        assert!(minted(reveal_period, least) > 0, "{reveal_period}");
+        assert_eq!(minted(reveal_period, least - 2), 0, "{reveal_period}");
+    }
+}
+
+#[test]
+#[should_panic(expected = "genesis market 0: activity_cutoff must be at least")]
+fn a_market_whose_rows_would_never_count_does_not_begin() {
+    chain_with(Parameters {
+        activity_cutoff: 2 * TEMPO - 1,
+        ..hidden(1)
+    });
+}
+
+#[test]
 fn a_row_that_is_not_shown_in_its_epoch_is_lost() {
     on_chain_with(hidden(1), || {
         three();

@@ -78,6 +78,7 @@ pub fn sequence() -> impl Strategy<Value = (Parameters, u64, u32, Vec<Step>)> {
 fn sequence_of(reveal_period: u32) -> impl Strategy<Value = (Parameters, u64, u32, Vec<Step>)> {
     let rules = rules().prop_map(move |rules| Parameters {
         reveal_period,
+        activity_cutoff: rules.activity_cutoff.max((reveal_period + 1) * rules.tempo),
         ..rules
     });
     let pieces = prop_oneof![1 => Just(WHOLE), 2 => 1..=12_u64];

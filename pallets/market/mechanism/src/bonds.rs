@@ -39,12 +39,15 @@ pub struct Column {
 
 /// Takes the bonds of one holder out of the sums of their columns, since it leaves.
 pub fn withdraw(columns: &mut [Column], edges: &Edges) {
+    subtract(edges, columns, |column| &mut column.sum);
+}
+
+/// Subtracts the bonds of a row from the sums of their columns. Those in a column that was emptied since
+/// they were stored are not in its sum, which is 0.
+fn subtract<C>(edges: &Edges, columns: &mut [C], sum: impl Fn(&mut C) -> &mut u64) {
     for (to, _, bond) in edges.iter() {
-        if let Some(column) = columns.get_mut(usize::from(to)) {
-            // Bonds in a column that was emptied since they were stored are no longer in its sum.
-            if column.scale != Scaled::ZERO {
-                column.sum = column.sum.saturating_sub(bond.into());
-            }
+        if let Some(sum) = columns.get_mut(usize::from(to)).map(&sum) {
+            *sum = sum.saturating_sub(bond.into());
         }
     }
 }
@@ -213,11 +216,7 @@ impl Renewal {
 
     /// Takes a holder's renewed bonds out of the sums, since it left meanwhile.
     pub fn withdraw(&mut self, edges: &Edges) {
-        for (to, _, bond) in edges.iter() {
-            if let Some(column) = self.columns.get_mut(usize::from(to)) {
-                column.sum = column.sum.saturating_sub(bond.into());
-            }
-        }
+        subtract(edges, &mut self.columns, |column| &mut column.sum);
     }
 
     /// The dividends by uid, in parts of 10^18, when all rows are in: they sum to 1, or to 0 without

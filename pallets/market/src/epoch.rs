@@ -51,12 +51,18 @@ where
         now: BlockNumber,
         meter: &mut WeightMeter,
     ) -> Option<Run> {
-        let charges = T::DbWeight::get().reads(2);
+        let charges = T::DbWeight::get().reads(3);
         meter.try_consume(charges).ok()?;
-        if let Some(cursor) = EpochCursors::<T>::get(id) {
-            let slots = cursor.slots.into();
+        // Whatever is left of an epoch's state says that there is one.
+        if EpochCursors::<T>::contains_key(id) || EpochViews::<T>::contains_key(id) {
+            let slots = Slots::<T>::decode_len(id).unwrap_or(0) as u32; // it had no more of them
             meter.try_consume(T::WeightInfo::epoch_resume(slots)).ok()?;
-            return Self::resume_epoch(id);
+            match Self::resume_epoch(id) {
+                Resumed::Running(run) => return Some(*run),
+                Resumed::Dropped(cursor) => Self::clear_up(id, cursor, meter),
+                Resumed::Lost => Self::drop_epoch(id, market, now, meter),
+            }
+            return None;
         }
         let last = Epochs::<T>::get(id);
         if last.began >= market.parameters.last_epoch_block(now) {
@@ -195,15 +201,15 @@ where
             run.view.emission,
         );
         let mut outcome = mechanism::Outcome::new(&verdict, &dividends, &payouts);
-        let minted = Self::pay(id, &mut outcome.neurons);
-
-        let slots = Slots::<T>::get(id);
+        let mut slots = Slots::<T>::get(id);
+        let minted = Self::pay(id, slots.as_mut(), &mut outcome.neurons);
         for (uid, (neuron, column)) in (0..).zip(outcome.neurons.iter_mut().zip(&mut columns)) {
             if changed_hands(uid, &run.view.slots, &slots) {
                 *neuron = Default::default();
                 *column = Default::default();
             }
         }
+        Slots::<T>::insert(id, slots);
         Self::store_columns::<Columns<T>>(id, columns);
         let outcomes = outcome.neurons.into_iter().map(Into::into).collect();
         Outcomes::<T>::insert(id, BoundedVec::truncate_from(outcomes));
@@ -228,7 +234,7 @@ where
 
     /// Mints what is to be paid: into the slots, and to the coldkeys of those who left since the epoch
     /// began. Units minted; what could not be minted is not paid.
-    fn pay(id: MarketId, neurons: &mut [mechanism::Neuron]) -> u64 {
+    fn pay(id: MarketId, slots: &mut [Option<Slot>], neurons: &mut [mechanism::Neuron]) -> u64 {
         let mint = |account: &T::AccountId, units: u64| match units {
             0 => 0,
             _ => T::Currency::mint_into(account, units.into()).map_or(0, |_| units),
@@ -246,13 +252,11 @@ where
             neurons.iter_mut().for_each(|neuron| neuron.payout = 0);
         } else {
             minted = minted.saturating_add(due);
-            Slots::<T>::mutate(id, |slots| {
-                for (slot, neuron) in slots.iter_mut().zip(neurons.iter()) {
-                    if let Some(slot) = slot {
-                        slot.stake = slot.stake.saturating_add(neuron.payout);
-                    }
+            for (slot, neuron) in slots.iter_mut().zip(neurons.iter()) {
+                if let Some(slot) = slot {
+                    slot.stake = slot.stake.saturating_add(neuron.payout);
                 }
-            });
+            }
         }
         TotalMinted::<T>::mutate(|total| *total = total.saturating_add(minted));
         minted

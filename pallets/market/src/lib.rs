@@ -6,8 +6,8 @@
 //! pallet computes itself is the price of a slot and the schedule of issuance.
 //!
 //! Modules by domain: [`registration`] (slots and their price), [`serving`] (endpoints), [`staking`],
-//! [`weight_setting`], [`epoch`], [`running`] (an epoch between two blocks), [`issuance`] (how much may be minted), [`snapshot`] (what clients
-//! read), [`extension`] (what the transaction pool refuses) and [`invariants`].
+//! [`weight_setting`], [`epoch`], [`running`] (an epoch between two blocks), [`recovery`] (an epoch whose state was lost),
+//! [`issuance`] (how much may be minted), [`snapshot`] (what clients read), [`extension`] (what the transaction pool refuses) and [`invariants`].
 
 #![cfg_attr(not(feature = "std"), no_std)]
 
@@ -18,6 +18,7 @@ pub mod extension;
 pub mod invariants;
 pub mod issuance;
 pub mod parameters;
+pub mod recovery;
 pub mod registration;
 pub mod running;
 pub mod serving;
@@ -287,6 +288,9 @@ pub mod pallet {
             in_consensus: bool,
             minted: u64,
         },
+        /// An epoch was given up, since what was kept of it between two blocks cannot be read. It paid
+        /// nobody.
+        EpochDropped { market: MarketId, epoch: u64 },
     }
 
     /// Why a call was refused. The first sentences are shown by wallets, so each says what to do.

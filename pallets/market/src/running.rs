@@ -9,7 +9,7 @@
 //! * So does the row of a neuron that leaves. Its pay goes to its coldkey, noted in `Departures`.
 
 use crate::{pallet::*, types::*, Parameters};
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use frame_support::{ensure, storage::StorageMap, traits::ConstU32, BoundedVec};
 use frame_system::pallet_prelude::BlockNumberFor;
@@ -67,12 +67,14 @@ pub enum Pass {
     Counting,
     /// Bonds are renewed, and dividends added up.
     Renewing,
+    /// The epoch was dropped: rows are cleared up after it.
+    Clearing,
 }
 
 impl Cursor {
     /// Whether the epoch is done with the row of `uid`, or never had to do with it, so that it may change.
     pub fn is_past(&self, uid: Uid) -> bool {
-        uid >= self.slots || self.pass == Pass::Renewing && uid < self.next
+        uid >= self.slots || self.pass != Pass::Counting && uid < self.next
     }
 }
 
@@ -186,6 +188,16 @@ pub(crate) struct Run {
     pub renewing: Option<Renewing>,
 }
 
+/// What is found of an epoch that was put by.
+pub(crate) enum Resumed {
+    /// All of it.
+    Running(Box<Run>),
+    /// It was dropped, and this is how far it is cleared up.
+    Dropped(Cursor),
+    /// Not all that it needs to go on.
+    Lost,
+}
+
 /// The second pass of an epoch, in memory.
 pub(crate) struct Renewing {
     pub verdict: mechanism::Verdict,
@@ -249,24 +261,51 @@ impl<T: Config> Pallet<T>
 where
     BlockNumberFor<T>: Into<u32>,
 {
-    /// Brings a running epoch back from storage; `None` where none is running.
-    pub(crate) fn resume_epoch(market: MarketId) -> Option<Run> {
-        let cursor = EpochCursors::<T>::get(market)?;
-        let mut run = Run::new(cursor, EpochViews::<T>::get(market)?);
-        run.votes = EpochVotes::<T>::get(market)?.into();
+    /// Brings an epoch back from storage.
+    pub(crate) fn resume_epoch(market: MarketId) -> Resumed {
+        match EpochCursors::<T>::get(market) {
+            Some(cursor) if cursor.pass == Pass::Clearing => Resumed::Dropped(cursor),
+            Some(cursor) => Self::resume_run(market, cursor)
+                .map_or(Resumed::Lost, |run| Resumed::Running(Box::new(run))),
+            None => Resumed::Lost,
+        }
+    }
+
+    /// Brings a running epoch back; `None` where a part of it is missing or not of its size.
+    fn resume_run(market: MarketId, cursor: Cursor) -> Option<Run> {
+        let whole = |slots: usize| slots == usize::from(cursor.slots);
+        let view = EpochViews::<T>::get(market).filter(|view| whole(view.slots.len()))?;
+        let votes = EpochVotes::<T>::get(market)
+            .filter(|votes| whole(votes.tallies.len()) && whole(votes.row_sums.len()))?;
+        let mut run = Run::new(cursor, view);
+        run.votes = votes.into();
         if cursor.pass == Pass::Renewing {
-            let verdict = mechanism::Verdict::from(EpochVerdicts::<T>::get(market)?);
+            let verdict = EpochVerdicts::<T>::get(market).filter(|verdict| {
+                [
+                    &verdict.rank,
+                    &verdict.trust,
+                    &verdict.consensus,
+                    &verdict.incentive,
+                ]
+                .iter()
+                .all(|shares| whole(shares.len()))
+            })?;
+            let verdict = mechanism::Verdict::from(verdict);
             let sums: Vec<u64> = NextColumns::<T>::get(market)
                 .iter()
                 .map(|column| column.sum)
                 .collect();
+            let dividends = EpochDividends::<T>::get(market).into_inner();
+            if !whole(sums.len()) || !whole(dividends.len()) {
+                return None;
+            }
             let renewal = mechanism::Renewal::resume(
                 &run.market(),
                 &run.votes,
                 &verdict.incentive,
                 &Self::columns(market),
                 &sums,
-                EpochDividends::<T>::get(market).into_inner(),
+                dividends,
             );
             run.renewing = Some(Renewing { verdict, renewal });
         }
@@ -355,11 +394,14 @@ where
             });
             return;
         };
-        if slot.registered_at < Moment::start_of(cursor.began) {
+        let was_there = slot.registered_at < Moment::start_of(cursor.began);
+        if was_there && cursor.pass != Pass::Clearing {
             // Checked: there is room.
             let _ = Departures::<T>::try_append(market, (uid, coldkey.clone()));
         }
-        if cursor.is_past(uid) {
+        if uid >= cursor.slots {
+            Rows::<T>::remove(market, uid); // which the epoch knows nothing of, and without bonds
+        } else if cursor.is_past(uid) {
             Self::withdraw_bonds::<NextColumns<T>>(market, uid);
         }
     }

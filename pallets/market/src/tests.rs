@@ -3,6 +3,7 @@
 mod epoch;
 mod model;
 mod pool;
+mod recovery;
 mod registration;
 mod reveal;
 mod sequences;

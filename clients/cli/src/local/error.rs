@@ -80,6 +80,16 @@ pub enum LocalError {
     /// The node died; without it there is nothing to do for anybody.
     #[error("the network ends with its node: {0}")]
     NodeDied(Death),
+    /// Nobody is left to vote.
+    #[error("every validator has ended, {paid} of {epochs} epochs being paid: nobody sets weights any more. Look into the validators' logs in {logs}")]
+    NobodyVotes {
+        /// Epochs that were paid.
+        paid: usize,
+        /// Epochs that were asked for.
+        epochs: usize,
+        /// Folder of the logs.
+        logs: PathBuf,
+    },
     /// It took too long.
     #[error("after {} seconds: {stage}. Look into the logs in {logs}, or wait longer with --timeout", limit.as_secs())]
     TimedOut {

@@ -215,6 +215,7 @@ impl<'a> Network<'a> {
     /// Looks after processes, events, keys and time; whether somebody asked to end.
     fn tick(&mut self) -> Result<bool> {
         self.bury()?;
+        self.check_votes()?;
         let now = Instant::now();
         for events in &mut self.events {
             events.read(now, &mut self.answers);
@@ -258,6 +259,24 @@ impl<'a> Network<'a> {
             self.say(&death.to_string());
         }
         Ok(())
+    }
+
+    /// Fails where epochs are waited for that nobody is left to vote for.
+    fn check_votes(&self) -> Result<(), LocalError> {
+        let mut validators = self
+            .neurons
+            .iter()
+            .filter(|one| one.member.role == Role::Validator);
+        match self.epochs {
+            Some(epochs) if validators.all(|validator| validator.ended.is_some()) => {
+                Err(LocalError::NobodyVotes {
+                    paid: self.report.epochs.len(),
+                    epochs,
+                    logs: self.plan.logs(),
+                })
+            }
+            _ => Ok(()),
+        }
     }
 
     fn processes(&self) -> Vec<ProcessState> {

@@ -20,6 +20,17 @@ async fn bury_until(network: &mut Network<'_>, found: impl Fn(&Network) -> bool)
     Ok(())
 }
 
+/// What the command line says.
+fn arguments(line: &str) -> Arguments {
+    let Command::Localnet(arguments) = crate::Arguments::try_parse_from(line.split(' '))
+        .unwrap()
+        .command
+    else {
+        unreachable!("it is what was said");
+    };
+    arguments
+}
+
 #[tokio::test]
 async fn it_outlives_a_miner_and_a_validator_but_not_its_node() {
     let folder = tempfile::tempdir().unwrap();
@@ -37,12 +48,7 @@ async fn it_outlives_a_miner_and_a_validator_but_not_its_node() {
         "noesis localnet --data text --binaries {binaries} --folder {} --epochs 1",
         net.display()
     );
-    let Command::Localnet(arguments) = crate::Arguments::try_parse_from(line.split(' '))
-        .unwrap()
-        .command
-    else {
-        unreachable!("it is what was said");
-    };
+    let arguments = arguments(&line);
     let plan = arguments.plan().unwrap();
     let mut supervisor = Supervisor::default();
     let mut network = Network::new(&arguments, &plan, &mut supervisor).unwrap();
@@ -72,4 +78,46 @@ async fn it_outlives_a_miner_and_a_validator_but_not_its_node() {
         error.to_string().contains("its node: node ended"),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn who_waits_for_epochs_is_told_that_every_validator_has_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    fs::create_dir_all(path.join("net/logs")).unwrap();
+    program(path, "noesis-node", "exec sleep 60");
+    program(path, "noesis-miner", "exec sleep 60");
+    program(path, "noesis-validator", "exit 3");
+    let line = format!(
+        "noesis localnet --data text --binaries {} --folder {}/net --epochs 2",
+        path.display(),
+        path.display()
+    );
+    let arguments = arguments(&line);
+    let plan = arguments.plan().unwrap();
+    for waits in [true, false] {
+        let mut supervisor = Supervisor::default();
+        let mut network = Network::new(&arguments, &plan, &mut supervisor).unwrap();
+        network.epochs = network.epochs.filter(|_| waits);
+        network.start_neurons().unwrap();
+        assert!(network.check_votes().is_ok(), "they have only been started");
+        let dead = |network: &Network| {
+            let ended = |one: &&Neuron| one.ended.is_some();
+            network.neurons.iter().filter(ended).count()
+        };
+        bury_until(&mut network, |network| dead(network) == 2)
+            .await
+            .unwrap();
+        match network.tick() {
+            Err(error) if waits => {
+                let words = error.to_string();
+                assert!(
+                    words.contains("every validator has ended, 0 of 2"),
+                    "{words}"
+                );
+                assert!(words.contains("net/logs"), "{words}");
+            }
+            other => assert!(!waits && other.is_ok(), "{other:?}"),
+        }
+    }
 }

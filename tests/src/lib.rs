@@ -10,6 +10,7 @@ use std::{
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU16, Ordering},
     time::{Duration, Instant},
 };
 
@@ -37,9 +38,25 @@ pub fn cache() -> Result<PathBuf> {
         .context("NOESIS_CACHE is not set: run the tests by scripts/test, or source scripts/env")
 }
 
-/// A port that was free a moment ago.
+/// Ports that tests are given: below those from which systems take any for a connection.
+const PORTS: std::ops::Range<u16> = 20_000..32_000;
+
+/// Ports of the range that [`free_port`] has gone through.
+static PORTS_TRIED: AtomicU16 = AtomicU16::new(0);
+
+/// A port that is free, and is given to nobody else of this process.
 pub fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+    let count = PORTS.len() as u32;
+    // Test programs beside each other begin at different places.
+    let begin = std::process::id().wrapping_mul(97) % count;
+    loop {
+        let tried = u32::from(PORTS_TRIED.fetch_add(1, Ordering::Relaxed));
+        ensure!(tried < count, "every port of {PORTS:?} is in use");
+        let port = PORTS.start + ((begin + tried) % count) as u16;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return Ok(port);
+        }
+    }
 }
 
 /// A process that ends with its owner.
@@ -72,6 +89,16 @@ impl Drop for Process {
     }
 }
 
+/// The specification of the development chain, as the node writes it with these flags.
+pub fn chain_spec(flags: &[&str]) -> Result<Value> {
+    let output = Command::new(program("noesis-node")?)
+        .args(["export-chain-spec", "--chain", "dev"])
+        .args(flags)
+        .output()?;
+    serde_json::from_slice(&output.stdout)
+        .with_context(|| String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
 /// A node of the development chain.
 pub struct Node {
     /// Where it answers.
@@ -88,17 +115,18 @@ impl Node {
 
     /// Starts a node of a chain whose market has other parameters than that of development.
     pub fn start_with(parameters: &[(&str, Value)], folder: &Path, rpc_port: u16) -> Result<Self> {
-        let output = Command::new(program("noesis-node")?)
-            .args(["export-chain-spec", "--chain", "dev"])
-            .output()?;
-        let mut spec: Value = serde_json::from_slice(&output.stdout)
-            .with_context(|| String::from_utf8_lossy(&output.stderr).into_owned())?;
+        let mut spec = chain_spec(&[])?;
         let market = "/genesis/runtimeGenesis/patch/market/markets/0/parameters";
         for (name, value) in parameters {
             *spec
                 .pointer_mut(&format!("{market}/{name}"))
                 .with_context(|| format!("the market has no parameter {name}"))? = value.clone();
         }
+        Self::start_from(&spec, folder, rpc_port)
+    }
+
+    /// Starts a node of the chain of that specification.
+    pub fn start_from(spec: &Value, folder: &Path, rpc_port: u16) -> Result<Self> {
         let path = folder.join("chain.json");
         std::fs::write(&path, spec.to_string())?;
         Self::start_chain(&path, folder, rpc_port)
@@ -142,5 +170,30 @@ impl Node {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn no_two_are_given_the_same_port_and_nobody_one_in_use() -> Result<()> {
+        let begin = PORTS.start + (std::process::id().wrapping_mul(97) % PORTS.len() as u32) as u16;
+        // In use, unless somebody else already does.
+        let _taken = TcpListener::bind(("127.0.0.1", begin));
+        let some = || -> Result<Vec<u16>> { (0..50).map(|_| free_port()).collect() };
+        let threads: Vec<_> = (0..4).map(|_| std::thread::spawn(some)).collect();
+        let mut ports = BTreeSet::new();
+        for thread in threads {
+            let given = thread.join().ok().context("a thread failed")??;
+            ensure!(given
+                .iter()
+                .all(|port| PORTS.contains(port) && *port != begin));
+            ports.extend(given);
+        }
+        ensure!(ports.len() == 200, "{} ports", ports.len());
+        Ok(())
     }
 }

@@ -9,6 +9,7 @@
 //! | TEXT | [`text`] | [`transformer`] |
 //! | IMAGE | [`images`] | [`patches`] |
 //! | TENSOR | [`images`], laid flat | [`perceptron`] |
+//! | any | | [`script`]: a TorchScript file of the user's own |
 //!
 //! A tensor can go from one thread to another but cannot be shared between them: one thread owns a
 //! model. Nothing here panics because of what a file holds; what comes over a wire goes through
@@ -24,6 +25,7 @@ pub mod network;
 pub mod optimizer;
 pub mod patches;
 pub mod perceptron;
+pub mod script;
 pub mod text;
 pub mod training;
 pub mod transformer;
@@ -39,6 +41,7 @@ pub use images::Images;
 pub use inputs::{InputError, InputShape, Values};
 pub use network::{ConfigError, Network, NetworkConfig};
 pub use optimizer::AdamW;
+pub use script::{ScriptConfig, ScriptError};
 pub use text::{Text, VOCABULARY};
 pub use training::{Evaluation, Trainer, TrainingConfig, TrainingError};
 pub use transformer::TransformerConfig;

@@ -17,13 +17,14 @@ use market_primitives::Modality;
 use serde::{Deserialize, Serialize};
 use tch::{
     nn::{self, Module},
-    Kind, Tensor,
+    Kind, TchError, Tensor,
 };
 
 use crate::{
     inputs::InputShape,
     patches::{PatchNetwork, PatchesConfig},
     perceptron::{Perceptron, PerceptronConfig},
+    script::{Script, ScriptConfig, ScriptError},
     transformer::{Transformer, TransformerConfig},
 };
 
@@ -40,6 +41,8 @@ pub enum NetworkConfig {
     Patches(PatchesConfig),
     /// TENSOR: a perceptron, the same at each position.
     Perceptron(PerceptronConfig),
+    /// Any: a TorchScript file of the user's own.
+    Script(ScriptConfig),
 }
 
 impl From<TransformerConfig> for NetworkConfig {
@@ -59,6 +62,7 @@ impl NetworkConfig {
             Self::Transformer(config) => config.check(),
             Self::Patches(config) => config.check(),
             Self::Perceptron(config) => config.check(),
+            Self::Script(_) => Ok(()), // examined when it was made
         }
     }
 
@@ -78,6 +82,7 @@ impl NetworkConfig {
                 context: config.context,
                 dim: config.dim,
             },
+            Self::Script(config) => config.inputs,
         }
     }
 
@@ -92,6 +97,7 @@ impl NetworkConfig {
             Self::Transformer(config) => config.response_dim,
             Self::Patches(config) => config.response_dim,
             Self::Perceptron(config) => config.response_dim,
+            Self::Script(config) => config.response_dim,
         }
     }
 
@@ -101,6 +107,7 @@ impl NetworkConfig {
             Self::Transformer(config) => config.vocabulary,
             Self::Patches(config) => config.classes,
             Self::Perceptron(config) => config.classes,
+            Self::Script(config) => config.classes,
         }
     }
 
@@ -108,13 +115,34 @@ impl NetworkConfig {
     pub fn positions(&self, shape: &[i64]) -> i64 {
         match self {
             Self::Patches(config) => config.positions(),
-            Self::Transformer(_) | Self::Perceptron(_) => shape.get(1).copied().unwrap_or(0),
+            Self::Script(config) if config.inputs.modality() == Modality::Image => {
+                config.image_positions
+            }
+            _ => shape.get(1).copied().unwrap_or(0),
+        }
+    }
+
+    /// Whether gradients can change how it represents its inputs.
+    pub fn trainable(&self) -> bool {
+        match self {
+            Self::Script(config) => config.trainable,
+            _ => true,
+        }
+    }
+
+    /// Its name, for people.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Transformer(_) => "transformer",
+            Self::Patches(_) => "patches",
+            Self::Perceptron(_) => "perceptron",
+            Self::Script(_) => "torchscript",
         }
     }
 }
 
 /// Why a configuration describes no network.
-#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// A size is zero, negative, or beyond all reason.
     #[error("the model's {name} is {value}: choose one from {smallest} to {largest}")]
@@ -136,6 +164,9 @@ pub enum ConfigError {
         /// The heads.
         heads: i64,
     },
+    /// The TorchScript file.
+    #[error(transparent)]
+    Script(#[from] ScriptError),
 }
 
 /// Checks that each size, with its name, is from 1 to its largest.
@@ -190,6 +221,7 @@ enum Body {
     Transformer(Transformer),
     Patches(PatchNetwork),
     Perceptron(Perceptron),
+    Script(Script),
 }
 
 /// The network. Its parameters live in the `VarStore` it was made in.
@@ -214,6 +246,7 @@ impl Network {
             }
             NetworkConfig::Patches(config) => Body::Patches(PatchNetwork::new(path, config)?),
             NetworkConfig::Perceptron(config) => Body::Perceptron(Perceptron::new(path, config)?),
+            NetworkConfig::Script(config) => Body::Script(Script::load(path, config)?),
         };
         let (dim, classes) = (config.response_dim(), config.classes());
         Ok(Self {
@@ -232,13 +265,36 @@ impl Network {
     ///
     /// # Panics
     ///
-    /// On inputs that [`InputShape::check`] would refuse.
+    /// On inputs that [`InputShape::check`] would refuse, and where a TorchScript module fails: see
+    /// [`Network::f_represent`].
     pub fn represent(&self, inputs: &Tensor) -> Tensor {
-        match &self.body {
+        self.f_represent(inputs)
+            .expect("a built-in network represents every input that was checked")
+    }
+
+    /// As [`Network::represent`], of a network that may fail: a TorchScript module.
+    ///
+    /// # Errors
+    ///
+    /// What libtorch says where the module fails, or that its answer is of another shape than when it
+    /// was examined.
+    pub fn f_represent(&self, inputs: &Tensor) -> Result<Tensor, TchError> {
+        let answer = match &self.body {
             Body::Transformer(body) => body.represent(inputs),
             Body::Patches(body) => body.represent(inputs),
             Body::Perceptron(body) => body.represent(inputs),
+            Body::Script(body) => body.represent(inputs)?,
+        };
+        let shape = inputs.size();
+        let batch = shape.first().copied().unwrap_or(0);
+        let positions = self.config.positions(&shape);
+        let expected = [batch, positions, self.config.response_dim()];
+        if answer.size() != expected {
+            let found = answer.size();
+            let words = format!("the model answered {found:?} in place of {expected:?}");
+            return Err(TchError::Shape(words));
         }
+        Ok(answer)
     }
 
     /// The head: `[.., response_dim]` to logits `[.., classes]`. Of representations, of their

@@ -3,7 +3,7 @@
 //! libtorch's own keeps its moments where tch cannot read them; a training that resumes without them
 //! is another training.
 
-use tch::{no_grad, Tensor};
+use tch::{no_grad, TchError, Tensor};
 
 /// Decay of the first moment.
 const BETA_1: f64 = 0.9;
@@ -68,8 +68,23 @@ impl AdamW {
     /// clipped to the norm `clip`. Returns the norm before clipping. A parameter that the loss does
     /// not depend on stays as it is; a gradient that is not finite changes nothing at all.
     pub fn minimise(&mut self, loss: &Tensor, rate: f64, clip: f64) -> Option<f64> {
-        let gradients = Tensor::run_backward(&[loss], &self.parameters(), false, false);
-        self.step(&gradients, rate, clip)
+        self.f_minimise(loss, rate, clip)
+            .expect("a loss under gradient tracking has gradients")
+    }
+
+    /// As [`AdamW::minimise`], of a loss whose backward pass may fail: that of a TorchScript module.
+    ///
+    /// # Errors
+    ///
+    /// What libtorch says; then nothing has changed.
+    pub fn f_minimise(
+        &mut self,
+        loss: &Tensor,
+        rate: f64,
+        clip: f64,
+    ) -> Result<Option<f64>, TchError> {
+        let gradients = Tensor::f_run_backward(&[loss], &self.parameters(), false, false)?;
+        Ok(self.step(&gradients, rate, clip))
     }
 
     /// One step with these gradients, one for each parameter in order (undefined: none), clipped to

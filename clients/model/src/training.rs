@@ -8,7 +8,7 @@ use std::{ops::ControlFlow, path::Path};
 
 use rand::{rngs::StdRng, SeedableRng};
 use serde::{Deserialize, Serialize};
-use tch::{nn, no_grad, Device, Kind, Tensor};
+use tch::{nn, no_grad, Device, Kind, TchError, Tensor};
 
 use crate::{
     checkpoint::{self, Checkpoint, CheckpointError},
@@ -75,6 +75,9 @@ pub enum TrainingError {
     /// The data gave no batch.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// The network itself failed, as a TorchScript module may. The parameters are those before the step.
+    #[error("the model failed: {0}; mend the module, or train the built-in one")]
+    Model(#[from] TchError),
     /// The checkpoint could not be written or read.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
@@ -229,14 +232,14 @@ impl Trainer {
         let mut rng = batch_rng(self.config.seed, self.step);
         let batch = data.sample(Split::Training, self.config.batch, &mut rng)?;
         let Batch { inputs, targets } = batch.to_device(self.store.device());
-        let loss = self.model.loss(&self.model.represent(&inputs), &targets);
+        let loss = self.model.loss(&self.model.f_represent(&inputs)?, &targets);
         let value = loss.double_value(&[]);
         let rate = self.config.rate_at(self.step);
         let diverged = TrainingError::Diverged { step: self.step };
         if !value.is_finite() {
             return Err(diverged);
         }
-        let norm = self.optimizer.minimise(&loss, rate, self.config.clip);
+        let norm = self.optimizer.f_minimise(&loss, rate, self.config.clip)?;
         norm.ok_or(diverged)?;
         self.step += 1;
         Ok(Progress {
@@ -271,6 +274,10 @@ impl Trainer {
     /// the norm `clip`. Returns the norm before clipping, or `None` when it is not finite: then
     /// nothing has changed.
     ///
+    /// # Errors
+    ///
+    /// Where a TorchScript module fails; then nothing has changed either.
+    ///
     /// # Panics
     ///
     /// On inputs that [`crate::InputShape::check`] would refuse, and on a gradient of another
@@ -281,22 +288,22 @@ impl Trainer {
         gradient: &Tensor,
         rate: f64,
         clip: f64,
-    ) -> Option<f64> {
-        let inner_product = (self.model.represent(inputs) * gradient).sum(Kind::Float);
-        self.feedback.minimise(&inner_product, rate, clip)
+    ) -> Result<Option<f64>, TchError> {
+        let inner_product = (self.model.f_represent(inputs)? * gradient).sum(Kind::Float);
+        self.feedback.f_minimise(&inner_product, rate, clip)
     }
 
     /// How it does on examples of a split: the same examples every time.
     ///
     /// # Errors
     ///
-    /// [`DataError`] when the split has no such example.
+    /// [`TrainingError`] when the split has no such example, or the model fails.
     pub fn evaluate(
         &self,
         data: &DataSet,
         split: Split,
         batches: u64,
-    ) -> Result<Evaluation, DataError> {
+    ) -> Result<Evaluation, TrainingError> {
         let device = self.store.device();
         evaluate(&self.model, device, data, split, batches, self.config.batch)
     }
@@ -306,7 +313,7 @@ impl Trainer {
 ///
 /// # Errors
 ///
-/// [`DataError`] when the split has no such example.
+/// [`TrainingError`] when the split has no such example, or the model fails.
 pub fn evaluate(
     network: &Network,
     device: Device,
@@ -314,20 +321,19 @@ pub fn evaluate(
     split: Split,
     batches: u64,
     batch: usize,
-) -> Result<Evaluation, DataError> {
+) -> Result<Evaluation, TrainingError> {
     let (mut loss, mut right) = (0.0, 0.0);
     for number in 0..batches {
         let mut rng = batch_rng(0, number);
         let Batch { inputs, targets } = data.sample(split, batch, &mut rng)?.to_device(device);
-        no_grad(|| {
-            let logits = network.predict(&network.represent(&inputs));
-            loss += cross_entropy(&logits, &targets).double_value(&[]);
-            let found = logits.argmax(-1, false).eq_tensor(&targets);
-            right += found
-                .to_kind(Kind::Float)
-                .mean(Kind::Double)
-                .double_value(&[]);
-        });
+        let logits = no_grad(|| Ok(network.predict(&network.f_represent(&inputs)?)));
+        let logits: Tensor = logits.map_err(TrainingError::Model)?;
+        loss += cross_entropy(&logits, &targets).double_value(&[]);
+        let found = logits.argmax(-1, false).eq_tensor(&targets);
+        right += found
+            .to_kind(Kind::Float)
+            .mean(Kind::Double)
+            .double_value(&[]);
     }
     let batches = batches.max(1) as f64;
     Ok(Evaluation {

@@ -1,14 +1,21 @@
 //! What the flags say, checked.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{bail, Result};
 use clap::{Parser, ValueEnum};
 use noesis_chain::NOE;
-use noesis_model::{DataSet, DeviceChoice, Modality, NetworkConfig, TrainingConfig};
+use noesis_model::{
+    tch::Device, DataSet, DeviceChoice, Modality, NetworkConfig, ScriptConfig, TrainingConfig,
+};
 
 use crate::{
     fault::{Fault, NOTHING_TO_LEAK},
+    remote::{loopback, RemoteConfig},
     settings::FeedbackRules,
 };
 
@@ -16,8 +23,8 @@ use crate::{
 const CHECKPOINT_FILE: &str = "model.safetensors";
 /// Steps after which `--train-only` ends, and over which the learning rate falls.
 const DEFAULT_STEPS: u64 = 1500;
-/// Tokens that the built-in transformer reads at a time.
-const SEQUENCE: usize = 64;
+/// Time that a remote model may take for a call. Callers are less patient, and cancel.
+const REMOTE_PATIENCE: Duration = Duration::from_secs(10);
 
 const EXAMPLE: &str = "\
 Example, beside a local node:
@@ -67,16 +74,21 @@ pub struct Config {
     /// Where others find it, HOST:PORT, when that is not what it listens at.
     #[arg(long, value_name = "HOST:PORT")]
     pub endpoint: Option<String>,
-    /// Which model.
-    #[arg(long, value_enum, default_value = "builtin")]
-    pub model: ModelChoice,
+    /// Which model: `builtin`, a small network of the market's modality; `torchscript FILE`, a module of your
+    /// own exported from Python; `remote HOST:PORT`, a process on this machine that speaks the protocol
+    /// without signatures. docs/models.md shows how to make the last two.
+    #[arg(long, num_args = 1..=2, value_names = ["KIND", "WHAT"], default_value = "builtin")]
+    pub model: Vec<String>,
+    /// Longest sequence of a text or of vectors that is answered.
+    #[arg(long, value_name = "LENGTH", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=65536))]
+    pub sequence: u32,
     /// What to learn from: a text file or, for image and tensor, a folder of images with the names of
-    /// Fashion-MNIST.
+    /// Fashion-MNIST. The built-in models need it.
     #[arg(long, value_name = "FILE or FOLDER")]
-    pub data: PathBuf,
-    /// Folder of the checkpoint; a start goes on from it.
+    pub data: Option<PathBuf>,
+    /// Folder of the checkpoint; a start goes on from it. A remote model keeps its own.
     #[arg(long, value_name = "FOLDER")]
-    pub checkpoint: PathBuf,
+    pub checkpoint: Option<PathBuf>,
     /// Seconds between checkpoints.
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     pub checkpoint_every: u64,
@@ -90,7 +102,8 @@ pub struct Config {
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
     /// Train until so many steps have been taken in all, those of the checkpoint included; 0: only
-    /// serve. Without it, --train-only takes 1500 and serving trains without end.
+    /// serve. Without it, --train-only takes 1500, and serving trains a built-in model without end and a
+    /// TorchScript module not at all.
     #[arg(long, value_name = "STEPS")]
     pub steps: Option<u64>,
     /// Train without a chain, write the checkpoint, tell the held-out loss, and end.
@@ -127,12 +140,16 @@ pub struct Config {
     pub fault: Option<Fault>,
 }
 
-/// The models that there are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+/// What `--model` says.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ModelChoice {
     /// A small network of the market's modality: a transformer over bytes, a convolutional network over
     /// images, a perceptron over vectors.
     Builtin,
+    /// A TorchScript file.
+    TorchScript(PathBuf),
+    /// A process on this machine.
+    Remote(SocketAddr),
 }
 
 /// What `--modality` can say.
@@ -191,6 +208,30 @@ impl Config {
         if self.fault == Some(Fault::Leak) && modality != Modality::Text {
             bail!("--fault leak with {modality:?}: {NOTHING_TO_LEAK}");
         }
+        match self.model()? {
+            ModelChoice::Builtin if self.data.is_none() => {
+                bail!("--data is missing: name what the built-in model learns from")
+            }
+            ModelChoice::TorchScript(_) if self.until_step() > 0 && self.data.is_none() => {
+                bail!("--data is missing: name what the module is to learn from, or leave --steps and --train-only out")
+            }
+            ModelChoice::TorchScript(_) if self.evaluate.is_some() && self.data.is_none() => {
+                bail!("--data is missing: name what to evaluate the module on")
+            }
+            ModelChoice::Remote(_) if self.evaluate.is_some() => {
+                bail!("a remote model has no head here to evaluate: leave --evaluate out")
+            }
+            ModelChoice::Remote(_) if self.train_only || self.steps.is_some() => {
+                bail!("a remote model trains itself: leave --steps and --train-only out")
+            }
+            ModelChoice::Remote(_) if self.fault.is_some() => {
+                bail!("--fault is for the models of this program: leave it out with --model remote")
+            }
+            ModelChoice::Builtin | ModelChoice::TorchScript(_) if self.checkpoint.is_none() => {
+                bail!("--checkpoint is missing: name a folder that keeps what the model learns")
+            }
+            _ => {}
+        }
         if self.response_dim == 0 || self.response_dim > 1 << 16 {
             bail!(
                 "--response-dim {}: say one from 1 to 65536",
@@ -213,12 +254,65 @@ impl Config {
             .unwrap_or(Modality::Text)
     }
 
-    /// The data, and the sizes of the model for them.
-    pub fn load(&self) -> Result<(DataSet, NetworkConfig)> {
-        let data = DataSet::load(self.modality(), &self.data, SEQUENCE)?;
-        let network = data.builtin(self.response_dim.into());
+    /// Which model.
+    ///
+    /// # Errors
+    ///
+    /// When the words are not one of the three.
+    pub fn model(&self) -> Result<ModelChoice> {
+        let words: Vec<&str> = self.model.iter().map(String::as_str).collect();
+        Ok(match words[..] {
+            ["builtin"] => ModelChoice::Builtin,
+            ["torchscript", file] => ModelChoice::TorchScript(file.into()),
+            ["remote", address] => ModelChoice::Remote(loopback(address)?),
+            _ => bail!(
+                "--model {}: say builtin, torchscript FILE, or remote HOST:PORT",
+                words.join(" ")
+            ),
+        })
+    }
+
+    /// The data, if there are any, and the network, of which a TorchScript file is tried out.
+    ///
+    /// # Errors
+    ///
+    /// When either is missing or unfit, in words.
+    pub fn load(&self, device: Device) -> Result<(Option<DataSet>, NetworkConfig)> {
+        let load = |path| DataSet::load(self.modality(), path, self.sequence as usize);
+        let data = self.data.as_deref().map(load).transpose()?;
+        let dim = self.response_dim.into();
+        let network = match &data {
+            Some(data) => data.builtin(dim),
+            None => NetworkConfig::builtin(self.modality(), self.sequence.into(), dim),
+        };
+        let network = match self.model()? {
+            ModelChoice::TorchScript(file) => {
+                let (inputs, classes) = (network.inputs(), network.classes());
+                let script = ScriptConfig::examine(&file, inputs, classes, dim, device)?;
+                if !script.trainable && self.until_step() > 0 {
+                    bail!(
+                        "the parameters of {} are frozen: export it without freezing or tracing them away, or \
+                         leave --steps and --train-only out",
+                        file.display()
+                    );
+                }
+                NetworkConfig::Script(script)
+            }
+            ModelChoice::Builtin | ModelChoice::Remote(_) => network,
+        };
         network.check()?;
         Ok((data, network))
+    }
+
+    /// What a remote model is to be.
+    pub fn remote(&self, address: SocketAddr) -> RemoteConfig {
+        let dim = self.response_dim.into();
+        RemoteConfig {
+            address,
+            inputs: NetworkConfig::builtin(self.modality(), self.sequence.into(), dim).inputs(),
+            response_dim: self.response_dim,
+            patience: REMOTE_PATIENCE,
+        }
     }
 
     /// The settings of the training.
@@ -245,17 +339,18 @@ impl Config {
 
     /// Steps after which training ends.
     pub fn until_step(&self) -> u64 {
-        let all = if self.train_only {
-            DEFAULT_STEPS
-        } else {
-            u64::MAX
+        let all = match self.model() {
+            _ if self.train_only => DEFAULT_STEPS,
+            Ok(ModelChoice::Builtin) => u64::MAX,
+            // What its owner trained is not changed unasked.
+            _ => 0,
         };
         self.steps.unwrap_or(all)
     }
 
-    /// The file of the checkpoint.
-    pub fn checkpoint_file(&self) -> PathBuf {
-        self.checkpoint.join(CHECKPOINT_FILE)
+    /// The file of the checkpoint, in its folder.
+    pub fn checkpoint_file(folder: &Path) -> PathBuf {
+        folder.join(CHECKPOINT_FILE)
     }
 
     /// Time between checkpoints.
@@ -310,6 +405,14 @@ mod tests {
             ("--listen 0.0.0.0:9101", "--endpoint"),
             ("--response-dim 0", "--response-dim"),
             ("--fault leak --market image", "leak"),
+            ("--model other", "torchscript FILE"),
+            ("--model torchscript", "torchscript FILE"),
+            ("--model builtin more", "torchscript FILE"),
+            ("--model remote nowhere", "address of this machine"),
+            ("--model remote 10.0.0.1:80", "address of this machine"),
+            ("--model remote 0.0.0.0:80", "address of this machine"),
+            ("--model remote 127.0.0.1:80 --fault noise", "--fault"),
+            ("--model remote 127.0.0.1:80 --steps 3", "--steps"),
             ("--modality image", "--market text"),
         ] {
             let flags = KEYS.to_owned() + flags;
@@ -320,9 +423,35 @@ mod tests {
             "--fault lie",
             "--device gpu",
             "--listen nowhere",
-            "--model other",
+            "--sequence 0",
+            "--modality smell",
         ] {
             assert!(parse(&(KEYS.to_owned() + flags)).is_err(), "{flags}");
+        }
+    }
+
+    #[test]
+    fn each_model_needs_what_it_learns_from_and_where_it_is_kept() {
+        let check = |flags: &str| {
+            let flags = format!("noesis-miner {KEYS} {flags}");
+            let config = Config::try_parse_from(flags.split_whitespace()).unwrap();
+            config.check().map_err(|error| error.to_string())
+        };
+        assert_eq!(check("--data d --checkpoint c"), Ok(()));
+        assert_eq!(check("--model torchscript net.pt --checkpoint c"), Ok(()));
+        assert_eq!(check("--model remote localhost:9201"), Ok(()));
+        assert_eq!(check("--model remote [::1]:9201"), Ok(()));
+        for (flags, said) in [
+            ("", "--data"),
+            ("--data d", "--checkpoint"),
+            ("--model torchscript net.pt", "--checkpoint"),
+            (
+                "--model torchscript net.pt --checkpoint c --steps 9",
+                "--data",
+            ),
+        ] {
+            let words = check(flags).unwrap_err();
+            assert!(words.contains(said), "{flags}: {words}");
         }
     }
 

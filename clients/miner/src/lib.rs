@@ -2,7 +2,7 @@
 //!
 //! The way of a call: `noesis_neuron::serve` decodes and admits it, [`Miner`] checks it and queues
 //! it, the model thread of [`Worker`] answers it. [`Faulty`] stands between the first two when
-//! misbehaviour is asked for. Nothing but [`callers`] and [`enrol`] knows of the chain, so miners
+//! misbehaviour is asked for. A [`Remote`] takes the place of both where the model is another process. Nothing but [`callers`] and [`enrol`] knows of the chain, so miners
 //! run in one process without one.
 
 pub mod callers;
@@ -14,10 +14,12 @@ pub mod miner;
 pub mod offline;
 pub mod quota;
 pub mod relay;
+pub mod remote;
 pub mod settings;
 pub mod worker;
 
 pub use fault::{Fault, Faulty};
 pub use miner::Miner;
+pub use remote::{Remote, RemoteConfig, RemoteError};
 pub use settings::{FeedbackRules, Keeping, OwnTraining, Settings};
 pub use worker::{Worker, WorkerError};

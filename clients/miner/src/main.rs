@@ -3,28 +3,30 @@
 use std::{
     io::{ErrorKind, IsTerminal},
     net::SocketAddr,
+    path::Path,
     process::ExitCode,
     sync::Arc,
 };
 
 use anyhow::{anyhow, bail, Context, Result};
 use clap::Parser;
-use noesis_chain::{keypair, Chain};
+use noesis_chain::{keypair, Chain, Keypair};
 use noesis_miner::{
     callers::{callers, follow, Ourselves},
-    config::Config,
+    config::{Config, ModelChoice},
     enrol::{enrol, publish, Terms},
     events::{Event, Events},
     offline,
     relay::Relay,
-    Faulty, Keeping, OwnTraining, Settings, Worker,
+    Faulty, Keeping, OwnTraining, Remote, Settings, Worker,
 };
 use noesis_model::{held_out, held_out_loss, DataSet, Folder, Modality, Trainer};
-use noesis_neuron::{Client, Limits};
+use noesis_neuron::{Callers, Client, Limits, Model, ServeError};
 use tokio::{
     net::TcpListener,
     signal::unix::{signal, SignalKind},
     sync::watch,
+    task::JoinHandle,
 };
 use tracing_subscriber::EnvFilter;
 
@@ -50,53 +52,80 @@ fn log() {
         .init();
 }
 
-/// In order: configuration, data, model, then the chain or the training.
+/// In order: configuration, model, then the chain or the training.
 fn run(config: Config) -> Result<()> {
     config.check()?;
     noesis_model::set_threads(config.threads);
-    let device = config.device.resolve()?;
     let events = match &config.events {
         Some(path) => Events::open(path)
             .with_context(|| format!("--events {}: the file cannot be opened", path.display()))?,
         None => Events::default(),
     };
-    let (data, network) = config.load()?;
-    let _folder = Folder::take(&config.checkpoint)?;
-    let file = config.checkpoint_file();
-    let trainer = Trainer::resume(&file, &network, config.training_config(), device)?;
-    tracing::info!(
-        "model of {} parameters after {} steps, on {device:?}",
-        trainer.parameter_count(),
-        trainer.step_count()
-    );
+    let settings = Settings {
+        queue: config.queue,
+        feedback: config.feedback(),
+        threads: config.threads,
+        events,
+        ..Settings::new([0; 32])
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()?;
     let stop = runtime.block_on(async { stop_signal() })?;
-    if let Some(examples) = config.evaluate {
-        evaluate(&trainer, &data, examples as usize, &events)
-    } else if config.train_only {
-        train(&config, trainer, &data, &events, &stop)
-    } else {
-        let settings = Settings {
-            training: Some(OwnTraining {
-                data: Arc::new(data),
-                until_step: config.until_step(),
-                duty: config.duty,
-            }),
-            keeping: Some(Keeping {
-                path: file,
-                every: config.checkpoint_interval(),
-            }),
-            queue: config.queue,
-            feedback: config.feedback(),
-            threads: config.threads,
-            events,
-            ..Settings::new([0; 32])
-        };
-        runtime.block_on(serve(&config, trainer, settings, stop))
+    if let ModelChoice::Remote(address) = config.model()? {
+        return runtime.block_on(async {
+            let remote = Remote::connect(config.remote(address), &settings).await?;
+            tracing::info!("model at {address}: {}", remote.describe().model);
+            serve(&config, Source::Remote(remote), stop).await
+        });
     }
+    let device = config.device.resolve()?;
+    let (data, network) = config.load(device)?;
+    let folder = config
+        .checkpoint
+        .as_deref()
+        .context("--checkpoint is missing")?;
+    let _folder = Folder::take(folder)?;
+    let file = Config::checkpoint_file(folder);
+    let trainer = Trainer::resume(&file, &network, config.training_config(), device)?;
+    tracing::info!(
+        "{} of {} parameters after {} steps, on {device:?}",
+        network.name(),
+        trainer.parameter_count(),
+        trainer.step_count()
+    );
+    match (data, config.evaluate) {
+        (Some(data), Some(examples)) => {
+            evaluate(&trainer, &data, examples as usize, &settings.events)
+        }
+        (Some(data), None) if config.train_only => {
+            train(&config, trainer, &data, &file, &settings.events, &stop)
+        }
+        (data, _) => {
+            let settings = Settings {
+                training: data.map(|data| OwnTraining {
+                    data: Arc::new(data),
+                    until_step: config.until_step(),
+                    duty: config.duty,
+                }),
+                keeping: Some(Keeping {
+                    path: file,
+                    every: config.checkpoint_interval(),
+                }),
+                ..settings
+            };
+            runtime.block_on(serve(&config, Source::Thread(trainer, settings), stop))
+        }
+    }
+}
+
+/// Where answers come from.
+enum Source {
+    /// A model thread of this program.
+    Thread(Trainer, Settings),
+    /// Another process.
+    Remote(Remote),
 }
 
 /// Trains without a chain.
@@ -104,13 +133,14 @@ fn train(
     config: &Config,
     mut trainer: Trainer,
     data: &DataSet,
+    path: &Path,
     events: &Events,
     stop: &watch::Receiver<bool>,
 ) -> Result<()> {
-    let (path, every) = (config.checkpoint_file(), config.checkpoint_interval());
+    let every = config.checkpoint_interval();
     let stop = || *stop.borrow();
     let steps = config.until_step();
-    let outcome = offline::train(&mut trainer, data, steps, (&path, every), events, stop)?;
+    let outcome = offline::train(&mut trainer, data, steps, (path, every), events, stop)?;
     if !outcome.trained {
         println!(
             "{} has {} steps already, and {steps} were asked for: nothing to train",
@@ -143,12 +173,7 @@ fn evaluate(trainer: &Trainer, data: &DataSet, examples: usize, events: &Events)
 }
 
 /// Takes a place in the market and serves until told to stop.
-async fn serve(
-    config: &Config,
-    trainer: Trainer,
-    settings: Settings,
-    stop: watch::Receiver<bool>,
-) -> Result<()> {
+async fn serve(config: &Config, source: Source, stop: watch::Receiver<bool>) -> Result<()> {
     let (Some(coldkey), Some(hotkey)) = (&config.coldkey, &config.hotkey) else {
         bail!("--coldkey and --hotkey are needed to serve");
     };
@@ -184,28 +209,33 @@ async fn serve(
         endpoint: endpoint.clone(),
     };
     let mut follower = tokio::spawn(follow(chain.clone(), market, ourselves, known));
-    let settings = Settings {
-        hotkey: hotkey.public_key().0,
-        ..settings
-    };
-    let (mut worker, miner) = Worker::spawn(trainer, settings)?;
     if let Some(fault) = config.fault {
         tracing::warn!("misbehaving on purpose: {fault:?}");
     }
-    tracing::info!("serving market {market} as uid {uid} at {endpoint}; Ctrl-C ends it");
-
-    let client = Client::new(hotkey.clone(), chain.genesis_hash());
-    let relay = Relay::new(chain.clone(), market, client);
-    let mut server = tokio::spawn(noesis_neuron::serve(
+    let front = Front {
         listener,
-        Faulty::new(miner, config.fault).with_relay(relay),
         hotkey,
-        chain.genesis_hash(),
-        callers_known,
-        Limits::default(),
-        stopped(stop.clone()),
-    ));
-    let ended = tokio::select! {
+        genesis: chain.genesis_hash(),
+        callers: callers_known,
+        stop: stop.clone(),
+    };
+    let ours = front.hotkey.public_key().0;
+    let client = Client::new(front.hotkey.clone(), front.genesis);
+    let relay = Relay::new(chain.clone(), market, client);
+    let (mut worker, mut server) = match source {
+        Source::Thread(trainer, settings) => {
+            let settings = Settings {
+                hotkey: ours,
+                ..settings
+            };
+            let (worker, miner) = Worker::spawn(trainer, settings)?;
+            let miner = Faulty::new(miner, config.fault).with_relay(relay);
+            (Some(worker), front.open(miner))
+        }
+        Source::Remote(remote) => (None, front.open(remote.serving(ours))),
+    };
+    tracing::info!("serving market {market} as uid {uid} at {endpoint}; Ctrl-C ends it");
+    let outcome = tokio::select! {
         () = stopped(stop) => {
             tracing::info!("stopping: answering what waits, then the last checkpoint");
             (&mut server).await?.context("the server did not end well")
@@ -215,13 +245,47 @@ async fn serve(
             Ok(()) => Err(anyhow!("the finalized blocks ended: start again when the node is back")),
             Err(error) => Err(error.into()),
         },
-        () = worker.ended() => Ok(()), // and `stop` tells why
+        () = ended(worker.as_mut()) => Ok(()), // and `stop` tells why
     };
     follower.abort();
     server.abort();
-    let step = tokio::task::spawn_blocking(|| worker.stop()).await??;
-    tracing::info!("ended after {step} steps of training");
-    ended
+    if let Some(worker) = worker {
+        let step = tokio::task::spawn_blocking(|| worker.stop()).await??;
+        tracing::info!("ended after {step} steps of training");
+    }
+    outcome
+}
+
+/// Ready when the model thread has broken off; where there is none, never.
+async fn ended(worker: Option<&mut Worker>) {
+    match worker {
+        Some(worker) => worker.ended().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What stands before a model, whichever it is.
+struct Front {
+    listener: TcpListener,
+    hotkey: Keypair,
+    genesis: [u8; 32],
+    callers: watch::Receiver<Arc<Callers>>,
+    stop: watch::Receiver<bool>,
+}
+
+impl Front {
+    /// Serves the model until told to stop.
+    fn open(self, model: impl Model) -> JoinHandle<Result<(), ServeError>> {
+        tokio::spawn(noesis_neuron::serve(
+            self.listener,
+            model,
+            self.hotkey,
+            self.genesis,
+            self.callers,
+            Limits::default(),
+            stopped(self.stop),
+        ))
+    }
 }
 
 /// Listens, or says which flag names the port that is in use.

@@ -43,7 +43,7 @@ impl Miner {
             modality: config.modality(),
             response_dim: size(config.response_dim()),
             sequence_limit: size(config.inputs().sequence_limit().unwrap_or(0)),
-            model: "builtin".into(),
+            model: config.name().into(),
             parameters,
             version: env!("CARGO_PKG_VERSION").into(),
         };
@@ -124,6 +124,11 @@ impl Model for Miner {
         gradient: Tensor,
     ) -> Result<Treatment, Failure> {
         let inputs = self.check(inputs)?;
+        if !self.config.trainable() {
+            return Ok(Treatment::Refused(
+                "the model's parameters are frozen".into(),
+            ));
+        }
         let gradient = check_gradient(gradient, &inputs, self.config.response_dim())?;
         {
             let mut quota = self.quota.lock().unwrap_or_else(PoisonError::into_inner);

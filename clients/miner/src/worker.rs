@@ -11,7 +11,7 @@ use std::{
 };
 
 use noesis_model::{
-    tch::{no_grad, Tensor as Torch},
+    tch::{no_grad, TchError, Tensor as Torch},
     CheckpointError, Trainer,
 };
 use noesis_neuron::{Caller, Data, Failure, Tensor, Treatment};
@@ -269,7 +269,7 @@ impl ModelThread {
 
     fn forward(&self, inputs: &Inputs) -> Result<Tensor, Failure> {
         let inputs = inputs.to_torch(self.trainer.store().device());
-        let answer = no_grad(|| self.trainer.model().represent(&inputs));
+        let answer = no_grad(|| self.trainer.model().f_represent(&inputs)).map_err(failed)?;
         let shape = answer
             .size()
             .into_iter()
@@ -291,7 +291,8 @@ impl ModelThread {
             .to_device(device);
         let FeedbackRules { rate, clip, .. } = self.settings.feedback;
         let inputs = inputs.to_torch(device);
-        Ok(match self.trainer.follow(&inputs, &gradient, rate, clip) {
+        let norm = self.trainer.follow(&inputs, &gradient, rate, clip);
+        Ok(match norm.map_err(failed)? {
             Some(_norm) => {
                 self.changed = true;
                 Treatment::Applied
@@ -316,4 +317,14 @@ impl ModelThread {
             outcome: &failure.map_or("ok".to_owned(), ToString::to_string),
         });
     }
+}
+
+/// A model of the user's own may fail on some inputs: that call is told, and the next one is served.
+fn failed(error: TchError) -> Failure {
+    tracing::warn!("the model failed: {error}");
+    let words = error.to_string();
+    Failure::Internal(format!(
+        "the model failed: {}",
+        words.lines().next().unwrap_or_default()
+    ))
 }

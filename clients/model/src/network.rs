@@ -52,6 +52,27 @@ impl From<TransformerConfig> for NetworkConfig {
 }
 
 impl NetworkConfig {
+    /// The built-in network of a modality for the data that scripts/setup fetches, and for sequences of up
+    /// to `context`.
+    pub fn builtin(modality: Modality, context: i64, response_dim: i64) -> Self {
+        match modality {
+            Modality::Text => Self::Transformer(TransformerConfig {
+                context,
+                response_dim,
+                ..TransformerConfig::default()
+            }),
+            Modality::Image => Self::Patches(PatchesConfig {
+                response_dim,
+                ..PatchesConfig::default()
+            }),
+            Modality::Tensor => Self::Perceptron(PerceptronConfig {
+                context,
+                response_dim,
+                ..PerceptronConfig::default()
+            }),
+        }
+    }
+
     /// Checks the sizes, before memory is taken for them.
     ///
     /// # Errors

@@ -54,7 +54,7 @@ impl PartialEq for ScriptConfig {
 pub enum ScriptError {
     /// It cannot be read.
     #[error(
-        "the model {file} cannot be read: {source}; name a TorchScript file with --torchscript"
+        "the model {file} cannot be read: {source}; name a TorchScript file with --model torchscript FILE"
     )]
     Unreadable {
         /// The file.

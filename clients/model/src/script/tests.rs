@@ -42,7 +42,9 @@ pub(crate) fn module(path: &Path, rows: u8, body: &str) {
     number(&mut pickle, 0);
     for pair in [[rows, dim], [dim, 1]] {
         pickle.push(b'(');
-        pair.map(|size| number(&mut pickle, size));
+        for size in pair {
+            number(&mut pickle, size);
+        }
         pickle.push(b't');
     }
     pickle.extend(b"\x88ccollections\nOrderedDict\n)RtR");

@@ -449,6 +449,11 @@ mod tests {
                 "--model torchscript net.pt --checkpoint c --steps 9",
                 "--data",
             ),
+            (
+                "--model torchscript net.pt --checkpoint c --evaluate 9",
+                "--data",
+            ),
+            ("--model remote 127.0.0.1:1 --evaluate 9", "--evaluate"),
         ] {
             let words = check(flags).unwrap_err();
             assert!(words.contains(said), "{flags}: {words}");

@@ -13,7 +13,9 @@ use tonic::{
 use crate::{client::KEEPALIVE, ClientLimits, Failure};
 
 /// Bytes that a peer may send ahead of being read.
-const WINDOW_BYTES: u32 = 1024 * 1024;
+const WINDOW_BYTES: u32 = 2 * 1024 * 1024;
+/// Longest frame that a peer may send: with the usual 16 KiB a large answer is hundreds of them.
+const FRAME_BYTES: u32 = 256 * 1024;
 
 /// One channel an endpoint; when there is no room, the one longest unused gives way. Calls on it end
 /// undisturbed. A channel connects when first used, and again whenever its connection is lost.
@@ -54,6 +56,7 @@ impl Channels {
             .connect_timeout(self.limits.connect)
             .initial_stream_window_size(WINDOW_BYTES)
             .initial_connection_window_size(WINDOW_BYTES)
+            .max_frame_size(FRAME_BYTES)
             .http2_keep_alive_interval(KEEPALIVE)
             .keep_alive_timeout(KEEPALIVE)
             .connect_lazy();

@@ -16,7 +16,7 @@ use crate::{
     inputs::{check_answer, check_inputs},
     raw::RawCodec,
     signature::{Envelope, Method},
-    ClientLimits, Description, Failure, Hotkey, Modality, Tensor, Treatment,
+    ClientLimits, Description, Failure, Formats, Hotkey, Modality, Tensor, Treatment,
 };
 
 /// Time between two signs of life asked of a peer, and time it has to give one.
@@ -44,6 +44,7 @@ pub struct Client {
     identity: Keypair,
     genesis: [u8; 32],
     response_dim: Option<u32>,
+    formats: Formats,
     limits: ClientLimits,
     channels: Arc<Channels>,
 }
@@ -56,6 +57,7 @@ impl fmt::Debug for Client {
             .field("hotkey", &hex::encode(self.identity.public_key().0))
             .field("genesis", &hex::encode(self.genesis))
             .field("response_dim", &self.response_dim)
+            .field("formats", &self.formats)
             .field("limits", &self.limits)
             .finish_non_exhaustive()
     }
@@ -73,6 +75,7 @@ impl Client {
             identity,
             genesis,
             response_dim: None,
+            formats: Formats::default(),
             channels: Arc::new(Channels::new(limits.clone())),
             limits,
         }
@@ -83,6 +86,13 @@ impl Client {
     #[must_use]
     pub fn expecting(mut self, response_dim: u32) -> Self {
         self.response_dim = Some(response_dim);
+        self
+    }
+
+    /// Takes answers in these forms and no other; without this, see [`Formats::default`].
+    #[must_use]
+    pub fn taking(mut self, formats: Formats) -> Self {
+        self.formats = formats;
         self
     }
 
@@ -104,7 +114,7 @@ impl Client {
     }
 
     /// Asks for the answer to `inputs`: finite, `f32 [batch, sequence, dim]`. It may have been rounded
-    /// to half precision on its way, where that kept it finite.
+    /// on its way, as [`Client::taking`] says.
     ///
     /// # Errors
     /// See [`Client`]; also what [`check_inputs`] finds.
@@ -119,11 +129,7 @@ impl Client {
         let request = v1::ForwardRequest {
             modality: modality_to_wire(modality).into(),
             inputs: Some(inputs.to_wire()?),
-            formats: Some(v1::ResponseFormats {
-                f32: true,
-                f16: true,
-                ..v1::ResponseFormats::default()
-            }),
+            formats: Some(self.formats.to_wire()),
         };
         let request = request.encode_to_vec();
         let answer = self.ask(peer, Method::Forward, request, deadline).await?;
@@ -133,7 +139,7 @@ impl Client {
                 "the answer has no tensor; ask another peer".into(),
             ));
         };
-        let response = Tensor::from_wire(&response)?;
+        let response = Tensor::from_wire_within(&response, self.limits.message_bytes)?;
         check_answer(modality, inputs, &response, self.response_dim)?;
         Ok(response)
     }

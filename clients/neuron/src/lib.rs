@@ -6,19 +6,23 @@
 //! its own modality from callers that the chain knows.
 //!
 //! The way of a call, one module an arrow: `client` → `signature` → `channels` → wire →
-//! `connection` → `server` → `admission` (`replay`, rights) → `service` → `tensor`, `inputs` →
-//! [`Model`] → and back through the same.
+//! `connection` → `server` → `admission` (`replay`, rights) → `service` → `packing` (`compression`,
+//! `numbers`), `inputs` → [`Model`] → and back through the same.
 
 mod admission;
 mod channels;
 mod client;
+mod compression;
 mod connection;
 mod contain;
 mod description;
 mod failure;
+mod formats;
 mod inputs;
 mod limits;
 mod model;
+mod numbers;
+mod packing;
 mod raw;
 mod replay;
 mod server;
@@ -30,6 +34,7 @@ pub use admission::Callers;
 pub use client::{Client, Peer};
 pub use description::{Description, Treatment};
 pub use failure::{Failure, FAILURE_KEY};
+pub use formats::Formats;
 pub use inputs::{check_answer, check_inputs};
 pub use limits::{ClientLimits, Limits};
 pub use market_primitives::Modality;

@@ -2,11 +2,16 @@
 
 use std::time::Duration;
 
+/// Longest message unless said otherwise, in bytes.
+pub(crate) const MESSAGE_BYTES: usize = 16 * 1024 * 1024;
+
 /// Bounds of a server. The memory that callers can claim is at most about
-/// `calls * message_bytes * 4`: a body, its tensors, the answer, and the answer's bytes.
+/// `calls * message_bytes * 8`: a body, its tensors decompressed and as numbers (four bytes for one of
+/// int8), the answer, and the answer's bytes.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Longest message, received or sent, in bytes of its protobuf form.
+    /// Longest message, received or sent, in bytes of its protobuf form; compressed tensors have as many
+    /// bytes at most once decompressed.
     pub message_bytes: usize,
     /// Calls admitted at once, from the first byte of the body to the last byte of the answer, those
     /// that wait inside the model included; one more is answered [`Busy`](crate::Failure::Busy).
@@ -44,7 +49,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            message_bytes: 16 * 1024 * 1024,
+            message_bytes: MESSAGE_BYTES,
             calls: 32,
             calls_per_caller: 16,
             connections: 256,
@@ -66,7 +71,7 @@ impl Default for Limits {
 /// Bounds of a client.
 #[derive(Clone, Debug)]
 pub struct ClientLimits {
-    /// Longest message, sent or received, in bytes of its protobuf form.
+    /// Longest message, sent or received, in bytes of its protobuf form; see [`Limits::message_bytes`].
     pub message_bytes: usize,
     /// Channels kept open, one an endpoint; the one longest unused gives way.
     pub channels: usize,
@@ -77,7 +82,7 @@ pub struct ClientLimits {
 impl Default for ClientLimits {
     fn default() -> Self {
         Self {
-            message_bytes: 16 * 1024 * 1024,
+            message_bytes: MESSAGE_BYTES,
             channels: 256,
             connect: Duration::from_secs(5),
         }

@@ -26,7 +26,7 @@ use crate::{
     inputs::{check_answer, check_inputs},
     raw::RawCodec,
     signature::{now_milliseconds, Method},
-    Caller, Description, Failure, Limits, Model, Tensor,
+    Caller, Description, Failure, Formats, Limits, Model, Tensor,
 };
 
 /// What all calls share.
@@ -161,23 +161,27 @@ impl<M: Model> Neuron<M> {
         body: Bytes,
     ) -> Result<Vec<u8>, Failure> {
         let request: v1::ForwardRequest = decode(body)?;
-        let inputs = read_inputs(description, request.modality, request.inputs.as_ref())?;
-        let format = Format::choose(request.formats)?;
+        let inputs = self.inputs(description, request.modality, request.inputs.as_ref())?;
+        let formats = Formats::from_wire(request.formats);
         drop(request.inputs);
         let model = self.model.clone();
         let work = async move { model.forward(caller, inputs).await };
         let answer = contain("the model", work).await??;
-        let response = format.write(&answer).map_err(|failure| match failure {
+        let written = if formats.zstd {
+            // Takes long enough to keep others waiting.
+            let write = tokio::task::spawn_blocking(move || answer.to_response(formats));
+            write.await.map_err(|_| {
+                Failure::Internal("the answer was not compressed; take it raw".into())
+            })?
+        } else {
+            answer.to_response(formats)
+        };
+        written.map_err(|failure| match failure {
             Failure::BadShape(words) => {
                 Failure::Internal(format!("the model's answer has a bad shape: {words}"))
             }
             other => other,
-        })?;
-        drop(answer);
-        Ok(v1::ForwardResponse {
-            response: Some(response),
-        }
-        .encode_to_vec())
+        })
     }
 
     async fn backward(
@@ -187,8 +191,8 @@ impl<M: Model> Neuron<M> {
         body: Bytes,
     ) -> Result<Vec<u8>, Failure> {
         let request: v1::BackwardRequest = decode(body)?;
-        let inputs = read_inputs(description, request.modality, request.inputs.as_ref())?;
-        let gradient = Tensor::from_wire(present("gradient", request.gradient.as_ref())?)?;
+        let inputs = self.inputs(description, request.modality, request.inputs.as_ref())?;
+        let gradient = self.tensor("gradient", request.gradient.as_ref())?;
         check_answer(
             description.modality,
             &inputs,
@@ -201,6 +205,30 @@ impl<M: Model> Neuron<M> {
         let treatment = contain("the model", work).await??;
         Ok(treatment.to_wire().encode_to_vec())
     }
+
+    fn inputs(
+        &self,
+        description: &Description,
+        modality: i32,
+        inputs: Option<&v1::Tensor>,
+    ) -> Result<Tensor, Failure> {
+        let modality = modality_from_wire(modality)?;
+        if modality != description.modality {
+            return Err(Failure::WrongModality(format!(
+                "{modality:?} was sent, {:?} is answered here; ask a neuron of that market",
+                description.modality
+            )));
+        }
+        let inputs = self.tensor("inputs", inputs)?;
+        check_inputs(modality, &inputs, description.sequence_limit)?;
+        Ok(inputs)
+    }
+
+    fn tensor(&self, name: &str, wire: Option<&v1::Tensor>) -> Result<Tensor, Failure> {
+        let wire =
+            wire.ok_or_else(|| Failure::BadShape(format!("there is no {name}; send one")))?;
+        Tensor::from_wire_within(wire, self.limits.message_bytes)
+    }
 }
 
 fn decode<T: Message + Default>(body: Bytes) -> Result<T, Failure> {
@@ -209,59 +237,6 @@ fn decode<T: Message + Default>(body: Bytes) -> Result<T, Failure> {
             "the body is not the message of this method: {error}; encode it by neuron.proto"
         ))
     })
-}
-
-fn present<'a, T>(name: &str, part: Option<&'a T>) -> Result<&'a T, Failure> {
-    part.ok_or_else(|| Failure::BadShape(format!("there is no {name}; send one")))
-}
-
-fn read_inputs(
-    description: &Description,
-    modality: i32,
-    inputs: Option<&v1::Tensor>,
-) -> Result<Tensor, Failure> {
-    let modality = modality_from_wire(modality)?;
-    if modality != description.modality {
-        return Err(Failure::WrongModality(format!(
-            "{modality:?} was sent, {:?} is answered here; ask a neuron of that market",
-            description.modality
-        )));
-    }
-    let inputs = Tensor::from_wire(present("inputs", inputs)?)?;
-    check_inputs(modality, &inputs, description.sequence_limit)?;
-    Ok(inputs)
-}
-
-/// The form of an answer.
-#[derive(Clone, Copy)]
-struct Format {
-    f16: bool,
-    f32: bool,
-}
-
-impl Format {
-    fn choose(taken: Option<v1::ResponseFormats>) -> Result<Self, Failure> {
-        let taken = taken.unwrap_or_default();
-        let none = !(taken.f32 || taken.f16 || taken.bf16 || taken.int8_scaled);
-        let format = Self {
-            f16: taken.f16 || none,
-            f32: taken.f32,
-        };
-        if format.f16 || format.f32 {
-            return Ok(format);
-        }
-        Err(Failure::Unsupported(
-            "no format that the caller takes is spoken here; take f16 or f32".into(),
-        ))
-    }
-
-    fn write(self, answer: &Tensor) -> Result<v1::Tensor, Failure> {
-        if self.f16 && (answer.fits_f16() || !self.f32) {
-            answer.to_wire_f16()
-        } else {
-            answer.to_wire()
-        }
-    }
 }
 
 /// An async function of the request's bytes, as tonic's unary service.

@@ -2,6 +2,7 @@
 
 use clap::Parser;
 use noesis_model::DeviceChoice;
+use noesis_neuron::Formats;
 use std::path::PathBuf;
 
 /// Trains over its peers, scores them, and sets weights once an epoch.
@@ -80,6 +81,10 @@ pub struct Config {
     /// Examples in an assessment, on which no gradient is ever sent.
     #[arg(long, value_name = "NUMBER", default_value_t = 256, value_parser = clap::value_parser!(u16).range(16..=8192))]
     pub examples: u16,
+    /// Encodings in which peers may answer: f32, f16, bf16, int8 and zstd, with commas between them. A peer sends
+    /// the narrowest that carries every value.
+    #[arg(long, value_name = "NAMES", default_value_t = Formats::default())]
+    pub encodings: Formats,
     /// File to append events to, as JSON lines.
     #[arg(long, value_name = "FILE")]
     pub events: Option<PathBuf>,
@@ -118,6 +123,7 @@ mod tests {
             ["--device", "abacus"],
             ["--stake", "x"],
             ["--top-k", "x"],
+            ["--encodings", "f16,f8"],
         ] {
             let error = parse(&wrong).unwrap_err().to_string();
             assert!(error.contains(wrong[0]), "{error}");

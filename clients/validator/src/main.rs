@@ -82,8 +82,9 @@ async fn validate(config: Config) -> anyhow::Result<()> {
         );
     }
 
-    let client =
-        Client::new(hotkey.clone(), chain.genesis_hash()).expecting(metagraph.rules.response_dim);
+    let client = Client::new(hotkey.clone(), chain.genesis_hash())
+        .expecting(metagraph.rules.response_dim)
+        .taking(config.encodings);
     let settings = settings(&config, metagraph.rules.response_dim);
     let mut validator = Validator::new(settings, client, &text, device, events)?;
     if validator.resume(&checkpoint)? {

@@ -1,17 +1,19 @@
-//! A market that hides weights: what was committed to is shown an epoch later and counts from then on, and a
-//! validator that ends in between still shows it.
+//! A market that hides weights: what was committed to is shown an epoch later and counts from then on, a
+//! validator that ends in between still shows it, and a miner is paid for what the programs vote.
 
 use anyhow::{bail, ensure, Context, Result};
 use noesis_chain::{
     commitment, find_neuron, keypair, Chain, ChainError, Keypair, MarketError, Metagraph, NOE,
 };
-use noesis_tests::{free_port, Node};
+use noesis_tests::{cache, free_port, program, Node, Process};
 use noesis_validator::{
     market::{follow, vote, View, Vote},
     promises::Kept,
 };
+use serde_json::Value;
 use std::{
     path::Path,
+    process::Command,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -172,5 +174,70 @@ async fn a_validator_that_starts_again_shows_what_it_had_committed_to() -> Resul
             "the row of epoch {number} counts as of block {set_at}; the validator ended in {ended}"
         );
     }
+    Ok(())
+}
+
+/// One of the programs as a neuron of that coldkey, with a folder and a file of events of its own.
+fn neuron(name: &str, coldkey: &str, url: &str, folder: &Path) -> Result<Command> {
+    let mut command = Command::new(program(name)?);
+    command
+        .args(["--market", "text", "--chain", url, "--device", "cpu"])
+        .args(["--coldkey", coldkey, "--hotkey"])
+        .arg(format!("{coldkey}//hotkey"))
+        .arg("--data")
+        .arg(cache()?.join("data/king-james.txt"))
+        .arg("--checkpoint")
+        .arg(folder.join(name))
+        .arg("--events")
+        .arg(folder.join(name).with_extension("jsonl"));
+    Ok(command)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_programs_commit_and_reveal_and_the_miner_is_paid() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path();
+    let mut node = node(path)?;
+    let url = node.url.clone();
+    let chain = node.chain().await?;
+    let mut miner = neuron("noesis-miner", "//Charlie", &url, path)?;
+    miner
+        .arg("--listen")
+        .arg(format!("127.0.0.1:{}", free_port()?));
+    let mut miner = Process::start(&mut miner, &path.join("miner.log"))?;
+    let mut validator = neuron("noesis-validator", "//Alice", &url, path)?;
+    let log = path.join("validator.log");
+    let mut validator = Process::start(&mut validator, &log)?;
+
+    let start = Instant::now();
+    let hotkey = keypair("//Charlie//hotkey")?.public_key().0;
+    let paid = loop {
+        let metagraph = chain.metagraph(TEXT).await?;
+        if find_neuron(&metagraph, &hotkey).is_some_and(|miner| miner.pay > 0) {
+            break metagraph;
+        }
+        ensure!(
+            miner.is_running()?
+                && validator.is_running()?
+                && start.elapsed() < Duration::from_secs(150),
+            "the miner was not paid; the validator's log:\n{}",
+            std::fs::read_to_string(&log)?
+        );
+        sleep(Duration::from_millis(200)).await;
+    };
+    // Only what was shown counts in such a market; the validator tells of rows that were.
+    let events = std::fs::read_to_string(path.join("noesis-validator.jsonl"))?;
+    let events: Vec<Value> = (events.lines())
+        .map(serde_json::from_str)
+        .collect::<Result<_, _>>()?;
+    let shown = events.iter().find(|event| event["event"] == "weights");
+    let made = shown.and_then(|event| event["epoch"].as_u64());
+    let made = made.context("the validator tells of no row that was shown")?;
+    ensure!(
+        paid.epoch >= made + 2,
+        "a row of epoch {made} cannot count before epoch {}, and epoch {} was paid",
+        made + 2,
+        paid.epoch
+    );
     Ok(())
 }

@@ -1,8 +1,11 @@
 //! The laboratory computes epochs of a real chain again, and finds what the chain stored.
 
+#[path = "replay/crowd.rs"]
+mod crowd;
+
 use anyhow::{ensure, Context, Result};
 use noesis_chain::{keypair, Chain, NOE};
-use noesis_tests::{free_port, program, Node};
+use noesis_tests::{chain_spec, free_port, program, Node};
 use serde_json::Value;
 use std::{
     process::{Command, Output},
@@ -13,6 +16,9 @@ const TEXT: u16 = 0;
 
 /// How long the epochs of the test may take: of ten blocks of a second each, on a busy machine.
 const EPOCHS: Duration = Duration::from_secs(120);
+
+/// Neurons of a market whose epoch takes several blocks, every edge being set.
+const CROWD: u16 = 1_500;
 
 fn lab(url: &str, flags: &[&str]) -> Result<Output> {
     Ok(Command::new(program("noesis-lab")?)
@@ -37,34 +43,9 @@ async fn epochs_computed_again_are_what_the_chain_stored() -> Result<()> {
     vote(&chain, "//Bob").await?;
 
     // Bonds arise in the first epoch that counts both rows, and are carried on in the second.
-    let before = chain.metagraph(TEXT).await?.epoch;
-    let start = Instant::now();
-    let mut finished = Vec::new();
-    while finished.len() < 2 {
-        ensure!(start.elapsed() < EPOCHS, "there is no second epoch");
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        let metagraph = chain.metagraph(TEXT).await?;
-        if metagraph.epoch > before && finished.last() != Some(&metagraph.epoch) {
-            finished.push(metagraph.epoch);
-        }
-    }
-
-    for epoch in finished {
-        let output = lab(&node.url, &["--epoch", &epoch.to_string()])?;
-        let error = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "{error}");
-        let report: Value = serde_json::from_slice(&output.stdout)?;
-        ensure!(
-            report["epoch"] == epoch && report["neurons"] == 2 && report["edges"] == 2,
-            "{report}"
-        );
-        ensure!(report["minted"].as_u64() > Some(0), "{report}");
-        let rows = report["rows"].as_array().context("rows are missing")?;
-        ensure!(
-            rows.iter()
-                .all(|row| row["compared"].as_u64() > Some(0) && row["largest_difference"] == 0),
-            "{report}"
-        );
+    for epoch in two_epochs(&chain).await? {
+        let report = agreed(&node.url, epoch)?;
+        ensure!(report["neurons"] == 2 && report["edges"] == 2, "{report}");
     }
 
     let output = lab(&node.url, &["--epoch", "1000"])?;
@@ -74,6 +55,54 @@ async fn epochs_computed_again_are_what_the_chain_stored() -> Result<()> {
         "{error}"
     );
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_epoch_of_several_blocks_computed_again_is_what_the_chain_stored() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut spec = chain_spec(&["--raw"])?;
+    crowd::add_neurons(&mut spec, CROWD)?;
+    let mut node = Node::start_from(&spec, folder.path(), free_port()?)?;
+    let chain = node.chain().await?;
+    for epoch in two_epochs(&chain).await? {
+        let report = agreed(&node.url, epoch)?;
+        let block = |name: &str| report[name].as_u64();
+        ensure!(block("finished") > block("began"), "{report}");
+        let edges = u64::from(CROWD) * u64::from(CROWD - 1);
+        ensure!(
+            report["neurons"] == CROWD && report["edges"] == edges,
+            "{report}"
+        );
+    }
+    Ok(())
+}
+
+/// The numbers of the two epochs that are finished next.
+async fn two_epochs(chain: &Chain) -> Result<[u64; 2]> {
+    let before = chain.metagraph(TEXT).await?.epoch;
+    let start = Instant::now();
+    while chain.metagraph(TEXT).await?.epoch < before + 2 {
+        ensure!(start.elapsed() < EPOCHS, "there is no second epoch");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    Ok([before + 1, before + 2])
+}
+
+/// What the laboratory says of an epoch that paid, and that it computes again to the last digit.
+fn agreed(url: &str, epoch: u64) -> Result<Value> {
+    let output = lab(url, &["--epoch", &epoch.to_string()])?;
+    let error = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{error}");
+    let report: Value = serde_json::from_slice(&output.stdout)?;
+    ensure!(report["epoch"] == epoch, "{report}");
+    ensure!(report["minted"].as_u64() > Some(0), "{report}");
+    let rows = report["rows"].as_array().context("rows are missing")?;
+    ensure!(
+        rows.iter()
+            .all(|row| row["compared"].as_u64() > Some(0) && row["largest_difference"] == 0),
+        "{report}"
+    );
+    Ok(report)
 }
 
 /// Takes a slot for the account's hotkey, and puts units into it.

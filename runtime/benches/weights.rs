@@ -9,17 +9,21 @@ mod bare;
 mod support;
 
 use codec::Encode;
-use frame_support::dispatch::GetDispatchInfo;
+use frame_support::{dispatch::GetDispatchInfo, BoundedVec};
 use market_primitives::Uid;
 use noesis_runtime::{
     Address, Runtime, RuntimeCall, Signature, SignedPayload, TransactionExtensions,
     UncheckedExtrinsic, VERSION,
 };
-use pallet_market::Call;
+use pallet_market::{
+    types::{Arrival, Commitment, Moment, MAX_REVEAL_PERIOD},
+    weight_setting::commitment,
+    Call,
+};
 use sp_keyring::Sr25519Keyring::{self, Alice, Bob};
 use sp_runtime::{generic::Era, MultiAddress};
 use std::time::Duration;
-use support::{begin_block, chain, duration, epoch, Wasm, MARKET};
+use support::{begin_block, chain, duration, epoch, epoch_on, Step, Wasm, MARKET, TEMPO};
 
 /// Repetitions; the median counts.
 const REPEAT: usize = 5;
@@ -30,17 +34,68 @@ fn median(mut measure: impl FnMut() -> Duration) -> Duration {
     times[REPEAT / 2]
 }
 
-/// A signed transaction, applied in a market of 1024 neurons whose rows are as long as they can be.
-fn call(wasm: &Wasm, signer: Sr25519Keyring, call: impl Into<RuntimeCall>) -> Duration {
+/// A signed transaction, applied in a market of 1024 neurons whose rows are as long as they can be, and which
+/// is in the state that `prepare` leaves.
+fn call(
+    wasm: &Wasm,
+    signer: Sr25519Keyring,
+    call: impl Into<RuntimeCall>,
+    prepare: impl Fn(),
+) -> Duration {
     let call: RuntimeCall = call.into();
     median(|| {
         let mut chain = chain(1024, 1023, 60, true);
+        chain.execute_with(&prepare);
+        chain.commit_all().expect("nothing is open");
         begin_block(wasm, &mut chain, 61);
         let transaction = chain.execute_with(|| sign(signer, call.clone()));
         let (answer, time) = wasm.call(&mut chain, "BlockBuilder_apply_extrinsic", &transaction);
         assert_eq!(answer, [0, 0], "the call was refused: {call:?}");
         time
     })
+}
+
+/// What commitments are made with.
+const SALT: [u8; 32] = [7; 32];
+
+/// Weights to so many neurons.
+fn row(edges: Uid) -> Vec<(Uid, u16)> {
+    (1..=edges).map(|uid| (uid, uid)).collect()
+}
+
+/// Makes the market one that hides weights for as long as any can, in its eleventh epoch; Alice has
+/// committed to that row in each of them, and the first is to be shown.
+fn hide_weights(row: &[(Uid, u16)]) {
+    pallet_market::Markets::<Runtime>::mutate(MARKET, |market| {
+        if let Some(market) = market {
+            market.parameters.reveal_period = MAX_REVEAL_PERIOD;
+        }
+    });
+    pallet_market::Epochs::<Runtime>::mutate(MARKET, |last| last.epoch = MAX_REVEAL_PERIOD.into());
+    let made = (0..=MAX_REVEAL_PERIOD).map(|epoch| Commitment {
+        epoch: epoch.into(),
+        made_at: Moment::start_of(1),
+        hash: commitment(MARKET, 0, row, &SALT),
+    });
+    let made = BoundedVec::truncate_from(made.collect());
+    pallet_market::Commitments::<Runtime>::insert(MARKET, 0, made);
+}
+
+/// The epoch of the largest market in which everybody sets as long a row as there is while it is running.
+fn epoch_with_arrivals(wasm: &Wasm, neurons: u32) -> Vec<Step> {
+    let mut chain = chain(neurons, neurons, TEMPO - 2, false);
+    chain.execute_with(|| {
+        let weights: Vec<_> = (0..neurons as Uid).map(|uid| (uid, uid + 1)).collect();
+        let arrival = Arrival {
+            set_at: Moment::start_of(TEMPO),
+            weights: BoundedVec::truncate_from(weights),
+        };
+        for uid in 0..neurons as Uid {
+            pallet_market::Arrivals::<Runtime>::insert(MARKET, uid, &arrival);
+        }
+    });
+    chain.commit_all().expect("nothing is open");
+    epoch_on(wasm, chain)
 }
 
 /// A signed transaction.
@@ -138,6 +193,27 @@ fn fastest(mut measure: impl FnMut() -> Vec<Duration>) -> f64 {
     best.iter().sum::<Duration>().as_secs_f64() * 1e3
 }
 
+/// Prints one line for an epoch.
+fn print_epoch(name: &str, steps: &[Step]) {
+    let (time, charged) = steps
+        .iter()
+        .fold(Default::default(), |sum: (Duration, Duration), step| {
+            (sum.0 + step.time, sum.1 + step.charged)
+        });
+    // The step for which least was charged, against what it took.
+    let worst = steps
+        .iter()
+        .map(|step| step.charged.as_secs_f64() / step.time.as_secs_f64())
+        .fold(f64::INFINITY, f64::min);
+    println!(
+        "{name:32} {:12.1} {:12.1} {:8.2}  {:6} {worst:9.2}",
+        time.as_secs_f64() * 1e6,
+        charged.as_secs_f64() * 1e6,
+        charged.as_secs_f64() / time.as_secs_f64(),
+        steps.len(),
+    );
+}
+
 fn main() {
     // `cargo test --benches` asks every benchmark to list itself.
     if std::env::args().any(|argument| argument == "--test" || argument == "--list") {
@@ -162,29 +238,13 @@ fn main() {
     ] {
         let steps = epoch(&wasm, neurons, row, came_late);
         let void = if came_late { ", some void" } else { "" };
-        let (time, charged) = steps
-            .iter()
-            .fold(Default::default(), |sum: (Duration, Duration), step| {
-                (sum.0 + step.time, sum.1 + step.charged)
-            });
-        // The step for which least was charged, against what it took.
-        let worst = steps
-            .iter()
-            .map(|step| step.charged.as_secs_f64() / step.time.as_secs_f64())
-            .fold(f64::INFINITY, f64::min);
-        println!(
-            "{:32} {:12.1} {:12.1} {:8.2}  {:6} {worst:9.2}",
-            format!("epoch, {neurons} x {row} edges{void}"),
-            time.as_secs_f64() * 1e6,
-            charged.as_secs_f64() * 1e6,
-            charged.as_secs_f64() / time.as_secs_f64(),
-            steps.len(),
-        );
+        print_epoch(&format!("epoch, {neurons} x {row} edges{void}"), &steps);
     }
+    let steps = epoch_with_arrivals(&wasm, 4096);
+    print_epoch("the same, every row set anew", &steps);
     print_parts(&wasm);
     let hotkey = || Alice.to_account_id();
-    let row = |edges: Uid| (1..=edges).map(|uid| (uid, uid)).collect::<Vec<_>>();
-    let calls: [(&str, _, Call<Runtime>); 8] = [
+    let calls: [(&str, _, Call<Runtime>); 11] = [
         (
             "register",
             Bob,
@@ -217,6 +277,32 @@ fn main() {
             Call::set_weights {
                 market: MARKET,
                 weights: row(1023),
+            },
+        ),
+        (
+            "commit_weights",
+            Alice,
+            Call::commit_weights {
+                market: MARKET,
+                hash: [1; 32],
+            },
+        ),
+        (
+            "reveal_weights, 1 edge",
+            Alice,
+            Call::reveal_weights {
+                market: MARKET,
+                weights: row(1),
+                salt: SALT,
+            },
+        ),
+        (
+            "reveal_weights, 1023 edges",
+            Alice,
+            Call::reveal_weights {
+                market: MARKET,
+                weights: row(1023),
+                salt: SALT,
             },
         ),
         (
@@ -259,11 +345,18 @@ fn main() {
         &wasm,
         Bob,
         frame_system::Call::<Runtime>::remark { remark: vec![] },
+        || {},
     );
     for (name, signer, market_call) in calls {
+        let hidden = match &market_call {
+            Call::commit_weights { .. } => Some(row(1)),
+            Call::reveal_weights { weights, .. } => Some(weights.clone()),
+            _ => None,
+        };
+        let prepare = || hidden.iter().for_each(|row| hide_weights(row));
         let call_: RuntimeCall = market_call.into();
         let weight = call_.get_dispatch_info().call_weight;
-        let own = call(&wasm, signer, call_).saturating_sub(nothing);
+        let own = call(&wasm, signer, call_, prepare).saturating_sub(nothing);
         print(name, own, duration(weight));
     }
 }

@@ -187,7 +187,11 @@ pub struct Step {
 /// Runs the epoch that is due in block [`TEMPO`] to its end: its steps, without what a block takes
 /// anyhow.
 pub fn epoch(wasm: &Wasm, neurons: u32, row: u32, came_late: bool) -> Vec<Step> {
-    let mut chain = chain(neurons, row, TEMPO - 2, came_late);
+    epoch_on(wasm, chain(neurons, row, TEMPO - 2, came_late))
+}
+
+/// The same on a chain that is two blocks before it.
+pub fn epoch_on(wasm: &Wasm, mut chain: TestExternalities) -> Vec<Step> {
     let (idle_time, idle_charged) = begin_block(wasm, &mut chain, TEMPO - 1);
     let mut steps = Vec::new();
     let mut done = false;

@@ -134,6 +134,9 @@ pub struct Config {
     /// Append what happens to this file, as JSON lines.
     #[arg(long, value_name = "FILE")]
     pub events: Option<PathBuf>,
+    /// Where else to tell what happens.
+    #[command(flatten)]
+    pub telemetry: noesis_telemetry::Flags,
     /// Misbehave on purpose, to watch what the market does with it: noise, silent,
     /// late:MILLISECONDS, nan, leak, or relay:HOTKEY to answer what that neuron answers.
     #[arg(long, value_name = "FAULT")]

@@ -7,6 +7,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use noesis_telemetry::{Sample, Telemetry};
 use serde::Serialize;
 
 /// One line.
@@ -50,7 +51,10 @@ pub enum Event<'a> {
 
 /// Where the lines go; nowhere when no file was named.
 #[derive(Clone, Debug, Default)]
-pub struct Events(Option<Arc<Mutex<File>>>);
+pub struct Events {
+    file: Option<Arc<Mutex<File>>>,
+    telemetry: Telemetry,
+}
 
 impl Events {
     /// Appends to a file, which is made if need be.
@@ -60,16 +64,68 @@ impl Events {
     /// What the system says when the file cannot be opened.
     pub fn open(path: &Path) -> std::io::Result<Self> {
         let file = OpenOptions::new().create(true).append(true).open(path)?;
-        Ok(Self(Some(Arc::new(Mutex::new(file)))))
+        Ok(Self {
+            file: Some(Arc::new(Mutex::new(file))),
+            telemetry: Telemetry::default(),
+        })
+    }
+
+    /// Tells the numbers of every event there too.
+    #[must_use]
+    pub fn and(self, telemetry: Telemetry) -> Self {
+        Self { telemetry, ..self }
     }
 
     /// Writes one line. A disk that is full does not stop a miner: the line is lost, with a warning.
     pub fn record(&self, event: &Event) {
-        let Some(file) = &self.0 else { return };
+        let (step, samples) = samples(event);
+        self.telemetry.record(step, &samples);
+        let Some(file) = &self.file else { return };
         let line = serde_json::to_string(event).expect("an event is plain data") + "\n";
         let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
         if let Err(error) = file.write_all(line.as_bytes()) {
             tracing::warn!("an event could not be written: {error}; check the disk's free space");
+        }
+    }
+}
+
+/// An event in numbers, and the step they belong to.
+fn samples(event: &Event) -> (u64, Vec<Sample>) {
+    match event {
+        Event::Train { step, loss } => (
+            *step,
+            vec![
+                Sample::gauge(
+                    "noesis_miner_loss",
+                    "Loss of the last batch, in nats.",
+                    *loss,
+                ),
+                Sample::gauge("noesis_miner_step", "Steps of training.", *step as f64),
+            ],
+        ),
+        Event::Served {
+            method,
+            milliseconds,
+            outcome,
+            ..
+        } => {
+            // What was wrong, in words, may quote the caller: a label says only whether.
+            let outcome = if *outcome == "ok" { "ok" } else { "failed" };
+            let calls = Sample::counter("noesis_miner_calls_total", "Calls answered.", 1.0);
+            let seconds = Sample::counter(
+                "noesis_miner_model_seconds_total",
+                "Time on the model thread.",
+                milliseconds / 1e3,
+            );
+            let calls = calls.of("method", method).of("outcome", outcome);
+            (0, vec![calls, seconds.of("method", method)])
+        }
+        Event::Checkpoint { step } => {
+            let (name, help) = (
+                "noesis_miner_checkpoint_step",
+                "Step of the last checkpoint.",
+            );
+            (*step, vec![Sample::gauge(name, help, *step as f64)])
         }
     }
 }

@@ -22,6 +22,7 @@ use noesis_miner::{
 };
 use noesis_model::{held_out, held_out_loss, DataSet, Folder, Modality, Trainer};
 use noesis_neuron::{Callers, Client, Limits, Model, ServeError};
+use noesis_telemetry::Telemetry;
 use tokio::{
     net::TcpListener,
     signal::unix::{signal, SignalKind},
@@ -61,18 +62,19 @@ fn run(config: Config) -> Result<()> {
             .with_context(|| format!("--events {}: the file cannot be opened", path.display()))?,
         None => Events::default(),
     };
-    let settings = Settings {
-        queue: config.queue,
-        feedback: config.feedback(),
-        threads: config.threads,
-        events,
-        ..Settings::new([0; 32])
-    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()?;
     let stop = runtime.block_on(async { stop_signal() })?;
+    let telemetry = runtime.block_on(Telemetry::open(&config.telemetry))?;
+    let settings = Settings {
+        queue: config.queue,
+        feedback: config.feedback(),
+        threads: config.threads,
+        events: events.and(telemetry),
+        ..Settings::new([0; 32])
+    };
     if let ModelChoice::Remote(address) = config.model()? {
         return runtime.block_on(async {
             let remote = Remote::connect(config.remote(address), &settings).await?;

@@ -1,0 +1,225 @@
+//! Numbers of a running neuron, for whoever watches it: TensorBoard event files ([`board`]) and a page for Prometheus
+//! ([`metrics`], served by [`page`]).
+//!
+//! A program turns what happens into [`Sample`]s and records them; where they go, its [`Flags`] say. Without flags
+//! they go nowhere. Nothing here stops a program: what cannot be written is lost, with a warning.
+
+pub mod board;
+pub mod metrics;
+pub mod page;
+
+use board::Board;
+use metrics::Metrics;
+use std::{
+    io,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+/// Whether a number stands for itself or is added to those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The newest value counts.
+    Gauge,
+    /// The sum counts. Only Prometheus is told of it.
+    Counter,
+}
+
+/// One number.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sample {
+    /// Its name, such as `noesis_validator_loss`.
+    pub name: &'static str,
+    /// What it is and in what unit, in a few words.
+    pub help: &'static str,
+    /// How it is kept.
+    pub kind: Kind,
+    /// What it is a number of, such as `("uid", "3")`.
+    pub labels: Vec<(&'static str, String)>,
+    /// The number.
+    pub value: f64,
+}
+
+impl Sample {
+    /// A number that stands for itself.
+    pub fn gauge(name: &'static str, help: &'static str, value: f64) -> Self {
+        Self {
+            name,
+            help,
+            kind: Kind::Gauge,
+            labels: Vec::new(),
+            value,
+        }
+    }
+
+    /// A number to be added.
+    pub fn counter(name: &'static str, help: &'static str, value: f64) -> Self {
+        Self {
+            kind: Kind::Counter,
+            ..Self::gauge(name, help, value)
+        }
+    }
+
+    /// With one more label.
+    #[must_use]
+    pub fn of(mut self, label: &'static str, value: impl ToString) -> Self {
+        self.labels.push((label, value.to_string()));
+        self
+    }
+}
+
+/// The flags of a program that can be watched.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Flags {
+    /// Folder to write TensorBoard event files to.
+    #[arg(long, value_name = "FOLDER")]
+    pub tensorboard: Option<PathBuf>,
+    /// Address at which to serve a page of numbers for Prometheus, such as 127.0.0.1:9600. Whoever reaches it may read it.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub metrics: Option<SocketAddr>,
+}
+
+/// Why nothing can be watched.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// The folder.
+    #[error(
+        "--tensorboard {path}: no event file can be written there ({source}): name another folder"
+    )]
+    Board {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The address.
+    #[error("--metrics {address}: cannot listen there ({source}): name another port")]
+    Page {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// Where samples go. A clone goes to the same places.
+#[derive(Clone, Debug, Default)]
+pub struct Telemetry(Arc<Sinks>);
+
+#[derive(Debug, Default)]
+struct Sinks {
+    board: Mutex<Option<Board>>,
+    metrics: Option<Metrics>,
+}
+
+impl Telemetry {
+    /// Opens what the flags ask for; the page is served on the runtime that this is called in.
+    ///
+    /// # Errors
+    ///
+    /// [`TelemetryError`] naming the flag.
+    pub async fn open(flags: &Flags) -> Result<Self, TelemetryError> {
+        let board = flags.tensorboard.as_ref().map(|path| {
+            Board::create(path).map_err(|source| TelemetryError::Board {
+                path: path.clone(),
+                source,
+            })
+        });
+        let board = board.transpose()?;
+        let metrics = flags.metrics.map(|_| Metrics::default());
+        if let (Some(address), Some(metrics)) = (flags.metrics, &metrics) {
+            let listener = tokio::net::TcpListener::bind(address).await;
+            let listener = listener.map_err(|source| TelemetryError::Page { address, source })?;
+            tracing::info!("numbers for Prometheus at http://{address}/metrics");
+            tokio::spawn(page::serve(listener, metrics.clone()));
+        }
+        Ok(Self(Arc::new(Sinks {
+            board: Mutex::new(board),
+            metrics,
+        })))
+    }
+
+    /// Records what became known at a step of training. What is not finite is left out.
+    pub fn record(&self, step: u64, samples: &[Sample]) {
+        let finite = || samples.iter().filter(|sample| sample.value.is_finite());
+        if let Some(metrics) = &self.0.metrics {
+            finite().for_each(|sample| metrics.take(sample));
+        }
+        let mut board = self.0.board.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(open) = board.as_mut() else { return };
+        let gauges: Vec<(String, f32)> = finite()
+            .filter(|sample| sample.kind == Kind::Gauge)
+            .map(|sample| (tag(sample), sample.value as f32))
+            .collect();
+        if gauges.is_empty() {
+            return;
+        }
+        if let Err(error) = open.write(step, gauges) {
+            tracing::warn!("TensorBoard files are no longer written ({error}): check the folder of --tensorboard and the free space");
+            *board = None;
+        }
+    }
+}
+
+/// `name/label value`, as TensorBoard groups them.
+fn tag(sample: &Sample) -> String {
+    let labels = sample.labels.iter().map(|(_, value)| value.as_str());
+    std::iter::once(sample.name)
+        .chain(labels)
+        .collect::<Vec<_>>()
+        .join("/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    #[tokio::test]
+    async fn samples_reach_the_board_and_the_page() {
+        let folder = tempfile::tempdir().unwrap();
+        // A port that is free now; nobody else is told of it.
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = free.local_addr().unwrap();
+        drop(free);
+        let flags = Flags {
+            tensorboard: Some(folder.path().join("board")),
+            metrics: Some(address),
+        };
+        let telemetry = Telemetry::open(&flags).await.unwrap();
+        for step in 1..=2 {
+            telemetry.record(
+                step,
+                &[
+                    Sample::gauge("loss", "Loss.", 0.5 * step as f64),
+                    Sample::gauge("ablation", "Ablation.", f64::NAN).of("uid", 1),
+                    Sample::counter("steps", "Steps.", 1.0),
+                ],
+            );
+        }
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        stream
+            .write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+            .await
+            .unwrap();
+        let mut page = String::new();
+        stream.read_to_string(&mut page).await.unwrap();
+        assert!(page.starts_with("HTTP/1.1 200 OK\r\n"), "{page}");
+        assert!(
+            page.contains("\nloss 1\n") && page.contains("\nsteps 2\n"),
+            "{page}"
+        );
+        assert!(!page.contains("ablation"), "{page}");
+        let taken = Telemetry::open(&flags).await.unwrap_err().to_string();
+        assert!(taken.contains("--metrics"), "{taken}");
+
+        let file = std::fs::read_dir(folder.path().join("board"))
+            .unwrap()
+            .next()
+            .unwrap();
+        let events = board::read(&std::fs::read(file.unwrap().path()).unwrap()).unwrap();
+        assert_eq!(events, [(1, "loss".into(), 0.5), (2, "loss".into(), 1.0)]);
+        Telemetry::default().record(1, &[Sample::gauge("loss", "Loss.", 1.0)]);
+    }
+}

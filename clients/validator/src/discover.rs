@@ -55,11 +55,13 @@ pub fn candidates(metagraph: &Metagraph, ourselves: &Hotkey, modality: Modality)
 }
 
 /// At most `places` of them: the best by incentive (of equals the newest), and for the share `exploration` of
-/// the places a random choice among those left. Drawn anew in every epoch, it comes to everybody.
+/// the places a choice among those left: first those who are not `known`, in random order, then a random choice. Drawn
+/// anew in every epoch, it comes to everybody, and to a newcomer soon however many others stand around.
 pub fn attend(
     mut candidates: Vec<Candidate>,
     places: usize,
     exploration: f64,
+    known: impl Fn(&Hotkey) -> bool,
     rng: &mut impl Rng,
 ) -> Vec<Candidate> {
     candidates.sort_by(|a, b| {
@@ -71,6 +73,7 @@ pub fn attend(
     let explored = (places as f64 * exploration.clamp(0.0, 1.0)).round() as usize;
     let mut others = candidates.split_off(places - explored.min(places));
     others.shuffle(rng);
+    others.sort_by_cached_key(|candidate| known(&candidate.hotkey)); // stable
     others.truncate(places - candidates.len());
     candidates.extend(others);
     candidates
@@ -95,9 +98,15 @@ mod tests {
     #[test]
     fn all_are_attended_to_where_there_is_room() {
         let mut rng = StdRng::seed_from_u64(1);
-        let chosen = attend(vec![candidate(0, 0.1), candidate(1, 0.9)], 2, 0.5, &mut rng);
+        let chosen = attend(
+            vec![candidate(0, 0.1), candidate(1, 0.9)],
+            2,
+            0.5,
+            |_| true,
+            &mut rng,
+        );
         assert_eq!([chosen[0].uid, chosen[1].uid], [1, 0]);
-        assert!(attend(Vec::new(), 4, 0.5, &mut rng).is_empty());
+        assert!(attend(Vec::new(), 4, 0.5, |_| true, &mut rng).is_empty());
     }
 
     #[test]
@@ -108,12 +117,22 @@ mod tests {
             .collect();
         let mut seen = std::collections::BTreeSet::new();
         for _ in 0..100 {
-            let chosen = attend(all.clone(), 4, 0.25, &mut rng);
+            let chosen = attend(all.clone(), 4, 0.25, |_| true, &mut rng);
             assert_eq!(chosen.len(), 4);
             assert!((0..3).all(|uid| chosen.iter().any(|candidate| candidate.uid == uid)));
             seen.extend(chosen.iter().map(|candidate| candidate.uid));
         }
         assert_eq!(seen.len(), 20);
+    }
+
+    #[test]
+    fn a_newcomer_comes_before_those_who_had_their_turn() {
+        let mut rng = StdRng::seed_from_u64(3);
+        let all: Vec<Candidate> = (0..100)
+            .map(|uid| candidate(uid, if uid < 3 { 0.3 } else { 0.0 }))
+            .collect();
+        let chosen = attend(all, 4, 0.25, |peer| peer[0] != 77, &mut rng);
+        assert_eq!(chosen[3].uid, 77);
     }
 
     #[test]

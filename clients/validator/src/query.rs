@@ -1,7 +1,8 @@
 //! The query: all chosen peers asked at once, and no longer waited for than is worth it.
 //!
 //! There is a deadline for all. As soon as enough peers have answered, the rest get a short grace, and then
-//! the step goes on without them; with nobody answering it goes on too, at the deadline.
+//! the step goes on without them; with nobody answering it goes on too, at the deadline. The grace is a share of the
+//! time that those took, so that a step with dead and slow peers takes no longer, as a share, than one without.
 
 use noesis_neuron::{Failure, Peer};
 use std::{future::Future, time::Duration};
@@ -17,8 +18,19 @@ pub struct Patience {
     pub deadline: Duration,
     /// Answers that are enough to go on with.
     pub k_min: usize,
-    /// For the rest, once there are enough.
-    pub grace: Duration,
+    /// For the rest, once there are enough: this share of the time that those took.
+    pub grace: f64,
+    /// The least of it, since answers that come at once say little of how long the others need.
+    pub shortest_grace: Duration,
+}
+
+impl Patience {
+    /// How long the rest are waited for when enough have answered after so long.
+    fn grace_after(&self, enough: Duration) -> Duration {
+        enough
+            .mul_f64(self.grace.clamp(0.0, 1.0))
+            .max(self.shortest_grace)
+    }
 }
 
 /// Why a peer's answer is not there.
@@ -69,7 +81,7 @@ where
         if outcome.is_ok() {
             usable += 1;
             if usable == patience.k_min.max(1) {
-                until = until.min(now + patience.grace);
+                until = until.min(now + patience.grace_after(now - started));
             }
         }
         answers[place] = Some(Answer {
@@ -98,7 +110,8 @@ mod tests {
     const PATIENCE: Patience = Patience {
         deadline: Duration::from_secs(4),
         k_min: 2,
-        grace: Duration::from_millis(500),
+        grace: 0.4,
+        shortest_grace: Duration::from_millis(500),
     };
 
     /// Peers that answer after so many milliseconds; none: never.
@@ -133,9 +146,17 @@ mod tests {
         let (answered, took) = ask(&[Some(0), Some(3500), Some(0), None]).await;
         assert_eq!(answered, [true, false, true, false]);
         assert!(
-            took >= PATIENCE.grace && took < Duration::from_secs(3),
+            took >= PATIENCE.shortest_grace && took < Duration::from_secs(3),
             "{took:?}"
         );
+    }
+
+    #[tokio::test]
+    async fn the_grace_grows_with_the_time_that_the_others_took() {
+        let (answered, took) = ask(&[Some(1500), None, Some(1500)]).await;
+        assert_eq!(answered, [true, false, true]);
+        let expected = Duration::from_millis(2100);
+        assert!(took >= expected && took < 2 * expected, "{took:?}");
     }
 
     #[tokio::test]
@@ -149,13 +170,16 @@ mod tests {
     async fn the_grace_never_outlasts_the_deadline() {
         let (answered, took) = ask(&[Some(3_700), Some(3_700), Some(60_000)]).await;
         assert!(!answered[2]);
-        assert!(took < PATIENCE.deadline + PATIENCE.grace / 2, "{took:?}");
+        assert!(
+            took < PATIENCE.deadline + PATIENCE.shortest_grace,
+            "{took:?}"
+        );
     }
 
     #[tokio::test]
     async fn all_answering_ends_the_wait_at_once() {
-        assert!(ask(&[Some(0)]).await.1 < PATIENCE.grace);
-        assert!(ask(&[]).await.1 < PATIENCE.grace);
+        assert!(ask(&[Some(0)]).await.1 < PATIENCE.shortest_grace);
+        assert!(ask(&[]).await.1 < PATIENCE.shortest_grace);
     }
 
     #[tokio::test]

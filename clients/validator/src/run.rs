@@ -6,13 +6,20 @@ use crate::{
     market::{Scores, View, Vote},
     validator::{Step, Validator},
 };
-use market_primitives::Modality;
 use noesis_model::CheckpointError;
 use noesis_neuron::Hotkey;
 use rand::{rngs::StdRng, SeedableRng};
-use std::{future::Future, path::Path, pin::pin, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    path::Path,
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::sync::{mpsc, watch};
 
+/// Share of the time that checkpoints may take.
+const CHECKPOINT_SHARE: f64 = 0.1;
 /// Pause after a step with nobody in the market: there is no hurry then.
 const ALONE: Duration = Duration::from_millis(100);
 
@@ -35,7 +42,9 @@ pub struct Connections {
     pub votes: mpsc::Receiver<Vote>,
 }
 
-/// Steps until `stop` is ready; writes a checkpoint after each assessment and at the end.
+/// Steps until `stop` is ready; writes a checkpoint after each step, and at the end. Where a step is so short that
+/// checkpoints would take more than a tenth of the time, some steps go without: a crash then costs ten times what a
+/// checkpoint takes, some tenths of a second.
 ///
 /// Without a view, peers or answers the local model goes on training alone. `progress` is told of each step.
 ///
@@ -55,13 +64,15 @@ pub async fn run(
     let mut rng = StdRng::from_os_rng();
     let mut attended: Vec<Candidate> = Vec::new();
     let mut drawn_for = None;
+    let mut next_checkpoint = Instant::now();
     // Scores that a checkpoint held count at once.
-    connections.scores.send_replace(validator.ledger().scores());
+    connections.scores.send_replace(validator.scores());
+    let modality = validator.learner().modality();
     loop {
         if connections.view.has_changed().unwrap_or(false) {
             if let Some(view) = connections.view.borrow_and_update().clone() {
                 let metagraph = &view.metagraph;
-                let found = candidates(metagraph, &ourselves, Modality::Text);
+                let found = candidates(metagraph, &ourselves, modality);
                 let members: Vec<Hotkey> =
                     metagraph.neurons.iter().map(|one| one.hotkey.0).collect();
                 validator.keep_only(&members);
@@ -70,7 +81,12 @@ pub async fn run(
                 let state = (metagraph.epoch, found.len());
                 if drawn_for != Some(state) || attended.iter().any(moved) {
                     drawn_for = Some(state);
-                    attended = attend(found, attention.places, attention.exploration, &mut rng);
+                    let known = |peer: &Hotkey| validator.ledger().batches(peer) > 0;
+                    let Attention {
+                        places,
+                        exploration,
+                    } = attention;
+                    attended = attend(found, places, exploration, known, &mut rng);
                 }
             }
         }
@@ -85,10 +101,19 @@ pub async fn run(
         match step {
             Ok(step) => {
                 if step.assessed {
-                    connections.scores.send_replace(validator.ledger().scores());
+                    connections.scores.send_replace(validator.scores());
+                    if let Err(error) = validator.save_answers(checkpoint) {
+                        tracing::error!("{error}");
+                    }
+                }
+                let began = Instant::now();
+                if began >= next_checkpoint {
+                    // One that fails is no reason to stop: the next may succeed, and the last must.
                     if let Err(error) = validator.save(checkpoint) {
                         tracing::error!("{error}");
                     }
+                    let pause = began.elapsed().mul_f64(1.0 / CHECKPOINT_SHARE - 1.0);
+                    next_checkpoint = Instant::now() + pause;
                 }
                 progress(&step, &attended);
             }

@@ -1,0 +1,206 @@
+//! Peers that are dead, silent or slow, over real gRPC on loopback: they hold up no step for long, are left alone for
+//! ever longer, and come back by answering.
+
+// The configuration lets tests unwrap, and does not take their helpers for tests.
+#![allow(clippy::unwrap_used)]
+
+use market_primitives::Modality;
+use noesis_model::{tch::Device, DataSet, NetworkConfig, TransformerConfig};
+use noesis_neuron::{
+    serve, Caller, Callers, Client, Data, Description, Failure, Limits, Model, Tensor, Treatment,
+};
+use noesis_validator::{
+    discover::Candidate,
+    events::Events,
+    validator::{Settings, Validator},
+};
+use std::{
+    future::pending,
+    sync::{
+        atomic::{AtomicU64, Ordering::Relaxed},
+        Arc,
+    },
+    time::{Duration, Instant},
+};
+use tokio::sync::watch;
+
+const GENESIS: [u8; 32] = [7; 32];
+/// What a healthy peer takes: long beside the validator's own work.
+const HEALTHY: Duration = Duration::from_millis(500);
+const DIM: usize = 64;
+
+/// A model that answers numbers after a while; never where that is `u64::MAX` milliseconds.
+#[derive(Clone)]
+struct Delayed(Arc<AtomicU64>);
+
+impl Model for Delayed {
+    fn describe(&self) -> Description {
+        Description {
+            hotkey: [0; 32],
+            modality: Modality::Text,
+            response_dim: DIM as u32,
+            sequence_limit: 64,
+            model: "delayed".into(),
+            parameters: 0,
+            version: "0".into(),
+        }
+    }
+
+    async fn forward(&self, _: Caller, inputs: Tensor) -> Result<Tensor, Failure> {
+        match self.0.load(Relaxed) {
+            u64::MAX => pending::<()>().await,
+            milliseconds => tokio::time::sleep(Duration::from_millis(milliseconds)).await,
+        }
+        let Data::I64(tokens) = inputs.data else {
+            return Err(Failure::BadShape("tokens are i64".into()));
+        };
+        let values = (tokens.iter())
+            .flat_map(|token| {
+                (0..DIM as i64).map(move |place| ((token * 31 + place * 7) % 13) as f32)
+            })
+            .collect();
+        Tensor::f32([inputs.shape.as_slice(), &[DIM]].concat(), values)
+    }
+
+    async fn backward(&self, _: Caller, _: Tensor, _: Tensor) -> Result<Treatment, Failure> {
+        Ok(Treatment::Refused("not here".into()))
+    }
+}
+
+/// Serves peers with these delays, none: nobody listens there.
+async fn peers(delays: &[Option<Arc<AtomicU64>>]) -> (Client, Vec<Candidate>) {
+    let validator = noesis_chain::keypair("//Validator").unwrap();
+    let callers = Callers::from_iter([(validator.public_key().0, 1000)]);
+    let callers = watch::channel(Arc::new(callers)).1;
+    let mut candidates = Vec::new();
+    for (uid, delay) in delays.iter().enumerate() {
+        let identity = noesis_chain::keypair(&format!("//Peer//{uid}")).unwrap();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        candidates.push(Candidate {
+            uid: uid as u16,
+            hotkey: identity.public_key().0,
+            endpoint: listener.local_addr().unwrap().to_string(),
+            incentive: 0.0,
+            registered_at: 0,
+        });
+        let Some(delay) = delay else { continue };
+        // One clock for all: nothing before the start can be replayed.
+        let limits = Limits {
+            clock_skew: Duration::ZERO,
+            ..Limits::default()
+        };
+        let (model, callers) = (Delayed(Arc::clone(delay)), callers.clone());
+        tokio::spawn(async move {
+            let served = serve(
+                listener,
+                model,
+                identity,
+                GENESIS,
+                callers,
+                limits,
+                pending(),
+            );
+            served.await.unwrap();
+        });
+    }
+    (Client::new(validator, GENESIS), candidates)
+}
+
+fn delay(milliseconds: u64) -> Option<Arc<AtomicU64>> {
+    Some(Arc::new(AtomicU64::new(milliseconds)))
+}
+
+/// A small validator on text of no meaning.
+fn validator(client: Client) -> Validator {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("text");
+    std::fs::write(&file, "In the beginning was the word.\n".repeat(1000)).unwrap();
+    let mut settings = Settings {
+        batch: 2,
+        own_data: 4096,
+        assess_every: 1_000_000,
+        ..Settings::default()
+    };
+    settings.learner.model = NetworkConfig::Transformer(TransformerConfig {
+        width: 16,
+        layers: 1,
+        ..TransformerConfig::default()
+    });
+    let data = DataSet::load(Modality::Text, &file, 64).unwrap();
+    Validator::new(settings, client, &data, Device::Cpu, Events::default()).unwrap()
+}
+
+/// The 95th of a hundred steps' times.
+async fn p95(delays: &[Option<Arc<AtomicU64>>], steps: usize) -> Duration {
+    let (client, candidates) = peers(delays).await;
+    let mut validator = validator(client);
+    let mut times = Vec::new();
+    for _ in 0..steps {
+        let began = Instant::now();
+        validator.step(&candidates).await.unwrap();
+        times.push(began.elapsed());
+    }
+    times.sort();
+    times[steps * 95 / 100]
+}
+
+/// Side by side, so that whatever else the machine does, it does to both.
+#[tokio::test(flavor = "multi_thread")]
+async fn with_three_in_ten_dead_or_slow_a_step_takes_hardly_longer() {
+    noesis_model::set_threads(1);
+    let healthy = HEALTHY.as_millis() as u64;
+    let good: Vec<_> = (0..20).map(|_| delay(healthy)).collect();
+    let mut mixed = good.clone();
+    // Nobody there; takes calls and never answers; answers long after the deadline; slow, but within it.
+    let bad = [
+        None,
+        None,
+        delay(u64::MAX),
+        delay(u64::MAX),
+        delay(10_000),
+        delay(3 * healthy),
+    ];
+    mixed.splice(..bad.len(), bad);
+    let (good, mixed) = tokio::join!(p95(&good, 60), p95(&mixed, 60));
+    let ratio = mixed.as_secs_f64() / good.as_secs_f64();
+    println!(
+        "p95 of a step: {good:?} with healthy peers, {mixed:?} with 6 of 20 failing: {ratio:.2}"
+    );
+    assert!(good >= HEALTHY && ratio < 1.5, "{ratio}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_fails_is_asked_ever_more_seldom_and_comes_back_by_answering() {
+    noesis_model::set_threads(1);
+    let fails = delay(u64::MAX);
+    let (client, candidates) = peers(&[delay(50), delay(50), delay(50), fails.clone()]).await;
+    let mut validator = validator(client);
+    let began = Instant::now();
+    let mut asked = Vec::new();
+    while began.elapsed() < Duration::from_secs(12) {
+        let step = validator.step(&candidates).await.unwrap();
+        if step.answers.iter().any(|answer| answer.uid == 3) {
+            asked.push(began.elapsed());
+        }
+    }
+    // After 0, 1, 3, 7 seconds at the earliest, and 15 is not reached.
+    assert!((2..=4).contains(&asked.len()), "{asked:?}");
+    for (pause, pair) in [1, 2, 4].into_iter().zip(asked.windows(2)) {
+        assert!(pair[1] - pair[0] >= Duration::from_secs(pause), "{asked:?}");
+    }
+
+    fails.unwrap().store(50, Relaxed);
+    let mut answered = 0;
+    while answered < 5 {
+        let step = validator.step(&candidates).await.unwrap();
+        answered += usize::from(
+            step.answers
+                .iter()
+                .any(|one| one.uid == 3 && one.outcome == "ok"),
+        );
+        assert!(
+            began.elapsed() < Duration::from_secs(60),
+            "it never came back"
+        );
+    }
+}

@@ -186,6 +186,11 @@ impl Checkpoint {
         }
     }
 
+    /// The saved tensor of this name, on the CPU.
+    pub fn tensor(&self, name: &str) -> Option<Tensor> {
+        self.tensors.get(name).map(Tensor::shallow_clone)
+    }
+
     /// Copies the saved values into tensors of the same names: all of them or, on an error, none.
     /// Tensors that the file has besides these are left alone.
     ///

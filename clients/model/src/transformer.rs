@@ -10,7 +10,7 @@
 use serde::{Deserialize, Serialize};
 use tch::{
     nn::{self, Module},
-    Tensor,
+    Kind, Tensor,
 };
 
 use crate::{
@@ -101,14 +101,12 @@ impl CausalSelfAttention {
     /// `[batch, sequence, width]` to the same; a position looks at itself and at earlier ones. The
     /// formula above is one kernel of libtorch, nine times as fast as matrix products and a softmax.
     fn forward(&self, x: &Tensor) -> Tensor {
-        let size = x.size();
-        let (batch, sequence, width) = (size[0], size[1], size[2]);
-        let per_head = width / self.heads;
-        // [3, batch, heads, sequence, per_head]
+        // [3, batch, heads, sequence, per_head]. No size of the input is named: what is traced from
+        // this, for TorchScript, takes batches and sequences of every size.
         let parts = self
             .query_key_value
             .forward(x)
-            .view([batch, sequence, 3, self.heads, per_head])
+            .unflatten(-1, [3, self.heads, -1])
             .permute([2, 0, 3, 1, 4]);
         let (query, key, value) = (parts.get(0), parts.get(1), parts.get(2));
         let (dropout, causal) = (0.0, true);
@@ -123,8 +121,7 @@ impl CausalSelfAttention {
             false,
         )
         .transpose(1, 2);
-        let mixed = mixed.contiguous().view([batch, sequence, width]);
-        self.projection.forward(&mixed)
+        self.projection.forward(&mixed.flatten(2, 3))
     }
 }
 
@@ -201,9 +198,10 @@ impl Transformer {
     ///
     /// On tokens that [`crate::InputShape::check`] would refuse.
     pub fn represent(&self, tokens: &Tensor) -> Tensor {
-        let sequence = tokens.size()[1];
-        let embedded = Tensor::embedding(&self.tokens, tokens, -1, false, false);
-        let mut x = embedded + self.positions.narrow(0, 0, sequence);
+        let embed = |table, places: &Tensor| Tensor::embedding(table, places, -1, false, false);
+        // Counted from the tokens, so that a trace of it knows no length.
+        let positions = tokens.ones_like().cumsum(1, Kind::Int64) - 1;
+        let mut x = embed(&self.tokens, tokens) + embed(&self.positions, &positions);
         for block in &self.blocks {
             x = block.forward(&x);
         }

@@ -46,7 +46,13 @@ impl Backward {
     }
 
     /// Sends a gradient with the inputs it belongs to, unless one is still under way. Returns at once.
-    pub async fn send(&mut self, candidate: &Candidate, inputs: Arc<Tensor>, gradient: Tensor) {
+    pub async fn send(
+        &mut self,
+        candidate: &Candidate,
+        modality: Modality,
+        inputs: Arc<Tensor>,
+        gradient: Tensor,
+    ) {
         let treated = self.treated.entry(candidate.hotkey).or_default();
         if let Some(before) = self.under_way.remove(&candidate.hotkey) {
             if !before.is_finished() {
@@ -69,7 +75,7 @@ impl Backward {
         }
         let (client, peer, deadline) = (self.client.clone(), candidate.peer(), self.deadline);
         let sending = tokio::spawn(async move {
-            let sent = client.backward(&peer, Modality::Text, &inputs, &gradient, deadline);
+            let sent = client.backward(&peer, modality, &inputs, &gradient, deadline);
             sent.await
         });
         self.under_way.insert(candidate.hotkey, sending);

@@ -1,9 +1,18 @@
 //! The command line.
 
-use clap::Parser;
+use clap::{Args, Parser, Subcommand};
 use noesis_model::DeviceChoice;
 use noesis_neuron::Formats;
 use std::path::PathBuf;
+
+const EXAMPLE: &str = "\
+Example, with a local node:
+  noesis-validator --coldkey //Alice --hotkey //Alice//hotkey \\
+      --data king-james.txt --checkpoint ~/noesis/alice --stake 1000 --student
+  noesis-validator student evaluate --checkpoint ~/noesis/alice --data king-james.txt
+  noesis-validator student export --checkpoint ~/noesis/alice --data king-james.txt --to student
+
+RUST_LOG=noesis_validator=debug shows every answer and gradient.";
 
 /// Trains over its peers, scores them, and sets weights once an epoch.
 ///
@@ -13,10 +22,72 @@ use std::path::PathBuf;
 #[command(
     name = "noesis-validator",
     version,
-    after_help = "Example, with a local node:\n  noesis-validator --coldkey //Alice --hotkey //Alice//hotkey \\\n      --data king-james.txt --checkpoint ~/noesis/alice --stake 1000\n\nRUST_LOG=noesis_validator=debug shows every answer and gradient."
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    after_help = EXAMPLE
 )]
+pub struct Cli {
+    /// What to do instead of validating.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// What to validate with.
+    #[command(flatten)]
+    pub config: Option<Config>,
+    /// Where else to tell what happens. Beside the others, since clap takes a group of flags that holds another for
+    /// absent.
+    #[command(flatten)]
+    pub telemetry: noesis_telemetry::Flags,
+}
+
+/// What there is beside validating.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// The model that was distilled from the network: it needs neither a chain nor peers.
+    #[command(subcommand)]
+    Student(StudentCommand),
+}
+
+/// What can be done with a student.
+#[derive(Clone, Debug, Subcommand)]
+pub enum StudentCommand {
+    /// Writes it to a folder: safetensors, TorchScript, tokenizer and a card.
+    Export {
+        /// Which one.
+        #[command(flatten)]
+        kept: KeptStudent,
+        /// Folder to write to.
+        #[arg(long, value_name = "DIR")]
+        to: PathBuf,
+    },
+    /// Compares it, offline, with the network, its best peer, and the same model trained alone.
+    Evaluate {
+        /// Which one.
+        #[command(flatten)]
+        kept: KeptStudent,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Where a student is, and what it is read over.
+#[derive(Clone, Debug, Args)]
+pub struct KeptStudent {
+    /// Folder of the validator's checkpoint.
+    #[arg(long, value_name = "DIR")]
+    pub checkpoint: PathBuf,
+    /// The data that the validator was given.
+    #[arg(long, value_name = "PATH")]
+    pub data: PathBuf,
+    /// Where to compute: auto, cpu or cuda.
+    #[arg(long, default_value = "auto")]
+    pub device: DeviceChoice,
+}
+
+/// The flags of a validator.
+#[derive(Clone, Debug, Args)]
 pub struct Config {
-    /// Market: text, or its number.
+    /// Market: text, image, tensor, or its number.
     #[arg(long, default_value = "text")]
     pub market: String,
     /// Address of a node.
@@ -38,8 +109,8 @@ pub struct Config {
         hide_env_values = true
     )]
     pub hotkey: String,
-    /// Text to train on and to score by.
-    #[arg(long, value_name = "FILE")]
+    /// What to train on and to score by: a text file, or for image and tensor a folder of images.
+    #[arg(long, value_name = "PATH")]
     pub data: PathBuf,
     /// Folder for the checkpoint, from which a later run goes on.
     #[arg(long, value_name = "DIR")]
@@ -59,11 +130,11 @@ pub struct Config {
     /// Decides initial parameters, batches, coalitions and examples.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    /// Bytes of the text to train on. A newcomer has little; with less than some 100 KB the local model learns them
+    /// Bytes of the data to train on, a pixel a byte. A newcomer has little; with less than some 100 KB the local model learns them
     /// by heart within minutes, and the peers' worth sinks with it.
     #[arg(long, value_name = "BYTES", default_value_t = 256 * 1024)]
     pub own_data: usize,
-    /// Sequences in a batch.
+    /// Examples in a batch.
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub batch: u16,
     /// Learning rate of the local model.
@@ -85,6 +156,9 @@ pub struct Config {
     /// the narrowest that carries every value.
     #[arg(long, value_name = "NAMES", default_value_t = Formats::default())]
     pub encodings: Formats,
+    /// Distil a student from the network beside the training.
+    #[arg(long)]
+    pub student: bool,
     /// File to append events to, as JSON lines.
     #[arg(long, value_name = "FILE")]
     pub events: Option<PathBuf>,
@@ -95,29 +169,34 @@ mod tests {
     use super::*;
     use clap::CommandFactory;
 
+    const RUN: [&str; 9] = [
+        "noesis-validator",
+        "--coldkey",
+        "//A",
+        "--hotkey",
+        "//B",
+        "--data",
+        "f",
+        "--checkpoint",
+        "d",
+    ];
+
+    fn parse(words: &[&'static str]) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(words)
+    }
+
     #[test]
     fn the_flags_fit_together_and_the_help_has_an_example() {
-        Config::command().debug_assert();
-        let help = Config::command().render_long_help().to_string();
-        assert!(help.contains("Example"));
+        Cli::command().debug_assert();
+        let help = Cli::command().render_long_help().to_string();
+        assert!(help.contains("Example") && help.contains("student"));
     }
 
     #[test]
     fn wrong_flags_are_explained() {
-        let keys = [
-            "--coldkey",
-            "//A",
-            "--hotkey",
-            "//B",
-            "--data",
-            "f",
-            "--checkpoint",
-            "d",
-        ];
-        let parse = |more: &[&'static str]| {
-            Config::try_parse_from(["noesis-validator"].iter().chain(&keys).chain(more))
-        };
-        assert!(parse(&[]).is_ok());
+        let with = |more: &[&'static str]| parse(&[&RUN, more].concat());
+        let config = with(&[]).unwrap().config.unwrap();
+        assert_eq!((config.coldkey.as_str(), config.batch), ("//A", 16));
         for wrong in [
             ["--batch", "0"],
             ["--device", "abacus"],
@@ -125,9 +204,25 @@ mod tests {
             ["--top-k", "x"],
             ["--encodings", "f16,f8"],
         ] {
-            let error = parse(&wrong).unwrap_err().to_string();
+            let error = with(&wrong).unwrap_err().to_string();
             assert!(error.contains(wrong[0]), "{error}");
         }
-        assert!(Config::try_parse_from(["noesis-validator"]).is_err());
+        let error = parse(&RUN[..1]).unwrap_err().to_string();
+        assert!(error.contains("--coldkey"), "{error}");
+        let error = parse(&RUN[..5]).unwrap_err().to_string();
+        assert!(error.contains("--data"), "{error}");
+    }
+
+    #[test]
+    fn a_student_needs_no_keys() {
+        let words = "noesis-validator student evaluate --checkpoint d --data f --json";
+        let words: Vec<&str> = words.split(' ').collect();
+        let cli = parse(&words).unwrap();
+        let Some(Command::Student(StudentCommand::Evaluate { kept, json })) = cli.command else {
+            panic!("{cli:?}");
+        };
+        assert!(json && cli.config.is_none() && kept.data == PathBuf::from("f"));
+        let error = parse(&words[..3]).unwrap_err().to_string();
+        assert!(error.contains("--checkpoint"), "{error}");
     }
 }

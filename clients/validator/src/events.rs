@@ -1,6 +1,7 @@
 //! Events: what happens, as JSON lines appended to a file, for whoever draws or measures it.
 
 use market_primitives::Uid;
+use noesis_telemetry::{Sample, Telemetry};
 use serde::Serialize;
 use std::{
     fs::{File, OpenOptions},
@@ -28,6 +29,13 @@ pub enum Event {
         /// Spearman's correlation of Fisher scores and ablations among those who help.
         rank_correlation: Option<f64>,
     },
+    /// Which peers answer as one and share a score.
+    Copies {
+        /// The groups, by slot.
+        groups: Vec<Vec<Uid>>,
+        /// The highest agreement of two peers in this assessment.
+        highest_agreement: f64,
+    },
     /// The losses at the kept-back targets of those examples, in nats.
     Evaluation {
         /// Batches so far.
@@ -36,6 +44,9 @@ pub enum Event {
         joined: f64,
         /// Of the same model trained alone.
         alone: Option<f64>,
+        /// Of the student, where there is one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        student: Option<f64>,
     },
     /// A row of weights was accepted by the chain.
     Weights {
@@ -70,9 +81,14 @@ pub struct Scored {
     pub error: Option<f64>,
 }
 
-/// Where events go: a file, or nowhere.
+/// Where events go: a file, whoever watches, or nowhere.
 #[derive(Debug, Default)]
-pub struct Events(Option<File>);
+pub struct Events {
+    file: Option<File>,
+    telemetry: Telemetry,
+    /// The last step told of: not every event names its own.
+    step: u64,
+}
 
 impl Events {
     /// Appends to the file, which is made if need be; without one, events go nowhere.
@@ -82,18 +98,126 @@ impl Events {
     /// What the system says when the file cannot be opened.
     pub fn open(path: Option<&Path>) -> io::Result<Self> {
         let open = |path| OpenOptions::new().create(true).append(true).open(path);
-        path.map(open).transpose().map(Self)
+        Ok(Self {
+            file: path.map(open).transpose()?,
+            ..Self::default()
+        })
+    }
+
+    /// Tells the numbers of every event there too.
+    #[must_use]
+    pub fn and(self, telemetry: Telemetry) -> Self {
+        Self { telemetry, ..self }
     }
 
     /// Writes one line. A file that cannot be written any more is given up with a warning: the work goes on.
     pub fn write(&mut self, event: &Event) {
-        let Some(file) = &mut self.0 else { return };
+        if let Event::Step { step, .. } = event {
+            self.step = *step;
+        }
+        self.telemetry.record(self.step, &samples(event));
+        let Some(file) = &mut self.file else { return };
         let written = serde_json::to_string(event)
             .map_err(io::Error::from)
             .and_then(|line| file.write_all(format!("{line}\n").as_bytes()));
         if let Err(error) = written {
             tracing::warn!("events are no longer written ({error}): check the file of --events and the free space");
-            self.0 = None;
+            self.file = None;
+        }
+    }
+}
+
+/// An event in numbers.
+fn samples(event: &Event) -> Vec<Sample> {
+    match event {
+        Event::Step {
+            step,
+            loss,
+            answers,
+        } => {
+            let mut samples = vec![
+                Sample::gauge("noesis_validator_step", "Steps of training.", *step as f64),
+                Sample::gauge(
+                    "noesis_validator_loss",
+                    "Joined loss of the last batch, in nats.",
+                    *loss,
+                ),
+            ];
+            for answer in answers {
+                let outcome = match answer.outcome.as_str() {
+                    "ok" | "late" => answer.outcome.as_str(),
+                    _ => "failed",
+                };
+                let name = "noesis_validator_answers_total";
+                let count = Sample::counter(name, "What came of asking a peer.", 1.0);
+                samples.push(count.of("uid", answer.uid).of("outcome", outcome));
+                let seconds = answer.milliseconds / 1e3;
+                let name = "noesis_validator_answer_seconds";
+                let took =
+                    Sample::gauge(name, "How long the last question to a peer took.", seconds);
+                samples.push(took.of("uid", answer.uid));
+            }
+            samples
+        }
+        Event::Scores {
+            scores,
+            rank_correlation,
+        } => {
+            let each = scores.iter().flat_map(|one| {
+                let fisher = Sample::gauge("noesis_validator_fisher", "Fisher score.", one.fisher);
+                let (name, help) = ("noesis_validator_ablation", "Ablation, in nats.");
+                let ablation = Sample::gauge(name, help, one.ablation);
+                [fisher, ablation].map(|sample| sample.of("uid", one.uid))
+            });
+            let name = "noesis_validator_rank_correlation";
+            let help = "Spearman's correlation of Fisher scores and ablations.";
+            let correlation = rank_correlation.map(|rho| Sample::gauge(name, help, rho));
+            each.chain(correlation).collect()
+        }
+        Event::Copies {
+            groups,
+            highest_agreement,
+        } => vec![
+            Sample::gauge(
+                "noesis_validator_copies",
+                "Peers that share a score.",
+                groups.iter().map(Vec::len).sum::<usize>() as f64,
+            ),
+            Sample::gauge(
+                "noesis_validator_agreement",
+                "Highest agreement of two peers.",
+                *highest_agreement,
+            ),
+        ],
+        Event::Evaluation {
+            joined,
+            alone,
+            student,
+            ..
+        } => {
+            let loss = |model, loss| {
+                let help = "Loss at the kept-back targets, in nats.";
+                Sample::gauge("noesis_validator_held_out_loss", help, loss).of("model", model)
+            };
+            let others = [("alone", alone), ("student", student)];
+            let others = others
+                .into_iter()
+                .filter_map(|(model, value)| Some(loss(model, (*value)?)));
+            std::iter::once(loss("network", *joined))
+                .chain(others)
+                .collect()
+        }
+        Event::Weights { epoch, weights } => {
+            let (name, help) = (
+                "noesis_validator_weight",
+                "Weight in the last row, of 65535.",
+            );
+            let each = weights
+                .iter()
+                .map(|(uid, weight)| Sample::gauge(name, help, f64::from(*weight)).of("uid", uid));
+            let (name, help) = ("noesis_validator_vote_epoch", "Epoch of the last vote.");
+            let epoch = Sample::gauge(name, help, *epoch as f64);
+            each.chain([epoch]).collect()
         }
     }
 }
@@ -125,10 +249,21 @@ mod tests {
                 }],
                 rank_correlation: None,
             },
+            Event::Copies {
+                groups: vec![vec![1, 4]],
+                highest_agreement: 0.5,
+            },
             Event::Evaluation {
                 step: 3,
                 joined: 2.0,
                 alone: Some(2.5),
+                student: None,
+            },
+            Event::Evaluation {
+                step: 4,
+                joined: 2.0,
+                alone: None,
+                student: Some(2.25),
             },
             Event::Weights {
                 epoch: 4,
@@ -146,7 +281,11 @@ mod tests {
                 "\n",
                 r#"{"event":"scores","scores":[{"uid":1,"fisher":0.5,"ablation":-0.25,"error":null}],"rank_correlation":null}"#,
                 "\n",
+                r#"{"event":"copies","groups":[[1,4]],"highest_agreement":0.5}"#,
+                "\n",
                 r#"{"event":"evaluation","step":3,"joined":2.0,"alone":2.5}"#,
+                "\n",
+                r#"{"event":"evaluation","step":4,"joined":2.0,"alone":null,"student":2.25}"#,
                 "\n",
                 r#"{"event":"weights","epoch":4,"weights":[[0,65535]]}"#,
                 "\n"

@@ -1,32 +1,42 @@
 //! Fetching the peers' answers to the kept-apart examples, beside the training and without a hurry.
 //!
-//! The examples go out in batches of the same size as those of the training, so that nobody can tell an
-//! examination from daily work. Of each answer only the last position is kept, where the target was not sent.
+//! The examples go out in batches of the same size as those of the training, and as there in an order of each peer's
+//! own, so that nobody can tell an examination from daily work. Of each answer is kept what it is judged by (of a
+//! text the last position, whose target was not sent), and some positions to compare it by with other peers'
+//! ([`crate::copies`]).
 
-use crate::{discover::Candidate, query::Missed, wire};
+use crate::{copies::positions, discover::Candidate, query::Missed, wire};
 use market_primitives::Modality;
+use noesis_model::NetworkConfig;
 use noesis_neuron::{Client, Failure, Hotkey, Tensor};
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 use tokio::task::JoinSet;
 
-/// A peer's answers at the last positions, `[examples, dim]` row by row, or why it was given up.
-pub type Fetched = (Hotkey, Result<Vec<f32>, Missed>);
+/// A peer's answers, row by row as it was asked.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Answers {
+    /// At the positions that they are judged by, `[examples, positions, dim]`: the last of a text, otherwise all.
+    pub judged: Vec<f32>,
+    /// At the positions that are compared, `[examples, positions, dim]`.
+    pub compared: Vec<f32>,
+}
 
-/// Asks each peer for all `batches`, one after the other, the peers side by side. A peer is given up at its first
+/// A peer's answers, or why it was given up.
+pub type Fetched = (Hotkey, Result<Answers, Missed>);
+
+/// Asks each peer for all its batches, one after the other, the peers side by side. A peer is given up at its first
 /// failure; each call has until the deadline.
 pub async fn fetch(
     client: Client,
-    peers: Vec<Candidate>,
-    batches: Vec<Tensor>,
-    dim: usize,
+    peers: Vec<(Candidate, Vec<Tensor>)>,
+    model: NetworkConfig,
     deadline: Duration,
 ) -> Vec<Fetched> {
-    let batches = Arc::new(batches);
     let mut calls = JoinSet::new();
-    for candidate in peers {
-        let (client, batches) = (client.clone(), Arc::clone(&batches));
+    for (candidate, batches) in peers {
+        let (client, model) = (client.clone(), model.clone());
         calls.spawn(async move {
-            let answers = one(&client, &candidate, &batches, dim, deadline).await;
+            let answers = one(&client, &candidate, &batches, &model, deadline).await;
             let answers = answers.map_err(|failure| match failure {
                 Failure::Deadline => Missed::Late,
                 failure => Missed::Failed(failure),
@@ -43,20 +53,30 @@ async fn one(
     client: &Client,
     candidate: &Candidate,
     batches: &[Tensor],
-    dim: usize,
+    model: &NetworkConfig,
     deadline: Duration,
-) -> Result<Vec<f32>, Failure> {
-    let mut last_positions = Vec::new();
+) -> Result<Answers, Failure> {
+    let mut answers = Answers::default();
     let peer = candidate.peer();
     for inputs in batches {
-        let answered = client.forward(&peer, Modality::Text, inputs, deadline);
-        let mut expected = inputs.shape.clone();
-        expected.push(dim);
+        let answered = client.forward(&peer, model.modality(), inputs, deadline);
+        let expected = wire::answer_shape(model, &inputs.shape);
         let values = wire::answer(answered.await?, &expected)?;
-        let sequence = inputs.shape.last().copied().unwrap_or(1).max(1);
-        for example in values.chunks_exact(sequence * dim) {
-            last_positions.extend_from_slice(&example[(sequence - 1) * dim..]);
+        let &[_, sequence, dim] = expected.as_slice() else {
+            return Err(Failure::Internal("an answer has three sizes".into()));
+        };
+        let judged = match model.modality() {
+            Modality::Text => sequence.saturating_sub(1)..sequence,
+            Modality::Image | Modality::Tensor => 0..sequence,
+        };
+        let compared = positions(sequence);
+        for example in values.chunks_exact((sequence * dim).max(1)) {
+            (answers.judged).extend_from_slice(&example[judged.start * dim..judged.end * dim]);
+            for position in &compared {
+                let begin = position.unsigned_abs() as usize * dim;
+                (answers.compared).extend_from_slice(&example[begin..begin + dim]);
+            }
         }
     }
-    Ok(last_positions)
+    Ok(answers)
 }

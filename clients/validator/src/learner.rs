@@ -5,20 +5,22 @@
 //! the optimizers and returns what the peers are to be sent, and their Fisher scores.
 
 use crate::{
-    ablation, fisher, gate, join,
+    fisher, gate, join,
     part::{Part, Trained},
+    student::{self, Distillation},
 };
 use noesis_model::{
-    network::cross_entropy,
-    tch::{no_grad, Device, IndexOp, Kind, Tensor},
-    ConfigError, Network, TransformerConfig,
+    network::{cross_entropy, summary, summary_targets},
+    tch::{no_grad, Device, Kind, Tensor},
+    Batch, ConfigError, Modality, NetworkConfig, TransformerConfig,
 };
 use noesis_neuron::Hotkey;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Examples whose losses are computed at once outside training, so that memory stays bounded.
-const CHUNK: i64 = 64;
+mod assess;
+
+pub use assess::{Assessed, Compared};
 
 /// The gate's constant feature. The others together have norm one: the gate learns sooner how good a peer is
 /// than what it is good at.
@@ -29,7 +31,7 @@ const CONSTANT: f64 = 4.0;
 #[serde(deny_unknown_fields)]
 pub struct LearnerConfig {
     /// The local model.
-    pub model: TransformerConfig,
+    pub model: NetworkConfig,
     /// Learning rate of the local model.
     pub rate: f64,
     /// Learning rate of adapters and gate: they are few, and a newcomer must show its worth soon.
@@ -42,6 +44,9 @@ pub struct LearnerConfig {
     pub k: usize,
     /// Whether a twin of the local model is trained alone on the same batches, to compare with.
     pub twin: bool,
+    /// Whether a student of the local model's sizes learns from the joined prediction, and how.
+    #[serde(default)]
+    pub student: Option<Distillation>,
     /// Decides the initial parameters.
     pub seed: u64,
 }
@@ -49,13 +54,14 @@ pub struct LearnerConfig {
 impl Default for LearnerConfig {
     fn default() -> Self {
         Self {
-            model: TransformerConfig::default(),
+            model: TransformerConfig::default().into(),
             rate: 4e-3,
             adapter_rate: 1e-2,
             weight_decay: 0.1,
             clip: 1.0,
             k: 8,
             twin: true,
+            student: None,
             seed: 0,
         }
     }
@@ -73,7 +79,7 @@ pub struct Round {
 }
 
 impl Round {
-    /// What the chosen peers are sent: `i64 [batch, sequence]`, without the last token.
+    /// What the chosen peers are sent: without the labels, or the last token.
     pub fn inputs(&self) -> &Tensor {
         &self.inputs
     }
@@ -81,24 +87,16 @@ impl Round {
 
 /// What a batch gave.
 pub struct Finished {
-    /// The joined loss over all positions, in nats a token.
+    /// The joined loss, in nats: a token over all positions, or a class.
     pub loss: f64,
     /// The twin's loss alone on the same batch.
     pub alone: Option<f64>,
+    /// The student's loss on the same batch, without what it is told of the network's prediction.
+    pub student: Option<f64>,
     /// The gradient of the loss with respect to each answer, `[batch, sequence, dim]`.
     pub gradients: Vec<(Hotkey, Tensor)>,
     /// Each answering peer's Fisher score at the kept-back targets.
     pub fisher: Vec<(Hotkey, f64)>,
-}
-
-/// What the kept-apart examples showed.
-pub struct Assessed {
-    /// Loss at the kept-back targets with all peers assessed, in nats.
-    pub joined: f64,
-    /// The twin's loss there.
-    pub alone: Option<f64>,
-    /// Each peer's ablation.
-    pub ablations: Vec<(Hotkey, ablation::Measurement)>,
 }
 
 /// The loss was not finite; nothing was changed.
@@ -112,6 +110,9 @@ pub struct Learner {
     device: Device,
     local: Trained,
     twin: Option<Trained>,
+    student: Option<Trained>,
+    /// Whether the network was better than the student when they were last assessed.
+    network_leads: bool,
     parts: BTreeMap<Hotkey, Part>,
     step: u64,
 }
@@ -123,10 +124,14 @@ impl Learner {
     ///
     /// [`ConfigError`] when the sizes describe no model.
     pub fn new(config: LearnerConfig, device: Device) -> Result<Self, ConfigError> {
+        // The same seed: all three begin as one and the same model.
         let twin = config.twin.then(|| Trained::new(&config, device));
+        let student = (config.student.as_ref()).map(|_| Trained::new(&config, device));
         Ok(Self {
             local: Trained::new(&config, device)?,
             twin: twin.transpose()?,
+            student: student.transpose()?,
+            network_leads: false,
             parts: BTreeMap::new(),
             step: 0,
             config,
@@ -137,6 +142,11 @@ impl Learner {
     /// Its settings.
     pub fn config(&self) -> &LearnerConfig {
         &self.config
+    }
+
+    /// What it learns from.
+    pub fn modality(&self) -> Modality {
+        self.config.model.modality()
     }
 
     /// Where it computes.
@@ -164,23 +174,20 @@ impl Learner {
         self.parts.remove(peer);
     }
 
-    /// Begins a batch of tokens `i64 [b, s + 1]`, the last of which is kept back: the gate chooses at most `k` of
-    /// the coalition for it.
-    pub fn begin(&mut self, tokens: &Tensor, coalition: &[Hotkey]) -> Round {
+    /// Begins a batch, whose targets are kept back: the gate chooses at most `k` of the coalition for it.
+    pub fn begin(&mut self, batch: &Batch, coalition: &[Hotkey]) -> Round {
         for peer in coalition {
             let part = || Part::new(&self.config, self.device);
             self.parts.entry(*peer).or_insert_with(part);
         }
-        let sequence = tokens.size()[1] - 1;
-        let inputs = tokens.narrow(1, 0, sequence);
-        let representation = self.local.model.represent(&inputs);
+        let representation = self.local.model.represent(&batch.inputs);
         let features = features(&representation);
         let draws = Tensor::randn([coalition.len() as i64], (Kind::Double, Device::Cpu));
         let draws: Vec<f64> = Vec::try_from(draws).unwrap_or_default();
         let draws: BTreeMap<Hotkey, f64> = coalition.iter().copied().zip(draws).collect();
         let mut round = Round {
-            targets: tokens.narrow(1, 1, sequence),
-            inputs,
+            targets: batch.targets.shallow_clone(),
+            inputs: batch.inputs.shallow_clone(),
             representation,
             features,
             draws,
@@ -228,7 +235,8 @@ impl Learner {
             }
             None => round.representation.shallow_clone(),
         };
-        let loss = cross_entropy(&self.local.model.logits(&joined), &round.targets);
+        let logits = self.local.model.predict(&joined);
+        let loss = cross_entropy(&logits, &round.targets);
         let value = loss.double_value(&[]);
         if !value.is_finite() {
             return Err(Diverged(self.step));
@@ -241,10 +249,12 @@ impl Learner {
         };
         let gradients = self.backward(&loss, &answers);
         let alone = self.train_twin(&round);
+        let student = self.train_student(&round, join.as_ref().map(|_| &logits));
         self.step += 1;
         Ok(Finished {
             loss: value,
             alone,
+            student,
             gradients,
             fisher: peers.into_iter().zip(fisher).collect(),
         })
@@ -284,7 +294,7 @@ impl Learner {
             .collect()
     }
 
-    /// Fisher scores at the kept-back target: the last position's, for it was not sent.
+    /// Fisher scores at the summary: the last position of a text, whose target was not sent.
     fn fisher(
         &self,
         round: &Round,
@@ -292,18 +302,18 @@ impl Learner {
         adapted: &Tensor,
         scores: &Tensor,
     ) -> Vec<f64> {
-        let at_last = last(joined).detach().set_requires_grad(true);
-        let logits = self
-            .local
-            .model
-            .logits(&at_last.unsqueeze(1))
-            .squeeze_dim(1);
+        let modality = self.modality();
+        let at_summary = summary(modality, joined).detach().set_requires_grad(true);
+        let logits = self.local.model.logits(&at_summary);
         // Summed, so that each example's gradient is that of its own loss.
-        let sum = losses(&logits, &last_column(&round.targets)).sum(Kind::Float);
-        let gradients = Tensor::run_backward(&[&sum], &[&at_last], false, false);
+        let targets = summary_targets(modality, &round.targets);
+        let sum = losses(&logits, &targets).sum(Kind::Float);
+        let gradients = Tensor::run_backward(&[&sum], &[&at_summary], false, false);
         no_grad(|| {
-            let adapted = adapted.select(2, adapted.size()[2] - 1);
-            let changes = fisher::removals(&adapted, scores, &all(scores));
+            let adapted: Vec<Tensor> = (adapted.unbind(0).iter())
+                .map(|one| summary(modality, one))
+                .collect();
+            let changes = fisher::removals(&Tensor::stack(&adapted, 0), scores, &all(scores));
             fisher::scores(&gradients[0], &changes)
         })
     }
@@ -311,105 +321,37 @@ impl Learner {
     fn train_twin(&mut self, round: &Round) -> Option<f64> {
         let rate = warm(self.config.rate, self.step);
         let twin = self.twin.as_mut()?;
-        let logits = twin.model.logits(&twin.model.represent(&round.inputs));
-        let loss = cross_entropy(&logits, &round.targets);
+        let seen = twin.model.represent(&round.inputs);
+        let loss = twin.model.loss(&seen, &round.targets);
         twin.optimizer.minimise(&loss, rate, self.config.clip);
         Some(loss.double_value(&[]))
     }
 
-    /// Losses over all positions, in nats a token: of the join of these answers, and of the twin alone.
-    /// Nothing is learned. Tokens `i64 [b, s + 1]`; a leaking peer would be seen at its most flattering.
-    pub fn evaluate(&self, tokens: &Tensor, answers: &[(Hotkey, Tensor)]) -> (f64, Option<f64>) {
-        no_grad(|| {
-            let sequence = tokens.size()[1] - 1;
-            let (inputs, targets) = (tokens.narrow(1, 0, sequence), tokens.narrow(1, 1, sequence));
-            let representation = self.local.model.represent(&inputs);
-            let (peers, answers) = self.known(answers);
-            let joined = if peers.is_empty() {
-                representation
-            } else {
-                let scores = gate::scores(&features(&representation), &self.rows(&peers));
-                let kept = gate::keep_top_k(&scores, &all(&scores), self.config.k);
-                let weights = gate::weights(&scores, &kept);
-                join::joined(&representation, &self.adapted(&answers), &weights)
-            };
-            let loss = |logits: &Tensor| cross_entropy(logits, &targets).double_value(&[]);
-            let alone = self.twin.as_ref();
-            (
-                loss(&self.local.model.logits(&joined)),
-                alone.map(|twin| loss(&twin.model.logits(&twin.model.represent(&inputs)))),
-            )
-        })
+    /// The student learns from the network's logits as long as the network is known to be the better.
+    fn train_student(&mut self, round: &Round, network: Option<&Tensor>) -> Option<f64> {
+        let rate = warm(self.config.rate, self.step);
+        let (student, distillation) = (self.student.as_mut()?, self.config.student.as_ref()?);
+        let logits = student
+            .model
+            .predict(&student.model.represent(&round.inputs));
+        let ordinary = cross_entropy(&logits, &round.targets);
+        let value = ordinary.double_value(&[]);
+        let loss = match network.filter(|_| self.network_leads) {
+            Some(network) => student::loss(ordinary, &logits, &network.detach(), distillation),
+            None => ordinary,
+        };
+        student.optimizer.minimise(&loss, rate, self.config.clip);
+        Some(value)
     }
 
-    /// Measures the peers' ablations on kept-apart examples `i64 [b, s + 1]`, with their answers at the last position,
-    /// each `f32 [b, dim]`, over `coalitions` random coalitions an example.
-    pub fn assess(
-        &self,
-        tokens: &Tensor,
-        answers: &[(Hotkey, Tensor)],
-        coalitions: usize,
-    ) -> Assessed {
-        no_grad(|| {
-            let (examples, length) = (tokens.size()[0], tokens.size()[1]);
-            let targets = tokens.select(1, length - 1);
-            let (mut local, mut seen, mut alone) = (Vec::new(), Vec::new(), Vec::new());
-            for begin in (0..examples).step_by(CHUNK as usize) {
-                let rows = CHUNK.min(examples - begin);
-                let inputs = tokens.i((begin..begin + rows, ..length - 1));
-                let representation = self.local.model.represent(&inputs);
-                seen.push(features(&representation));
-                local.push(last(&representation));
-                if let Some(twin) = &self.twin {
-                    alone.push(last(&twin.model.represent(&inputs)));
-                }
-            }
-            let (local, seen) = (Tensor::cat(&local, 0), Tensor::cat(&seen, 0));
-            let mean = |logits: &Tensor| losses(logits, &targets).mean(Kind::Double);
-            let head = |model: &Network, x: &Tensor| model.logits(&x.unsqueeze(1)).squeeze_dim(1);
-            let alone = self
-                .twin
-                .as_ref()
-                .map(|twin| mean(&head(&twin.model, &Tensor::cat(&alone, 0))).double_value(&[]));
-            let (peers, answers) = self.known(answers);
-            if peers.is_empty() {
-                let joined = mean(&head(&self.local.model, &local)).double_value(&[]);
-                return Assessed {
-                    joined,
-                    alone,
-                    ablations: Vec::new(),
-                };
-            }
-            let scores = gate::scores(&seen, &self.rows(&peers));
-            let adapted = self.adapted(&answers);
-            let kept = gate::keep_top_k(&scores, &all(&scores), self.config.k);
-            let joined = &local + fisher::contribution(&adapted, &gate::weights(&scores, &kept));
-            let joined = mean(&head(&self.local.model, &joined)).double_value(&[]);
-            let setting = ablation::Setting {
-                local: &local,
-                adapted: &adapted,
-                scores: &scores,
-                targets: &targets,
-                k: self.config.k,
-            };
-            let measured = ablation::without_harm(peers.len(), |members| {
-                ablation::measure(
-                    &setting,
-                    members,
-                    coalitions,
-                    |x| head(&self.local.model, x),
-                    |shape| Tensor::rand(shape, (Kind::Float, self.device)),
-                )
-            });
-            let ablations = peers.into_iter().zip(measured);
-            Assessed {
-                joined,
-                alone,
-                ablations: ablations
-                    .filter_map(|(peer, measured)| Some((peer, measured?)))
-                    .collect(),
-            }
-        })
+    /// The student, where there is one.
+    pub fn student(&self) -> Option<&Trained> {
+        self.student.as_ref()
+    }
+
+    /// The local model's twin, trained alone, where there is one.
+    pub fn twin(&self) -> Option<&Trained> {
+        self.twin.as_ref()
     }
 
     /// Those of the answers whose peers have a part.
@@ -421,17 +363,29 @@ impl Learner {
             .unzip()
     }
 
-    /// Answers `[.., d]` of peers with parts, normalised and through their adapters, `[n, .., d]`.
+    /// Answers `[b, s, d]` of peers with parts, normalised and through their adapters, `[n, b, s, d]`.
     fn adapted(&self, answers: &[(Hotkey, Tensor)]) -> Tensor {
-        let adapted: Vec<Tensor> = answers
+        let normalised = answers
+            .iter()
+            .map(|(peer, answer)| (*peer, join::normalised(answer)));
+        self.through_adapters(&normalised.collect::<Vec<_>>())
+    }
+
+    /// Normalised answers, or summaries of them, `[.., d]` through their peers' adapters, `[n, .., d]`.
+    fn through_adapters(&self, normalised: &[(Hotkey, Tensor)]) -> Tensor {
+        let adapted: Vec<Tensor> = normalised
             .iter()
             .filter_map(|(peer, answer)| {
                 let part = self.parts.get(peer)?;
-                let answer = join::normalised(answer);
-                Some(join::adapted(&answer, &part.weight))
+                Some(join::adapted(answer, &part.weight))
             })
             .collect();
         Tensor::stack(&adapted, 0)
+    }
+
+    /// An answer `[b, p, d]`, normalised, at the summary, `[b, d]`: what [`Learner::assess`] wants.
+    pub fn summarised(&self, answer: &Tensor) -> Tensor {
+        summary(self.modality(), &join::normalised(answer))
     }
 
     /// The gate's rows of these peers, `[n, f]`.
@@ -458,6 +412,7 @@ impl Learner {
     pub fn state(&self) -> Vec<(String, Tensor)> {
         let mut state = self.local.state("local");
         state.extend(self.twin.iter().flat_map(|twin| twin.state("twin")));
+        state.extend(self.student.iter().flat_map(|one| one.state("student")));
         let parts = self.parts.iter();
         state.extend(parts.flat_map(|(peer, part)| part.state(&hex::encode(peer))));
         state
@@ -490,16 +445,6 @@ fn features(representation: &Tensor) -> Tensor {
 /// Everybody, in the shape of the scores.
 fn all(scores: &Tensor) -> Tensor {
     scores.ones_like().to_kind(Kind::Bool)
-}
-
-/// The last position of `[b, s, d]`.
-fn last(representation: &Tensor) -> Tensor {
-    representation.select(1, representation.size()[1] - 1)
-}
-
-/// The last column of `[b, s]`.
-fn last_column(targets: &Tensor) -> Tensor {
-    targets.select(1, targets.size()[1] - 1)
 }
 
 /// Each example's own cross entropy: logits `[b, v]`, targets `i64 [b]`, giving `[b]`.

@@ -3,7 +3,7 @@
 //! A module a step, in the order of the loop: [`discover`] the peers, draw a [`coalition`], let the [`gate`] choose,
 //! [`query`] them, [`join`] their answers into the [`learner`]'s local model, send gradients [`backward`], score
 //! by [`fisher`] and, on examples [`fetch`]ed beside the training, by [`ablation`], note it in the [`ledger`],
-//! and turn scores into [`weights`].
+//! and turn scores into [`weights`]. Beside it a [`student`] is distilled from the network.
 //!
 //! [`validator::Validator`] is one turn of the loop and knows nothing of the chain; [`run`](mod@run) is the loop;
 //! [`market`] alone talks to the chain, and [`promises`] are the rows that a market hides for a while.
@@ -13,6 +13,7 @@ pub mod backoff;
 pub mod backward;
 pub mod coalition;
 pub mod config;
+pub mod copies;
 pub mod discover;
 pub mod events;
 pub mod examples;
@@ -20,6 +21,7 @@ pub mod fetch;
 pub mod fisher;
 pub mod gate;
 pub mod join;
+pub mod kept_answers;
 pub mod learner;
 pub mod ledger;
 pub mod market;
@@ -28,6 +30,7 @@ pub mod promises;
 pub mod query;
 pub mod run;
 pub mod saved;
+pub mod student;
 pub mod validator;
 mod voter;
 pub mod weights;

@@ -1,20 +1,28 @@
 //! `noesis-validator`: logging, config, data, model, chain, enlist, loop, shutdown.
 
-use anyhow::{bail, Context};
+use anyhow::{anyhow, bail, Context};
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
-use market_primitives::{Modality, NOE};
+use market_primitives::NOE;
 use noesis_chain::{keypair, Chain};
-use noesis_model::{Folder, Text, TransformerConfig};
+use noesis_model::{DataSet, Folder, NetworkConfig};
 use noesis_neuron::Client;
+use noesis_telemetry::{Flags, Telemetry};
 use noesis_validator::{
-    config::Config,
+    config::{Cli, Command, Config, KeptStudent, StudentCommand},
     discover::Candidate,
     events::Events,
+    kept_answers::KeptAnswers,
     learner::LearnerConfig,
     market::{enlist, follow, vote},
     promises::Kept,
     run::{run, Attention, Connections},
+    saved,
+    student::{
+        evaluate::compare,
+        export::{export, Training},
+        Distillation,
+    },
     validator::{Settings, Step, Validator},
 };
 use std::{io::IsTerminal, path::Path, process::ExitCode, time::Instant};
@@ -24,10 +32,19 @@ use tokio::{
 };
 use tracing_subscriber::EnvFilter;
 
+/// Tokens of a text in an example.
+const SEQUENCE: usize = 64;
+
 fn main() -> ExitCode {
-    let config = Config::parse();
+    let cli = Cli::parse();
     log();
-    match run_until_stopped(config) {
+    let done = match (cli.command, cli.config) {
+        (Some(Command::Student(command)), _) => student(command),
+        (None, Some(config)) => run_until_stopped(config, &cli.telemetry),
+        // Without a subcommand, clap insists on the flags that have no default.
+        (None, None) => Err(anyhow!("nothing to do: --help shows the flags")),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("noesis-validator: {error:#}");
@@ -46,47 +63,85 @@ fn log() {
         .init();
 }
 
-fn run_until_stopped(config: Config) -> anyhow::Result<()> {
+/// Exports or evaluates what a checkpoint holds, beside a validator that may be running.
+fn student(command: StudentCommand) -> anyhow::Result<()> {
+    let (kept, to, json) = match command {
+        StudentCommand::Export { kept, to } => (kept, Some(to), false),
+        StudentCommand::Evaluate { kept, json } => (kept, None, json),
+    };
+    let KeptStudent {
+        checkpoint,
+        data,
+        device,
+    } = kept;
+    let path = checkpoint.join(saved::FILE);
+    let (learner, state) = saved::open(&path, device.resolve()?)?;
+    let Some(student) = learner.student() else {
+        bail!(
+            "{} has no student: run the validator with --student",
+            path.display()
+        );
+    };
+    let modality = learner.modality();
+    let set = DataSet::load(modality, &data, SEQUENCE)?;
+    let answers = KeptAnswers::load(&KeptAnswers::beside(&path))?;
+    let comparison = compare(&learner, &answers, &set)?;
+    match to {
+        Some(to) => {
+            let name = data.file_name().unwrap_or(data.as_os_str());
+            let training = Training {
+                data: name.to_string_lossy().into_owned(),
+                own_bytes: state.own_bytes,
+                comparison,
+            };
+            export(student, &training, &to)?;
+            println!(
+                "the student is in {}; README.md there says how to load it",
+                to.display()
+            );
+        }
+        None if json => println!("{}", serde_json::to_string_pretty(&comparison)?),
+        None => print!("{comparison}"),
+    }
+    Ok(())
+}
+
+fn run_until_stopped(config: Config, watched: &Flags) -> anyhow::Result<()> {
     // The main thread owns the model; the network runs on threads of its own.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .context("the system gives no threads")?;
-    let result = runtime.block_on(validate(config));
+    let result = runtime.block_on(validate(config, watched));
     runtime.shutdown_background();
     result
 }
 
-async fn validate(config: Config) -> anyhow::Result<()> {
+async fn validate(config: Config, watched: &Flags) -> anyhow::Result<()> {
     let coldkey = keypair(&config.coldkey).context("--coldkey")?;
     let hotkey = keypair(&config.hotkey).context("--hotkey")?;
     let ourselves = hotkey.public_key().0;
     let device = config.device.resolve()?;
     noesis_model::set_threads(config.threads);
-    let text = Text::load(&config.data)?;
     let events = Events::open(config.events.as_deref()).with_context(|| {
         let path = config.events.as_deref().unwrap_or(Path::new(""));
         format!("--events {}: the file cannot be opened", path.display())
     })?;
+    let events = events.and(Telemetry::open(watched).await?);
     let _folder = Folder::take(&config.checkpoint)?;
-    let checkpoint = config.checkpoint.join("validator.safetensors");
+    let checkpoint = config.checkpoint.join(saved::FILE);
 
     let chain = Chain::connect(&config.chain).await?;
     let market = chain.find_market(&config.market).await?;
     let metagraph = chain.metagraph(market).await?;
-    if metagraph.modality != Modality::Text {
-        bail!(
-            "market {market} trades {:?}, and this validator knows text alone: choose another with --market",
-            metagraph.modality
-        );
-    }
+    let data = DataSet::load(metagraph.modality, &config.data, SEQUENCE)?;
 
     let client = Client::new(hotkey.clone(), chain.genesis_hash())
         .expecting(metagraph.rules.response_dim)
         .taking(config.encodings);
-    let settings = settings(&config, metagraph.rules.response_dim);
-    let mut validator = Validator::new(settings, client, &text, device, events)?;
+    let settings = settings(&config, data.builtin(metagraph.rules.response_dim.into()));
+    let mut validator = Validator::new(settings, client, &data, device, events)?;
     if validator.resume(&checkpoint)? {
         let step = validator.learner().step_count();
         tracing::info!(step, "going on from {}", checkpoint.display());
@@ -161,15 +216,13 @@ async fn validate(config: Config) -> anyhow::Result<()> {
     }
 }
 
-fn settings(config: &Config, response_dim: u32) -> Settings {
+fn settings(config: &Config, model: NetworkConfig) -> Settings {
     Settings {
         learner: LearnerConfig {
-            model: TransformerConfig {
-                response_dim: response_dim.into(),
-                ..TransformerConfig::default()
-            },
+            model,
             rate: config.rate,
             k: config.top_k.into(),
+            student: config.student.then(Distillation::default),
             seed: config.seed,
             ..LearnerConfig::default()
         },

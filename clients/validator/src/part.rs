@@ -18,8 +18,8 @@ pub struct Trained {
     pub model: Network,
     /// Its optimizer.
     pub optimizer: AdamW,
-    // Owns the parameters.
-    store: VarStore,
+    /// Owns the parameters.
+    pub store: VarStore,
 }
 
 impl Trained {
@@ -30,9 +30,7 @@ impl Trained {
     /// [`ConfigError`] when the sizes describe no model.
     pub fn new(config: &LearnerConfig, device: Device) -> Result<Self, ConfigError> {
         let store = VarStore::new(device);
-        let model = seeded(config.seed, || {
-            Network::new(&store.root(), &config.model.clone().into())
-        })?;
+        let model = seeded(config.seed, || Network::new(&store.root(), &config.model))?;
         Ok(Self {
             optimizer: AdamW::of(&store, config.weight_decay),
             model,
@@ -66,7 +64,7 @@ pub struct Part {
 impl Part {
     /// Adapter and gate begin at zero: a newcomer changes nothing until it is found to help.
     pub fn new(config: &LearnerConfig, device: Device) -> Self {
-        let dim = config.model.response_dim;
+        let dim = config.model.response_dim();
         let zeros =
             |shape: &[i64]| Tensor::zeros(shape, (Kind::Float, device)).set_requires_grad(true);
         let (weight, gate, noise) = (zeros(&[dim, dim]), zeros(&[dim + 1]), zeros(&[dim + 1]));

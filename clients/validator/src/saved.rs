@@ -1,23 +1,33 @@
 //! The checkpoint: the learner's tensors and the ledger, whole or not at all.
 
 use crate::{
+    copies::{Copies, SavedPair},
     learner::{Learner, LearnerConfig},
     ledger::{Ledger, Standing},
 };
-use noesis_model::{checkpoint, CheckpointError};
+use noesis_model::{checkpoint, tch::Device, Checkpoint, CheckpointError, ConfigError};
 use noesis_neuron::Hotkey;
 use serde::{Deserialize, Serialize};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// The file in the folder of `--checkpoint`.
+pub const FILE: &str = "validator.safetensors";
 
 /// What is kept beside the tensors.
 #[derive(Serialize, Deserialize)]
 struct Saved {
     learner: LearnerConfig,
+    /// Bytes of text that it trained on; 0: not known.
+    #[serde(default)]
+    own_bytes: usize,
     /// Examples of the kept-apart ones used so far.
     position: usize,
     /// Hotkeys of the peers that have a part.
     peers: Vec<String>,
     standings: Vec<SavedStanding>,
+    /// What is known of pairs of peers.
+    #[serde(default)]
+    pairs: Vec<SavedPair>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -26,42 +36,64 @@ struct SavedStanding {
     standing: Standing,
 }
 
+/// What a checkpoint holds beside the learner.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    /// What is known of the peers.
+    pub ledger: Ledger,
+    /// Which of them are one.
+    pub copies: Copies,
+    /// Examples of the kept-apart ones used so far.
+    pub position: usize,
+    /// Bytes of text that it trained on; 0: not known.
+    pub own_bytes: usize,
+}
+
+/// Why there is no learner to be had from a checkpoint.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// No file.
+    #[error("there is no checkpoint {0}: name the folder of a validator's --checkpoint")]
+    Missing(PathBuf),
+    /// It cannot be read.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// Its sizes describe no model.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+}
+
 /// Writes everything to `path`, atomically.
 ///
 /// # Errors
 ///
 /// [`CheckpointError::File`] when the system refuses.
-pub fn save(
-    path: &Path,
-    learner: &Learner,
-    ledger: &Ledger,
-    position: usize,
-) -> Result<(), CheckpointError> {
+pub fn save(path: &Path, learner: &Learner, state: &State) -> Result<(), CheckpointError> {
     let saved = Saved {
         learner: learner.config().clone(),
-        position,
+        own_bytes: state.own_bytes,
+        position: state.position,
         peers: learner.peers().iter().map(hex::encode).collect(),
-        standings: (ledger.standings())
+        standings: (state.ledger.standings())
             .map(|(hotkey, standing)| SavedStanding {
                 hotkey: hex::encode(hotkey),
                 standing: standing.clone(),
             })
             .collect(),
+        pairs: state.copies.saved(),
     };
     checkpoint::save(path, learner.step_count(), &saved, &learner.state())
 }
 
-/// Takes up what `path` holds; returns the ledger and the position among the kept-apart examples, or `None` where
-/// there is no checkpoint.
+/// Takes up what `path` holds; returns the rest of the state, or `None` where there is no checkpoint.
+///
+/// A student that was not there when it was written begins now.
 ///
 /// # Errors
 ///
 /// [`CheckpointError`] when the file is damaged, or of a model of other sizes. The learner is then to be
 /// thrown away.
-pub fn load(
-    path: &Path,
-    learner: &mut Learner,
-) -> Result<Option<(Ledger, usize)>, CheckpointError> {
+pub fn load(path: &Path, learner: &mut Learner) -> Result<Option<State>, CheckpointError> {
     let Some(checkpoint) = checkpoint::load(path)? else {
         return Ok(None);
     };
@@ -73,19 +105,56 @@ pub fn load(
             learner.config().model
         )));
     }
-    let hotkey = |text: &str| {
-        let mut key: Hotkey = [0; 32];
-        match hex::decode_to_slice(text, &mut key) {
-            Ok(()) => Ok(key),
-            Err(error) => Err(checkpoint.mismatch(format!("`{text}` is no hotkey: {error}"))),
-        }
-    };
-    let peers: Result<Vec<Hotkey>, _> = saved.peers.iter().map(|peer| hotkey(peer)).collect();
-    let standings: Result<Vec<_>, CheckpointError> = (saved.standings.into_iter())
-        .map(|saved| Ok((hotkey(&saved.hotkey)?, saved.standing)))
-        .collect();
-    let standings = standings?;
-    learner.resume_at(checkpoint.step, &peers?);
-    checkpoint.restore(&learner.state())?;
-    Ok(Some((Ledger::restore(standings), saved.position)))
+    restore(&checkpoint, saved, learner).map(Some)
+}
+
+/// The learner of the checkpoint at `path`, with the settings it was made with, and the rest of the state.
+///
+/// # Errors
+///
+/// [`OpenError`] when there is none, or none that can be used.
+pub fn open(path: &Path, device: Device) -> Result<(Learner, State), OpenError> {
+    let checkpoint = checkpoint::load(path)?.ok_or_else(|| OpenError::Missing(path.to_owned()))?;
+    let saved: Saved = checkpoint.config()?;
+    let mut learner = Learner::new(saved.learner.clone(), device)?;
+    let state = restore(&checkpoint, saved, &mut learner)?;
+    Ok((learner, state))
+}
+
+fn restore(
+    checkpoint: &Checkpoint,
+    saved: Saved,
+    learner: &mut Learner,
+) -> Result<State, CheckpointError> {
+    let peers = saved.peers.iter().map(|peer| hotkey(checkpoint, peer));
+    let peers = peers.collect::<Result<Vec<Hotkey>, _>>()?;
+    let standings = (saved.standings.into_iter())
+        .map(|saved| Ok((hotkey(checkpoint, &saved.hotkey)?, saved.standing)))
+        .collect::<Result<Vec<_>, CheckpointError>>()?;
+    learner.resume_at(checkpoint.step, &peers);
+    let mut tensors = learner.state();
+    if saved.learner.student.is_none() && learner.student().is_some() {
+        tracing::info!("the student begins now: the checkpoint has none");
+        tensors.retain(|(name, _)| !name.starts_with("student"));
+    }
+    checkpoint.restore(&tensors)?;
+    Ok(State {
+        copies: Copies::restore(saved.pairs, |text| hotkey(checkpoint, text))?,
+        ledger: Ledger::restore(standings),
+        position: saved.position,
+        own_bytes: saved.own_bytes,
+    })
+}
+
+/// A hotkey as a checkpoint writes it.
+///
+/// # Errors
+///
+/// [`CheckpointError::Mismatch`] when it is none.
+pub(crate) fn hotkey(checkpoint: &Checkpoint, text: &str) -> Result<Hotkey, CheckpointError> {
+    let mut key: Hotkey = [0; 32];
+    match hex::decode_to_slice(text, &mut key) {
+        Ok(()) => Ok(key),
+        Err(error) => Err(checkpoint.mismatch(format!("`{text}` is no hotkey: {error}"))),
+    }
 }

@@ -3,28 +3,31 @@
 //! Knows nothing of the chain: candidates come in, scores go out.
 
 use crate::{
-    ablation,
     backoff::BackOff,
     backward::{Backward, Treated},
     coalition,
+    copies::{Copies, Order},
     discover::Candidate,
-    events::{Answered, Event, Events, Scored},
-    examples::{KeptApart, OwnText},
-    fetch::{fetch, Fetched},
+    events::{Answered, Event, Events},
+    examples::{KeptApart, OwnData},
+    fetch::Fetched,
+    kept_answers::KeptAnswers,
     learner::{Diverged, Learner, LearnerConfig},
-    ledger::{Change, Ledger, Memory},
+    ledger::{Ledger, Memory},
     query::{query, Missed, Patience},
-    saved, wire,
+    saved::{self, State},
+    wire,
 };
-use market_primitives::Modality;
 use noesis_model::{
-    tch::{Device, Tensor},
-    CheckpointError, ConfigError, DataError, Text,
+    tch::{Device, Kind, Tensor},
+    Batch, CheckpointError, ConfigError, DataError, DataSet, InputError, NetworkConfig, Values,
 };
 use noesis_neuron::{Client, Failure, Hotkey};
 use rand::{rngs::StdRng, SeedableRng};
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{collections::HashMap, path::Path, sync::Arc, time::Duration};
 use tokio::{task::JoinHandle, time::Instant};
+
+mod assessing;
 
 /// All that a validator is told.
 #[derive(Clone, Debug)]
@@ -33,9 +36,7 @@ pub struct Settings {
     pub learner: LearnerConfig,
     /// Sequences in a batch.
     pub batch: usize,
-    /// Tokens of each that are sent; one more is kept back.
-    pub sequence: usize,
-    /// Bytes of text of its own to train on.
+    /// Bytes of its own data to train on.
     pub own_data: usize,
     /// How long a step waits for whom.
     pub patience: Patience,
@@ -62,12 +63,12 @@ impl Default for Settings {
         Self {
             learner: LearnerConfig::default(),
             batch: 16,
-            sequence: 64,
             own_data: 256 * 1024,
             patience: Patience {
                 deadline: Duration::from_secs(2),
                 k_min: 2,
-                grace: Duration::from_millis(500),
+                grace: 0.4,
+                shortest_grace: Duration::from_millis(200),
             },
             unhurried: Duration::from_secs(3),
             keep: 0.5,
@@ -90,17 +91,12 @@ pub enum StartError {
     /// The model's sizes.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The text.
+    /// The data.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// The sequence does not fit the model.
-    #[error("sequences of {sequence} tokens do not fit a model with a context of {context}: choose 1 to {context}")]
-    Sequence {
-        /// Asked for.
-        sequence: usize,
-        /// What the model can take.
-        context: i64,
-    },
+    /// The data do not fit the model.
+    #[error("the data do not fit the model: {0}")]
+    Inputs(#[from] InputError),
 }
 
 /// What one step gave.
@@ -108,7 +104,7 @@ pub enum StartError {
 pub struct Step {
     /// Steps so far.
     pub step: u64,
-    /// The joined loss over all positions, in nats a token.
+    /// The joined loss, in nats: a token over all positions, or a class.
     pub loss: f64,
     /// The twin's loss alone on the same batch.
     pub alone: Option<f64>,
@@ -120,21 +116,31 @@ pub struct Step {
 
 /// Answers to kept-apart examples under way.
 struct Fetching {
-    examples: Tensor,
+    examples: Batch,
+    /// In what order each peer was sent the batches.
+    orders: HashMap<Hotkey, Vec<Order>>,
     answers: JoinHandle<Vec<Fetched>>,
+}
+
+/// What one peer was sent of a batch.
+struct Question {
+    order: Order,
+    inputs: Arc<noesis_neuron::Tensor>,
 }
 
 /// A validator without its chain.
 pub struct Validator {
     settings: Settings,
     client: Client,
-    own: OwnText,
+    own: OwnData,
     kept_apart: KeptApart,
     learner: Learner,
     ledger: Ledger,
+    copies: Copies,
     back_off: BackOff,
     backward: Backward,
     fetching: Option<Fetching>,
+    kept_answers: KeptAnswers,
     events: Events,
     rng: StdRng,
 }
@@ -148,29 +154,26 @@ impl Validator {
     pub fn new(
         settings: Settings,
         client: Client,
-        text: &Text,
+        data: &DataSet,
         device: Device,
         events: Events,
     ) -> Result<Self, StartError> {
-        let context = settings.learner.model.context;
-        let fits = i64::try_from(settings.sequence).is_ok_and(|s| (1..=context).contains(&s));
-        if !fits {
-            return Err(StartError::Sequence {
-                sequence: settings.sequence,
-                context,
-            });
-        }
         let mut rng = StdRng::seed_from_u64(settings.seed);
-        let window = settings.sequence + 1;
-        let own = OwnText::take(text, settings.own_data, window, &mut rng)?;
+        let own = OwnData::take(data, settings.own_data, &mut rng)?;
+        check(
+            &settings.learner.model,
+            &own.sample(1, Device::Cpu, &mut rng).inputs,
+        )?;
         // Enough that evidence has faded before an example comes round again.
-        let kept_apart = KeptApart::take(text, 16 * settings.examples, window, &mut rng)?;
+        let kept_apart = KeptApart::take(data, 16 * settings.examples, &mut rng)?;
         Ok(Self {
             learner: Learner::new(settings.learner.clone(), device)?,
             backward: Backward::new(client.clone(), settings.unhurried),
             ledger: Ledger::default(),
+            copies: Copies::default(),
             back_off: BackOff::default(),
             fetching: None,
+            kept_answers: KeptAnswers::default(),
             own,
             kept_apart,
             client,
@@ -190,12 +193,22 @@ impl Validator {
         &self.ledger
     }
 
+    /// Which peers are one.
+    pub fn copies(&self) -> &Copies {
+        &self.copies
+    }
+
+    /// What each peer is to be paid for: its score, which peers that are one share.
+    pub fn scores(&self) -> Vec<(Hotkey, f64)> {
+        self.copies.share(self.ledger.scores())
+    }
+
     /// How a peer treated the gradients it was sent.
     pub fn treated(&self, peer: &Hotkey) -> Treated {
         self.backward.treated(peer)
     }
 
-    /// Bytes of text it trains on.
+    /// Bytes of data it trains on.
     pub fn own_bytes(&self) -> usize {
         self.own.bytes()
     }
@@ -209,6 +222,7 @@ impl Validator {
     pub fn keep_only(&mut self, members: &[Hotkey]) {
         self.learner.keep_only(members);
         self.ledger.keep_only(members);
+        self.copies.keep_only(members);
         self.back_off.keep_only(members);
         self.backward.keep_only(members);
     }
@@ -228,37 +242,31 @@ impl Validator {
             .filter(|peer| self.ledger.may_train(peer) && self.back_off.may_ask(peer, now))
             .collect();
         let coalition = coalition::draw(&usable, self.settings.keep, &mut self.rng);
-        let window = self.settings.sequence + 1;
-        let tokens = self
-            .own
-            .sample(self.settings.batch, window, device, &mut self.rng);
-        let round = self.learner.begin(&tokens, &coalition);
+        let batch = self.own.sample(self.settings.batch, device, &mut self.rng);
+        let round = self.learner.begin(&batch, &coalition);
         let asked: Vec<&Candidate> = candidates
             .iter()
             .filter(|candidate| round.chosen.contains(&candidate.hotkey))
             .collect();
 
-        let inputs = wire::tokens(round.inputs()).map(Arc::new);
-        let (answers, answered) = match &inputs {
-            Ok(inputs) => self.ask(&asked, inputs).await,
-            Err(failure) => {
-                tracing::error!("a batch could not be sent: {failure}");
-                (Vec::new(), Vec::new())
-            }
-        };
+        let questions = self.questions(&asked, round.inputs());
+        let (answers, answered) = self.ask(&asked, &questions).await;
         let finished = self.learner.finish(round, answers)?;
 
-        if let Ok(inputs) = inputs {
-            // Through an adapter that has learned nothing yet, a gradient is noise to its peer.
-            let settled = |peer: &Hotkey| self.ledger.batches(peer) >= self.settings.batches_before;
-            let gradients = finished.gradients.iter();
-            for (peer, gradient) in gradients.filter(|(peer, _)| settled(peer)) {
-                let candidate = asked.iter().find(|candidate| candidate.hotkey == *peer);
-                if let (Some(candidate), Ok(gradient)) = (candidate, wire::gradient(gradient)) {
-                    self.backward
-                        .send(candidate, Arc::clone(&inputs), gradient)
-                        .await;
-                }
+        // Through an adapter that has learned nothing yet, a gradient is noise to its peer.
+        let settled = |peer: &Hotkey| self.ledger.batches(peer) >= self.settings.batches_before;
+        let gradients = finished.gradients.iter();
+        for (peer, gradient) in gradients.filter(|(peer, _)| settled(peer)) {
+            let candidate = asked.iter().find(|candidate| candidate.hotkey == *peer);
+            let (Some(candidate), Some(question)) = (candidate, questions.get(peer)) else {
+                continue;
+            };
+            if let Ok(gradient) = wire::gradient(&question.order.sent(gradient)) {
+                let inputs = Arc::clone(&question.inputs);
+                let modality = self.learner.modality();
+                (self.backward)
+                    .send(candidate, modality, inputs, gradient)
+                    .await;
             }
         }
         for (peer, fisher) in finished.fisher {
@@ -283,29 +291,58 @@ impl Validator {
         Ok(step)
     }
 
-    /// Asks them all; returns the usable answers, and what came of each for the record.
+    /// A batch in an order of each peer's own: who returns what another was asked answers the wrong rows.
+    fn questions(&mut self, asked: &[&Candidate], batch: &Tensor) -> HashMap<Hotkey, Question> {
+        let rows = batch.size().first().copied().unwrap_or(0) as usize;
+        let mut questions = HashMap::new();
+        for candidate in asked {
+            let order = Order::draw(rows, &mut self.rng);
+            match wire::inputs(&order.sent(batch)) {
+                Ok(inputs) => {
+                    let inputs = Arc::new(inputs);
+                    questions.insert(candidate.hotkey, Question { order, inputs });
+                }
+                Err(failure) => tracing::error!("a batch could not be sent: {failure}"),
+            }
+        }
+        questions
+    }
+
+    /// Asks them all; returns the usable answers in the order of the batch, and what came of each for the record.
     async fn ask(
         &mut self,
         asked: &[&Candidate],
-        inputs: &Arc<noesis_neuron::Tensor>,
+        questions: &HashMap<Hotkey, Question>,
     ) -> (Vec<(Hotkey, Tensor)>, Vec<Answered>) {
-        let mut shape = inputs.shape.clone();
-        shape.push(self.settings.learner.model.response_dim as usize);
+        let (modality, model) = (self.learner.modality(), self.settings.learner.model.clone());
         let (patience, device) = (self.settings.patience, self.learner.device());
-        let peers: Vec<_> = asked.iter().map(|candidate| candidate.peer()).collect();
+        let asked: Vec<(&Candidate, &Question)> = (asked.iter())
+            .filter_map(|candidate| Some((*candidate, questions.get(&candidate.hotkey)?)))
+            .collect();
+        let shape = |question: &Question| wire::answer_shape(&model, &question.inputs.shape);
+        let peers: Vec<_> = asked
+            .iter()
+            .map(|(candidate, _)| candidate.peer())
+            .collect();
         let results = query(&peers, patience, |peer| {
-            let (client, inputs, shape) = (self.client.clone(), Arc::clone(inputs), shape.clone());
+            let client = self.client.clone();
+            let question = questions.get(&peer.hotkey);
+            let asked = question.map(|one| (Arc::clone(&one.inputs), shape(one)));
             async move {
-                let answer = client.forward(&peer, Modality::Text, &inputs, patience.deadline);
+                let missing = || Failure::Internal("a peer without a question".into());
+                let (inputs, shape) = asked.ok_or_else(missing)?;
+                let answer = client.forward(&peer, modality, &inputs, patience.deadline);
                 wire::answer(answer.await?, &shape)
             }
         })
         .await;
         let (mut answers, mut answered) = (Vec::new(), Vec::new());
-        for (candidate, result) in asked.iter().zip(results) {
-            let outcome = result
-                .outcome
-                .and_then(|values| wire::torch(&values, &shape, device).map_err(Missed::Failed));
+        for ((candidate, question), result) in asked.into_iter().zip(results) {
+            let outcome = result.outcome.and_then(|values| {
+                let answer = wire::torch(&values, &shape(question), device);
+                let answer = answer.map_err(Missed::Failed)?;
+                Ok(question.order.returned(&answer))
+            });
             let words = match outcome {
                 Ok(answer) => {
                     self.back_off.answered(&candidate.hotkey);
@@ -334,140 +371,22 @@ impl Validator {
         tracing::debug!(uid, "no usable answer ({missed}): left alone for {pause:?}");
     }
 
-    /// Starts fetching the answers to the next kept-apart examples from all who can be assessed.
-    fn begin_assessment(&mut self, candidates: &[Candidate]) {
-        let now = Instant::now();
-        let ready: Vec<Candidate> = candidates
-            .iter()
-            .filter(|candidate| {
-                let peer = &candidate.hotkey;
-                self.ledger.may_train(peer)
-                    && self.back_off.may_ask(peer, now)
-                    && self.ledger.batches(peer) >= self.settings.batches_before
-            })
-            .cloned()
-            .collect();
-        if ready.is_empty() {
-            return;
-        }
-        let examples = self
-            .kept_apart
-            .next(self.settings.examples, self.learner.device());
-        let inputs = examples.narrow(1, 0, examples.size()[1] - 1);
-        let chunks = inputs.split(self.settings.batch.max(1) as i64, 0);
-        let batches: Result<Vec<_>, Failure> = chunks.iter().map(wire::tokens).collect();
-        match batches {
-            Ok(batches) => {
-                let dim = self.settings.learner.model.response_dim as usize;
-                let deadline = self.settings.unhurried;
-                let answers = fetch(self.client.clone(), ready, batches, dim, deadline);
-                self.fetching = Some(Fetching {
-                    examples,
-                    answers: tokio::spawn(answers),
-                });
-            }
-            Err(failure) => tracing::error!("examples could not be sent: {failure}"),
-        }
-    }
-
-    /// If the answers have come, measures and takes the measurements into the ledger.
-    async fn finish_assessment(&mut self, candidates: &[Candidate]) -> bool {
-        let Some(fetching) = self
-            .fetching
-            .take_if(|fetching| fetching.answers.is_finished())
-        else {
-            return false;
-        };
-        let Ok(fetched) = fetching.answers.await else {
-            return false;
-        };
-        let uid = |peer: &Hotkey| {
-            let candidate = candidates.iter().find(|one| one.hotkey == *peer);
-            candidate.map(|candidate| candidate.uid)
-        };
-        let dim = self.settings.learner.model.response_dim as usize;
-        let examples = fetching.examples.size()[0] as usize;
-        let mut answers = Vec::new();
-        for (peer, result) in fetched {
-            let tensor = result.and_then(|values| {
-                let tensor = wire::torch(&values, &[examples, dim], self.learner.device());
-                tensor.map_err(Missed::Failed)
-            });
-            match tensor {
-                Ok(tensor) => answers.push((peer, tensor)),
-                Err(missed) => self.failed(peer, uid(&peer).unwrap_or_default(), &missed),
-            }
-        }
-        let coalitions = self.settings.coalitions;
-        let result = self
-            .learner
-            .assess(&fetching.examples, &answers, coalitions);
-        for change in self
-            .ledger
-            .assessed(&result.ablations, self.settings.memory)
-        {
-            match change {
-                Change::LeftOut(peer, assessments) => tracing::info!(
-                    uid = uid(&peer),
-                    "peer harms by two standard errors: left out for {assessments} assessments"
-                ),
-                Change::TriedAgain(peer) => {
-                    tracing::info!(uid = uid(&peer), "peer is tried again, from nothing");
-                    self.learner.forget(&peer);
-                }
-            }
-        }
-        self.report(&result, &uid);
-        true
-    }
-
-    fn report(&mut self, result: &crate::learner::Assessed, uid: &dyn Fn(&Hotkey) -> Option<u16>) {
-        let standings = self.ledger.standings();
-        let mut scores: Vec<Scored> = standings
-            .filter_map(|(peer, standing)| {
-                Some(Scored {
-                    uid: uid(peer)?,
-                    fisher: standing.fisher.value(),
-                    ablation: standing.evidence.mean(),
-                    error: Some(standing.evidence.error()).filter(|error| error.is_finite()),
-                })
-            })
-            .collect();
-        scores.sort_by_key(|scored| scored.uid);
-        let step = self.learner.step_count();
-        let correlation = self.ledger.rank_correlation();
-        let alone = result.alone.map(|loss| format!(", alone {loss:.3}"));
-        let correlation_in_words = correlation.map(|rho| format!(", rank correlation {rho:.2}"));
-        tracing::info!(
-            step,
-            "assessed: joined {:.3}{}{}; {}",
-            result.joined,
-            alone.unwrap_or_default(),
-            correlation_in_words.unwrap_or_default(),
-            in_words(&scores)
-        );
-        self.events.write(&Event::Evaluation {
-            step,
-            joined: result.joined,
-            alone: result.alone,
-        });
-        self.events.write(&Event::Scores {
-            scores,
-            rank_correlation: correlation,
-        });
-    }
-
     /// Goes on from the checkpoint at `path`, if there is one. Returns whether there was.
     ///
     /// # Errors
     ///
     /// [`CheckpointError`] when it is damaged or of another model; the validator is then to be thrown away.
     pub fn resume(&mut self, path: &Path) -> Result<bool, CheckpointError> {
-        let Some((ledger, position)) = saved::load(path, &mut self.learner)? else {
+        let Some(state) = saved::load(path, &mut self.learner)? else {
             return Ok(false);
         };
-        self.ledger = ledger;
-        self.kept_apart.go_on_from(position);
+        self.ledger = state.ledger;
+        self.copies = state.copies;
+        self.kept_apart.go_on_from(state.position);
+        self.kept_answers = KeptAnswers::load(&KeptAnswers::beside(path)).unwrap_or_else(|error| {
+            tracing::warn!("the student cannot be compared with answers of before: {error}");
+            KeptAnswers::default()
+        });
         // Other batches than those before.
         self.rng = StdRng::seed_from_u64(self.settings.seed ^ (self.learner.step_count() << 20));
         Ok(true)
@@ -479,8 +398,39 @@ impl Validator {
     ///
     /// [`CheckpointError::File`] when the system refuses.
     pub fn save(&self, path: &Path) -> Result<(), CheckpointError> {
-        let position = self.kept_apart.position();
-        saved::save(path, &self.learner, &self.ledger, position)
+        let state = State {
+            ledger: self.ledger.clone(),
+            copies: self.copies.clone(),
+            position: self.kept_apart.position(),
+            own_bytes: self.own.bytes(),
+        };
+        saved::save(path, &self.learner, &state)
+    }
+
+    /// Writes the last assessments' answers beside the checkpoint at `path`, for whoever compares the student.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointError::File`] when the system refuses.
+    pub fn save_answers(&self, path: &Path) -> Result<(), CheckpointError> {
+        if self.learner.student().is_none() {
+            return Ok(());
+        }
+        let path = KeptAnswers::beside(path);
+        self.kept_answers.save(&path, self.learner.step_count())
+    }
+}
+
+/// Checks that a model takes inputs of this shape; whether tokens are in its vocabulary too.
+fn check(model: &NetworkConfig, inputs: &Tensor) -> Result<(), InputError> {
+    let shape: Vec<usize> = inputs.size().iter().map(|size| *size as usize).collect();
+    let flat = inputs.contiguous().view(-1);
+    if inputs.kind() == Kind::Int64 {
+        let values = Vec::<i64>::try_from(flat).unwrap_or_default();
+        model.inputs().check(&shape, Values::I64(&values))
+    } else {
+        let values = Vec::<f32>::try_from(flat).unwrap_or_default();
+        model.inputs().check(&shape, Values::F32(&values))
     }
 }
 
@@ -490,26 +440,4 @@ impl Drop for Validator {
             fetching.answers.abort();
         }
     }
-}
-
-/// `uid 3: fisher 0.012, ablation +0.240 ± 0.050 (helps)`, and so on.
-fn in_words(scores: &[Scored]) -> String {
-    let words = scores.iter().map(|scored| {
-        let (uid, fisher, ablation) = (scored.uid, scored.fisher, scored.ablation);
-        match scored.error {
-            Some(error) => {
-                let margin = ablation::SIGNIFICANCE * error;
-                let sign = match ablation {
-                    mean if mean > margin => "helps",
-                    mean if mean < -margin => "harms",
-                    _ => "unclear",
-                };
-                format!(
-                    "uid {uid}: fisher {fisher:.4}, ablation {ablation:+.3} ± {error:.3} ({sign})"
-                )
-            }
-            None => format!("uid {uid}: fisher {fisher:.4}, not assessed yet"),
-        }
-    });
-    words.collect::<Vec<_>>().join("; ")
 }

@@ -1,23 +1,41 @@
 //! Between tensors of libtorch and tensors of the wire: every value checked before it comes in.
 
-use noesis_model::tch::{Device, Kind, Tensor as Torch};
+use noesis_model::{
+    tch::{Device, Kind, Tensor as Torch},
+    NetworkConfig,
+};
 use noesis_neuron::{Data, Failure, Tensor};
 
-/// Tokens `i64 [b, s]` as they are sent.
+/// Inputs as they are sent: tokens as `i64`, anything else as `f32`.
 ///
 /// # Errors
 ///
 /// [`Failure::Internal`] for a tensor that is not of that kind, which only a mistake of ours could make.
-pub fn tokens(tokens: &Torch) -> Result<Tensor, Failure> {
-    let values = Vec::<i64>::try_from(tokens.contiguous().view(-1)).map_err(internal)?;
-    Tensor::i64(shape(tokens)?, values)
+pub fn inputs(inputs: &Torch) -> Result<Tensor, Failure> {
+    if inputs.kind() != Kind::Int64 {
+        return gradient(inputs);
+    }
+    let values = Vec::<i64>::try_from(inputs.contiguous().view(-1)).map_err(internal)?;
+    Tensor::i64(shape(inputs)?, values)
+}
+
+/// The shape of the answer to inputs of this shape: `[batch, positions, dim]`.
+pub fn answer_shape(model: &NetworkConfig, inputs: &[usize]) -> Vec<usize> {
+    let sizes: Vec<i64> = inputs.iter().map(|size| *size as i64).collect();
+    let batch = inputs.first().copied().unwrap_or(0);
+    let size = |size: i64| usize::try_from(size).unwrap_or(0);
+    vec![
+        batch,
+        size(model.positions(&sizes)),
+        size(model.response_dim()),
+    ]
 }
 
 /// A gradient `f32 [b, s, dim]` as it is sent.
 ///
 /// # Errors
 ///
-/// [`Failure::Internal`] as for [`tokens`].
+/// [`Failure::Internal`] as for [`inputs`].
 pub fn gradient(gradient: &Torch) -> Result<Tensor, Failure> {
     let flat = gradient.to_kind(Kind::Float).contiguous().view(-1);
     Tensor::f32(
@@ -85,7 +103,7 @@ mod tests {
 
     #[test]
     fn tokens_and_gradients_keep_shape_and_order() {
-        let sent = tokens(&Torch::from_slice(&[1i64, 2, 3, 4, 5, 6]).view([2, 3]).tr()).unwrap();
+        let sent = inputs(&Torch::from_slice(&[1i64, 2, 3, 4, 5, 6]).view([2, 3]).tr()).unwrap();
         assert_eq!(sent.shape, [3, 2]);
         assert_eq!(sent.data, Data::I64(vec![1, 4, 2, 5, 3, 6]));
         let sent = gradient(&Torch::from_slice(&[0.5f32, -1.0]).view([1, 1, 2])).unwrap();

@@ -7,19 +7,27 @@
 
 use noesis_miner::{Fault, Faulty, FeedbackRules, Settings as MinerSettings, Worker};
 use noesis_model::{
-    tch::{Device, Tensor},
-    DataSet, Split, Text, Trainer, TrainingConfig, TransformerConfig,
+    tch::{CModule, Device, Tensor},
+    Batch, DataSet, NetworkConfig, Split, Text, Trainer, TrainingConfig, TransformerConfig,
 };
 use noesis_neuron::{serve, Callers, Client, Hotkey, Limits, Modality};
 use noesis_validator::{
     ablation::Sign,
     discover::Candidate,
     events::Events,
+    kept_answers::KeptAnswers,
     learner::LearnerConfig,
-    validator::{Settings, Validator},
+    run::{run, Attention, Connections},
+    saved,
+    student::{
+        evaluate::compare,
+        export::{export, Training},
+        Distillation,
+    },
+    validator::{Settings, Step, Validator},
     weights, wire,
 };
-use rand::{rngs::StdRng, SeedableRng};
+use rand::{rngs::StdRng, Rng, SeedableRng};
 use std::{
     future::pending,
     path::PathBuf,
@@ -49,6 +57,13 @@ fn text() -> &'static Text {
     })
 }
 
+fn data() -> DataSet {
+    DataSet::Text {
+        text: text().clone(),
+        length: 64,
+    }
+}
+
 /// A miner's model after so many steps on its own text; every call gives the same.
 fn model(steps: u64) -> Trainer {
     static FOLDER: LazyLock<tempfile::TempDir> = LazyLock::new(|| tempfile::tempdir().unwrap());
@@ -66,12 +81,8 @@ fn model(steps: u64) -> Trainer {
         Device::Cpu,
     )
     .unwrap();
-    let data = DataSet::Text {
-        text: text().clone(),
-        length: 64,
-    };
     while trainer.step_count() < steps {
-        trainer.train_step(&data).unwrap();
+        trainer.train_step(&data()).unwrap();
     }
     trainer.save(&path).unwrap();
     trainer
@@ -141,13 +152,12 @@ impl Market {
 
     fn validator(&self, settings: Settings) -> Validator {
         let client = self.client.clone();
-        Validator::new(settings, client, text(), Device::Cpu, Events::default()).unwrap()
+        Validator::new(settings, client, &data(), Device::Cpu, Events::default()).unwrap()
     }
 
-    /// Their answers to tokens of which the last is kept back.
-    async fn answers(&self, peers: &[Hotkey], tokens: &Tensor) -> Vec<(Hotkey, Tensor)> {
-        let inputs = tokens.narrow(1, 0, tokens.size()[1] - 1);
-        let inputs = wire::tokens(&inputs).unwrap();
+    /// Their answers.
+    async fn answers(&self, peers: &[Hotkey], batch: &Batch) -> Vec<(Hotkey, Tensor)> {
+        let inputs = wire::inputs(&batch.inputs).unwrap();
         let mut shape = inputs.shape.clone();
         shape.push(64);
         let mut answers = Vec::new();
@@ -168,9 +178,9 @@ impl Market {
 }
 
 /// Text that neither validator nor miners ever learn from.
-fn held_out() -> Tensor {
+fn held_out() -> Batch {
     let mut rng = StdRng::seed_from_u64(99);
-    text().sample(Split::Evaluation, 128, 65, &mut rng).unwrap()
+    data().sample(Split::Evaluation, 128, &mut rng).unwrap()
 }
 
 fn refuses() -> FeedbackRules {
@@ -236,8 +246,11 @@ async fn gradients_make_a_miners_contribution_better() {
         own_data: 1 << 20,
         ..settings(2)
     };
-    settings.learner.model.width = 16;
-    settings.learner.model.layers = 1;
+    settings.learner.model = NetworkConfig::Transformer(TransformerConfig {
+        width: 16,
+        layers: 1,
+        ..TransformerConfig::default()
+    });
     let mut validator = market.validator(settings);
     for _ in 0..400 {
         validator.step(&market.candidates).await.unwrap();
@@ -292,7 +305,7 @@ async fn what_is_no_contribution_gets_no_weight() {
         assessments += u32::from(step.assessed);
         assert!(step.step < 600, "assessments are not finished");
     }
-    let scores: Vec<(u16, f64)> = (validator.ledger().scores().into_iter())
+    let scores: Vec<(u16, f64)> = (validator.scores().into_iter())
         .filter_map(|(peer, score)| {
             let uid = hotkeys.iter().position(|hotkey| *hotkey == peer)?;
             Some((uid as u16, score))
@@ -393,4 +406,218 @@ async fn without_answers_it_goes_on_alone() {
         .scores()
         .iter()
         .all(|(_, score)| *score == 0.0));
+}
+
+/// Whoever has little text of its own learns from the network what its text alone does not teach; what is exported
+/// answers as the student does, and the comparison needs no peer.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_student_keeps_what_the_peers_gave() {
+    let _alone = ALONE.lock().await;
+    let mut market = Market::new();
+    market.add(model(TRAINED), None, refuses()).await;
+    market.add(model(BEGUN), None, refuses()).await;
+    // So little that whoever has nothing else soon knows it by heart.
+    let mut settings = Settings {
+        own_data: 12 * 1024,
+        ..settings(6)
+    };
+    settings.learner.student = Some(Distillation::default());
+    let mut validator = market.validator(settings.clone());
+    for _ in 0..400 {
+        validator.step(&market.candidates).await.unwrap();
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(saved::FILE);
+    validator.save(&path).unwrap();
+    validator.save_answers(&path).unwrap();
+    drop((validator, market));
+
+    let (learner, state) = saved::open(&path, Device::Cpu).unwrap();
+    let kept = KeptAnswers::load(&KeptAnswers::beside(&path)).unwrap();
+    let comparison = compare(&learner, &kept, &data()).unwrap();
+    println!("{comparison}");
+    let over_all = |line: usize| comparison.lines[line].evaluation.unwrap();
+    let (student, alone) = (over_all(2), over_all(3));
+    assert!(student < alone - 0.05, "student {student}, alone {alone}");
+    assert!(comparison.examples >= 4 * 256);
+    assert_eq!(comparison.student_steps, Some(400));
+
+    let training = Training {
+        data: "king-james.txt".into(),
+        own_bytes: state.own_bytes,
+        comparison,
+    };
+    let to = folder.path().join("student");
+    export(learner.student().unwrap(), &training, &to).unwrap();
+    let module = CModule::load(to.join("student.pt")).unwrap();
+    let tokens = held_out().inputs.narrow(1, 0, 17);
+    let student = &learner.student().unwrap().model;
+    let expected = student.predict(&student.represent(&tokens));
+    let difference = (module.forward_ts(&[tokens]).unwrap() - expected)
+        .abs()
+        .max();
+    assert!(difference.double_value(&[]) < 1e-5);
+    let parameters = Tensor::read_safetensors(to.join("student.safetensors")).unwrap();
+    let count: usize = parameters.iter().map(|(_, tensor)| tensor.numel()).sum();
+    assert!(count > 100_000);
+    let card = std::fs::read_to_string(to.join("README.md")).unwrap();
+    assert!(
+        card.contains("torch.jit.load") && card.contains("12288 bytes"),
+        "{card}"
+    );
+
+    // One that learned without a student goes on with one, from a checkpoint of before.
+    let without = folder.path().join("without.safetensors");
+    settings.learner.student = None;
+    let market = Market::new();
+    market.validator(settings.clone()).save(&without).unwrap();
+    settings.learner.student = Some(Distillation::default());
+    assert!(market.validator(settings).resume(&without).unwrap());
+}
+
+/// Bright squares in one of four corners, as the files of Fashion-MNIST: a stripe of noise hides some.
+fn pictures(folder: &std::path::Path) {
+    let mut rng = StdRng::seed_from_u64(5);
+    for (name, count) in [("train", 2000u32), ("t10k", 200)] {
+        let (mut images, mut labels) = (Vec::new(), Vec::new());
+        images.extend([0x0000_0803, count, 12, 12].map(u32::to_be_bytes).concat());
+        labels.extend([0x0000_0801, count].map(u32::to_be_bytes).concat());
+        for _ in 0..count {
+            let label: u8 = rng.random_range(0..4);
+            labels.push(label);
+            let (top, left) = (usize::from(label / 2) * 6, usize::from(label % 2) * 6);
+            for place in 0..144 {
+                let (row, column) = (place / 12, place % 12);
+                let inside = (top..top + 6).contains(&row) && (left..left + 6).contains(&column);
+                let light = rng.random_range(0..200) + if inside { 40 } else { 0 };
+                images.push(light.min(255) as u8);
+            }
+        }
+        std::fs::write(folder.join(format!("{name}-images-idx3-ubyte")), images).unwrap();
+        std::fs::write(folder.join(format!("{name}-labels-idx1-ubyte")), labels).unwrap();
+    }
+}
+
+/// The same loop over pictures and over vectors: who knows them is paid, noise is not.
+#[tokio::test(flavor = "multi_thread")]
+async fn pictures_and_vectors_are_traded_as_text_is() {
+    let _alone = ALONE.lock().await;
+    noesis_model::set_threads(1);
+    let folder = tempfile::tempdir().unwrap();
+    pictures(folder.path());
+    for modality in [Modality::Image, Modality::Tensor] {
+        let data = DataSet::load(modality, folder.path(), 0).unwrap();
+        let model = data.builtin(64);
+        let trainer = |seed, steps| {
+            let config = TrainingConfig {
+                decay_steps: 200,
+                seed,
+                ..TrainingConfig::default()
+            };
+            let mut trainer = Trainer::new(&model, config, Device::Cpu).unwrap();
+            while trainer.step_count() < steps {
+                trainer.train_step(&data).unwrap();
+            }
+            trainer
+        };
+        let mut market = Market::new();
+        let good = market.add(trainer(1, 200), None, refuses()).await;
+        let noise = market
+            .add(trainer(2, 0), Some(Fault::Noise), refuses())
+            .await;
+        let mut settings = Settings {
+            own_data: 40 * 144,
+            assess_every: 10,
+            batches_before: 5,
+            examples: 64,
+            ..settings(8)
+        };
+        settings.learner.model = model.clone();
+        settings.learner.student = Some(Distillation::default());
+        let client = market.client.clone();
+        let events = Events::default();
+        let mut validator = Validator::new(settings, client, &data, Device::Cpu, events).unwrap();
+        let mut assessments = 0;
+        while assessments < 6 {
+            let step = validator.step(&market.candidates).await.unwrap();
+            assessments += u32::from(step.assessed);
+            assert!(step.step < 400, "assessments are not finished");
+        }
+        let score = |peer| {
+            let scores = validator.scores();
+            scores
+                .iter()
+                .find(|(one, _)| *one == peer)
+                .map_or(0.0, |one| one.1)
+        };
+        println!(
+            "{modality:?}: {} for the trained, {} for noise",
+            score(good),
+            score(noise)
+        );
+        assert!(score(good) > 0.0, "{modality:?}");
+        assert_eq!(score(noise), 0.0, "{modality:?}");
+
+        let path = folder.path().join(saved::FILE);
+        validator.save(&path).unwrap();
+        validator.save_answers(&path).unwrap();
+        let (learner, _) = saved::open(&path, Device::Cpu).unwrap();
+        let kept = KeptAnswers::load(&KeptAnswers::beside(&path)).unwrap();
+        let training = Training {
+            data: "pictures".into(),
+            own_bytes: 0,
+            comparison: compare(&learner, &kept, &data).unwrap(),
+        };
+        // The module is loaded again and compared there.
+        let to = folder.path().join("student");
+        export(learner.student().unwrap(), &training, &to).unwrap();
+        std::fs::remove_dir_all(to).unwrap();
+    }
+}
+
+/// What a kill at any moment would leave is looked at after each step.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_costs_hardly_more_than_the_current_step() {
+    let _alone = ALONE.lock().await;
+    let market = Market::new();
+    let mut validator = market.validator(settings(9));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(saved::FILE);
+    let connections = Connections {
+        view: watch::channel(None).1,
+        scores: watch::channel(Vec::new()).0,
+        votes: tokio::sync::mpsc::channel(1).1,
+    };
+    let attention = Attention {
+        places: 4,
+        exploration: 0.25,
+    };
+    let (sender, mut done) = watch::channel(0);
+    let stop = async move { drop(done.wait_for(|steps| *steps >= 25).await) };
+    let mut lost = Vec::new();
+    let look = |step: &Step, _: &[Candidate]| {
+        let kept = saved::open(&path, Device::Cpu).unwrap().0.step_count();
+        lost.push(step.step - kept);
+        sender.send_replace(step.step);
+    };
+    run(
+        &mut validator,
+        connections,
+        [0; 32],
+        attention,
+        &path,
+        stop,
+        look,
+    )
+    .await
+    .unwrap();
+    println!(
+        "steps that a crash would have cost after each of {}: {lost:?}",
+        lost.len()
+    );
+    assert!(
+        lost.len() >= 25 && lost.iter().all(|lost| *lost <= 8),
+        "{lost:?}"
+    );
+    assert_eq!(lost[0], 0);
 }

@@ -1,0 +1,204 @@
+//! What the models are worth on examples that nothing is learned from: losses, and the peers' ablations.
+
+use super::{all, features, losses, Learner};
+use crate::{ablation, fisher, gate, join};
+use noesis_model::{
+    network::{summary, summary_targets},
+    tch::{no_grad, Kind, Tensor},
+    Batch, Network,
+};
+use noesis_neuron::Hotkey;
+
+/// Examples whose losses are computed at once, so that memory stays bounded.
+const CHUNK: i64 = 64;
+
+/// What the kept-apart examples showed.
+pub struct Assessed {
+    /// Loss at the kept-back targets with all peers assessed, in nats.
+    pub joined: f64,
+    /// The twin's loss there.
+    pub alone: Option<f64>,
+    /// The student's loss there.
+    pub student: Option<f64>,
+    /// Each peer's ablation.
+    pub ablations: Vec<(Hotkey, ablation::Measurement)>,
+}
+
+/// Losses at the kept-back targets in nats, example by example, side by side.
+pub struct Compared {
+    /// With all peers that answered.
+    pub network: Vec<f64>,
+    /// With one peer's answer alone beside the local model, for each peer.
+    pub with_one: Vec<(Hotkey, Vec<f64>)>,
+    /// The student's.
+    pub student: Option<Vec<f64>>,
+    /// The twin's, trained alone.
+    pub alone: Option<Vec<f64>>,
+}
+
+/// What the models of our own say at the kept-back targets of `b` examples.
+struct Own {
+    /// What was kept back, `i64 [b]`.
+    targets: Tensor,
+    /// The local model's representation, `[b, d]`.
+    local: Tensor,
+    /// What the gate sees, `[b, f]`.
+    features: Tensor,
+    /// The twin's losses, `[b]`.
+    alone: Option<Tensor>,
+    /// The student's losses, `[b]`.
+    student: Option<Tensor>,
+}
+
+impl Learner {
+    /// Losses, in nats: of the join of these answers `[b, s, d]`, and of the twin alone; of a text over all positions,
+    /// where a leaking peer would be seen at its most flattering. Nothing is learned.
+    pub fn evaluate(&self, batch: &Batch, answers: &[(Hotkey, Tensor)]) -> (f64, Option<f64>) {
+        no_grad(|| {
+            let representation = self.local.model.represent(&batch.inputs);
+            let (peers, answers) = self.known(answers);
+            let joined = if peers.is_empty() {
+                representation
+            } else {
+                let scores = gate::scores(&features(&representation), &self.rows(&peers));
+                let kept = gate::keep_top_k(&scores, &all(&scores), self.config.k);
+                let weights = gate::weights(&scores, &kept);
+                join::joined(&representation, &self.adapted(&answers), &weights)
+            };
+            let loss =
+                |model: &Network, x: &Tensor| model.loss(x, &batch.targets).double_value(&[]);
+            let alone = self.twin.as_ref();
+            (
+                loss(&self.local.model, &joined),
+                alone.map(|twin| loss(&twin.model, &twin.model.represent(&batch.inputs))),
+            )
+        })
+    }
+
+    /// Measures the peers' ablations on kept-apart examples, with their answers as [`Learner::summarised`] gives them,
+    /// each `f32 [b, dim]`, over `coalitions` random coalitions an example.
+    pub fn assess(
+        &mut self,
+        batch: &Batch,
+        answers: &[(Hotkey, Tensor)],
+        coalitions: usize,
+    ) -> Assessed {
+        let assessed = no_grad(|| {
+            let own = self.own(batch);
+            let mean = |losses: &Tensor| losses.mean(Kind::Double).double_value(&[]);
+            let (peers, answers) = self.known(answers);
+            let assessed = Assessed {
+                joined: mean(&self.joined_losses(&own, &peers, &answers)),
+                alone: own.alone.as_ref().map(mean),
+                student: own.student.as_ref().map(mean),
+                ablations: Vec::new(),
+            };
+            if peers.is_empty() {
+                return assessed;
+            }
+            let setting = ablation::Setting {
+                local: &own.local,
+                adapted: &self.through_adapters(&answers),
+                scores: &gate::scores(&own.features, &self.rows(&peers)),
+                targets: &own.targets,
+                k: self.config.k,
+            };
+            let measured = ablation::without_harm(peers.len(), |members| {
+                ablation::measure(
+                    &setting,
+                    members,
+                    coalitions,
+                    |x| self.local.model.logits(x),
+                    |shape| Tensor::rand(shape, (Kind::Float, self.device)),
+                )
+            });
+            let ablations = peers.into_iter().zip(measured);
+            Assessed {
+                ablations: ablations
+                    .filter_map(|(peer, measured)| Some((peer, measured?)))
+                    .collect(),
+                ..assessed
+            }
+        });
+        self.network_leads = (assessed.student).is_some_and(|student| assessed.joined < student);
+        assessed
+    }
+
+    /// Losses of everything there is to compare, on examples and answers as for [`Learner::assess`].
+    pub fn compare(&self, batch: &Batch, answers: &[(Hotkey, Tensor)]) -> Compared {
+        no_grad(|| {
+            let own = self.own(batch);
+            let values = |losses: &Tensor| {
+                let losses = losses.to_kind(Kind::Double).contiguous();
+                Vec::try_from(losses).unwrap_or_default()
+            };
+            let (peers, answers) = self.known(answers);
+            let with_one = peers.iter().zip(&answers).map(|(peer, answer)| {
+                let answer = [(*peer, answer.1.shallow_clone())];
+                (*peer, values(&self.joined_losses(&own, &[*peer], &answer)))
+            });
+            Compared {
+                with_one: with_one.collect(),
+                network: values(&self.joined_losses(&own, &peers, &answers)),
+                student: own.student.as_ref().map(values),
+                alone: own.alone.as_ref().map(values),
+            }
+        })
+    }
+
+    /// What our own models know at some positions of examples, `[b, p, f]`.
+    pub fn knowledge(&self, batch: &Batch, positions: &[i64]) -> Tensor {
+        let positions = Tensor::from_slice(positions).to_device(self.device);
+        let chunks = batch.inputs.split(CHUNK, 0);
+        no_grad(|| {
+            let known = chunks.iter().map(|inputs| {
+                let models = std::iter::once(&self.local).chain(&self.twin);
+                let seen =
+                    models.map(|one| one.model.represent(inputs).index_select(1, &positions));
+                Tensor::cat(&seen.collect::<Vec<_>>(), -1)
+            });
+            Tensor::cat(&known.collect::<Vec<_>>(), 0)
+        })
+    }
+
+    /// Runs our own models over examples.
+    fn own(&self, batch: &Batch) -> Own {
+        let modality = self.modality();
+        let targets = summary_targets(modality, &batch.targets);
+        let (mut local, mut seen) = (Vec::new(), Vec::new());
+        let (mut alone, mut student) = (Vec::new(), Vec::new());
+        let chunks = batch.inputs.split(CHUNK, 0);
+        for (inputs, targets) in chunks.iter().zip(&targets.split(CHUNK, 0)) {
+            let representation = self.local.model.represent(inputs);
+            seen.push(features(&representation));
+            local.push(summary(modality, &representation));
+            let loss = |model: &Network| {
+                let seen = summary(modality, &model.represent(inputs));
+                losses(&model.logits(&seen), targets)
+            };
+            alone.extend(self.twin.as_ref().map(|twin| loss(&twin.model)));
+            student.extend(self.student.as_ref().map(|student| loss(&student.model)));
+        }
+        let all = |losses: Vec<Tensor>| (!losses.is_empty()).then(|| Tensor::cat(&losses, 0));
+        Own {
+            targets,
+            local: Tensor::cat(&local, 0),
+            features: Tensor::cat(&seen, 0),
+            alone: all(alone),
+            student: all(student),
+        }
+    }
+
+    /// Each example's loss with these peers, who have parts, and without them where there are none, `[b]`.
+    fn joined_losses(&self, own: &Own, peers: &[Hotkey], answers: &[(Hotkey, Tensor)]) -> Tensor {
+        let joined = if peers.is_empty() {
+            own.local.shallow_clone()
+        } else {
+            let scores = gate::scores(&own.features, &self.rows(peers));
+            let kept = gate::keep_top_k(&scores, &all(&scores), self.config.k);
+            let weights = gate::weights(&scores, &kept);
+            &own.local + fisher::contribution(&self.through_adapters(answers), &weights)
+        };
+        losses(&self.local.model.logits(&joined), &own.targets)
+    }
+}

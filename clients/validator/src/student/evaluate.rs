@@ -1,0 +1,200 @@
+//! `noesis-validator student evaluate`: the student beside the network, its best peer, and the same model trained
+//! alone, without a chain and without a peer.
+//!
+//! The network is judged by the answers that the last assessments kept, at targets that no peer was sent, on the
+//! validation split; all others on the very same examples. Student and twin need no peers, so they are read over
+//! the evaluation split too, a text at all positions.
+
+use crate::{
+    ablation::Measurement, kept_answers::KeptAnswers, learner::Compared, learner::Learner,
+    part::Trained,
+};
+use noesis_model::{tch::no_grad, DataError, DataSet, Split};
+use noesis_neuron::Hotkey;
+use rand::{rngs::StdRng, SeedableRng};
+use serde::Serialize;
+use std::{collections::BTreeMap, fmt};
+
+/// Examples of the evaluation split that are read, and how many at a time.
+const EXAMPLES: [usize; 2] = [1024, 64];
+
+/// One model's losses.
+#[derive(Clone, Debug, Serialize)]
+pub struct Line {
+    /// Which model.
+    pub model: String,
+    /// At the kept-back targets of the kept assessments, in nats.
+    pub kept_back: Option<f64>,
+    /// The standard error of what it is above the network there.
+    pub error: Option<f64>,
+    /// Over the evaluation split, a text at all positions, in nats.
+    pub evaluation: Option<f64>,
+}
+
+/// The comparison.
+#[derive(Clone, Debug, Serialize)]
+pub struct Comparison {
+    /// Steps of training behind all of them.
+    pub step: u64,
+    /// Steps of training behind the student, where there is one: fewer if it came later.
+    pub student_steps: Option<u64>,
+    /// Examples with kept answers.
+    pub examples: usize,
+    /// The models.
+    pub lines: Vec<Line>,
+    /// Share of the network's gain over the model alone that the student keeps, at the kept-back targets.
+    pub kept_share: Option<f64>,
+}
+
+/// Compares everything that there is.
+///
+/// # Errors
+///
+/// [`DataError`] when the data give no example.
+pub fn compare(
+    learner: &Learner,
+    kept: &KeptAnswers,
+    data: &DataSet,
+) -> Result<Comparison, DataError> {
+    let mut all = Gathered::default();
+    for kept in kept.assessments() {
+        let device = learner.device();
+        let answers: Vec<_> = (kept.answers.iter())
+            .map(|(peer, answer)| (*peer, answer.to_device(device)))
+            .collect();
+        all.take(learner.compare(&kept.examples.to_device(device), &answers));
+    }
+    let over_all =
+        |model: Option<&Trained>| model.map(|model| evaluation_loss(model, data)).transpose();
+    let (student, alone) = (learner.student(), learner.twin());
+
+    let network = all.line("network", &all.network, None);
+    let (with_one, best) = all.best();
+    let best = all.line(&with_one, &best, None);
+    let lines = vec![
+        network,
+        best,
+        all.line("student", &all.student, over_all(student)?),
+        all.line("the same model alone", &all.alone, over_all(alone)?),
+    ];
+    let kept_back = |line: usize| lines[line].kept_back;
+    let kept_share = match (kept_back(0), kept_back(2), kept_back(3)) {
+        (Some(network), Some(student), Some(alone)) if alone > network => {
+            Some((alone - student) / (alone - network))
+        }
+        _ => None,
+    };
+    let steps = |model: &Trained| model.optimizer.step_count().unsigned_abs();
+    Ok(Comparison {
+        step: learner.step_count(),
+        student_steps: student.map(steps),
+        examples: all.network.len(),
+        lines,
+        kept_share,
+    })
+}
+
+/// Losses of one example after another.
+#[derive(Default)]
+struct Gathered {
+    network: Vec<f64>,
+    student: Vec<f64>,
+    alone: Vec<f64>,
+    /// Each peer's, with the network's on the same examples: a peer may have missed some.
+    with_one: BTreeMap<Hotkey, (Vec<f64>, Vec<f64>)>,
+}
+
+impl Gathered {
+    fn take(&mut self, compared: Compared) {
+        for (peer, losses) in compared.with_one {
+            let (own, network) = self.with_one.entry(peer).or_default();
+            own.extend(losses);
+            network.extend(&compared.network);
+        }
+        self.network.extend(compared.network);
+        self.student.extend(compared.student.unwrap_or_default());
+        self.alone.extend(compared.alone.unwrap_or_default());
+    }
+
+    /// The name and the losses of the peer with which alone the loss is lowest, of those that answered every time.
+    fn best(&self) -> (String, Vec<f64>) {
+        let everywhere = (self.with_one.iter())
+            .filter(|(_, (own, _))| own.len() == self.network.len() && !own.is_empty());
+        let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
+        let best = everywhere.min_by(|(_, a), (_, b)| mean(&a.0).total_cmp(&mean(&b.0)));
+        match best {
+            Some((peer, (own, _))) => {
+                let peer = hex::encode(&peer[..4]);
+                (format!("best single peer ({peer})"), own.clone())
+            }
+            None => ("best single peer".into(), Vec::new()),
+        }
+    }
+
+    fn line(&self, model: &str, losses: &[f64], evaluation: Option<f64>) -> Line {
+        let differences = losses
+            .iter()
+            .zip(&self.network)
+            .map(|(one, network)| one - network);
+        let differences: Vec<f64> = differences.collect();
+        Line {
+            model: model.into(),
+            kept_back: Measurement::of(losses).map(|measured| measured.mean),
+            error: Measurement::of(&differences).map(|measured| measured.error),
+            evaluation,
+        }
+    }
+}
+
+/// Loss over the evaluation split: the same examples every time.
+fn evaluation_loss(model: &Trained, data: &DataSet) -> Result<f64, DataError> {
+    let [examples, at_a_time] = EXAMPLES;
+    let mut rng = StdRng::seed_from_u64(0);
+    let mut sum = 0.0;
+    for _ in 0..examples / at_a_time {
+        let batch = data.sample(Split::Evaluation, at_a_time, &mut rng)?;
+        let batch = batch.to_device(model.store.device());
+        let loss = no_grad(|| {
+            let seen = model.model.represent(&batch.inputs);
+            model.model.loss(&seen, &batch.targets)
+        });
+        sum += loss.double_value(&[]);
+    }
+    Ok(sum * at_a_time as f64 / examples as f64)
+}
+
+/// The table that a terminal shows and that stands in the card.
+impl fmt::Display for Comparison {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let number = |value: Option<f64>| value.map_or("-".into(), |value| format!("{value:.3}"));
+        writeln!(
+            f,
+            "| model | kept-back targets | above the network | evaluation split |"
+        )?;
+        writeln!(f, "|---|---|---|---|")?;
+        for line in &self.lines {
+            let above = (line.kept_back.zip(self.lines[0].kept_back)).zip(line.error);
+            let above = above.map_or("-".into(), |((own, network), error)| {
+                format!("{:+.3} ± {error:.3}", own - network)
+            });
+            let (kept, evaluation) = (number(line.kept_back), number(line.evaluation));
+            writeln!(f, "| {} | {kept} | {above} | {evaluation} |", line.model)?;
+        }
+        writeln!(
+            f,
+            "\nLosses in nats, after {} steps; {} examples with kept answers.",
+            self.step, self.examples
+        )?;
+        if let Some(share) = self.kept_share {
+            let percent = 100.0 * share;
+            writeln!(f, "The student keeps {percent:.0} % of the network's gain.")?;
+        }
+        match self.student_steps {
+            Some(steps) if steps < self.step => writeln!(
+                f,
+                "The student came later and learned for {steps} steps: the comparison is not even."
+            ),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! The assessments: examples fetched beside the training, measured when all answers are there, and reported.
+
+use super::{Fetching, Validator};
+use crate::{
+    ablation,
+    copies::{agreements, positions, Order},
+    discover::Candidate,
+    events::{Event, Scored},
+    fetch::{fetch, Answers},
+    kept_answers::Kept,
+    learner::Assessed,
+    ledger::Change,
+    query::Missed,
+    wire,
+};
+use market_primitives::Uid;
+use noesis_model::{
+    tch::{no_grad, Tensor},
+    Batch,
+};
+use noesis_neuron::{Failure, Hotkey};
+use std::collections::HashMap;
+use tokio::time::Instant;
+
+impl Validator {
+    /// Starts fetching the answers to the next kept-apart examples from all who can be assessed.
+    pub(super) fn begin_assessment(&mut self, candidates: &[Candidate]) {
+        let now = Instant::now();
+        let ready: Vec<Candidate> = candidates
+            .iter()
+            .filter(|candidate| {
+                let peer = &candidate.hotkey;
+                self.ledger.may_train(peer)
+                    && self.back_off.may_ask(peer, now)
+                    && self.ledger.batches(peer) >= self.settings.batches_before
+            })
+            .cloned()
+            .collect();
+        if ready.is_empty() {
+            return;
+        }
+        let examples = self
+            .kept_apart
+            .next(self.settings.examples, self.learner.device());
+        let batches = examples.inputs.split(self.settings.batch.max(1) as i64, 0);
+        let (mut questions, mut orders) = (Vec::new(), HashMap::new());
+        for candidate in ready {
+            let rows = batches.iter().map(|batch| batch.size()[0] as usize);
+            let own: Vec<Order> = rows.map(|rows| Order::draw(rows, &mut self.rng)).collect();
+            let sent = own.iter().zip(&batches);
+            let sent = sent.map(|(order, batch)| wire::inputs(&order.sent(batch)));
+            match sent.collect::<Result<Vec<_>, Failure>>() {
+                Ok(sent) => {
+                    orders.insert(candidate.hotkey, own);
+                    questions.push((candidate, sent));
+                }
+                Err(failure) => tracing::error!("examples could not be sent: {failure}"),
+            }
+        }
+        let model = self.settings.learner.model.clone();
+        let answers = fetch(
+            self.client.clone(),
+            questions,
+            model,
+            self.settings.unhurried,
+        );
+        self.fetching = Some(Fetching {
+            examples,
+            orders,
+            answers: tokio::spawn(answers),
+        });
+    }
+
+    /// If the answers have come, measures and takes the measurements into the ledger.
+    pub(super) async fn finish_assessment(&mut self, candidates: &[Candidate]) -> bool {
+        let Some(fetching) = self
+            .fetching
+            .take_if(|fetching| fetching.answers.is_finished())
+        else {
+            return false;
+        };
+        let Ok(fetched) = fetching.answers.await else {
+            return false;
+        };
+        let uid = |peer: &Hotkey| {
+            let candidate = candidates.iter().find(|one| one.hotkey == *peer);
+            candidate.map(|candidate| candidate.uid)
+        };
+        let (mut answers, mut compared) = (Vec::new(), Vec::new());
+        for (peer, result) in fetched {
+            let orders = fetching.orders.get(&peer).map_or(&[][..], Vec::as_slice);
+            match result.and_then(|one| self.in_order(&one, orders).map_err(Missed::Failed)) {
+                Ok((judged, some)) => {
+                    answers.push((peer, self.learner.summarised(&judged)));
+                    compared.push((peer, some));
+                }
+                Err(missed) => self.failed(peer, uid(&peer).unwrap_or_default(), &missed),
+            }
+        }
+        self.compare(&fetching.examples, &compared, &uid);
+        let coalitions = self.settings.coalitions;
+        let result = self
+            .learner
+            .assess(&fetching.examples, &answers, coalitions);
+        for change in self
+            .ledger
+            .assessed(&result.ablations, self.settings.memory)
+        {
+            match change {
+                Change::LeftOut(peer, assessments) => tracing::info!(
+                    uid = uid(&peer),
+                    "peer harms by two standard errors: left out for {assessments} assessments"
+                ),
+                Change::TriedAgain(peer) => {
+                    tracing::info!(uid = uid(&peer), "peer is tried again, from nothing");
+                    self.learner.forget(&peer);
+                }
+            }
+        }
+        self.report(&result, &uid);
+        if self.learner.student().is_some() {
+            self.kept_answers.add(Kept {
+                examples: fetching.examples,
+                answers,
+            });
+        }
+        true
+    }
+
+    /// A peer's answers at the positions it is judged by and at those that are compared, each `[examples, positions,
+    /// dim]`, in the order of the examples.
+    fn in_order(&self, answers: &Answers, orders: &[Order]) -> Result<(Tensor, Tensor), Failure> {
+        let dim = self.settings.learner.model.response_dim() as usize;
+        let device = self.learner.device();
+        let sizes: Vec<i64> = orders.iter().map(|order| order.rows() as i64).collect();
+        let examples = sizes.iter().sum::<i64>() as usize;
+        let ordered = |values: &[f32]| {
+            let positions = values.len() / (examples * dim).max(1);
+            let answer = wire::torch(values, &[examples, positions, dim], device)?;
+            let batches = answer.split_with_sizes(&sizes, 0);
+            let returned = orders
+                .iter()
+                .zip(&batches)
+                .map(|(order, one)| order.returned(one));
+            Ok(Tensor::cat(&returned.collect::<Vec<_>>(), 0))
+        };
+        Ok((ordered(&answers.judged)?, ordered(&answers.compared)?))
+    }
+
+    /// Looks for peers that are one.
+    fn compare(
+        &mut self,
+        examples: &Batch,
+        answers: &[(Hotkey, Tensor)],
+        uid: &dyn Fn(&Hotkey) -> Option<Uid>,
+    ) {
+        if answers.len() < 2 {
+            return;
+        }
+        let model = &self.settings.learner.model;
+        let compared = positions(model.positions(&examples.inputs.size()) as usize);
+        let known = self.learner.knowledge(examples, &compared);
+        let agreements = no_grad(|| agreements(answers, &known));
+        for change in self.copies.measured(&agreements) {
+            let uids = (uid(&change.peers.0), uid(&change.peers.1));
+            let agreement = change.agreement;
+            if change.one {
+                tracing::info!(
+                    ?uids,
+                    "two peers answer as one (agreement {agreement:.3}): they share one score"
+                );
+            } else {
+                tracing::info!(?uids, "two peers are two again (agreement {agreement:.3})");
+            }
+        }
+        let highest = agreements.iter().map(|(_, _, agreement)| *agreement);
+        let groups = self.copies.groups();
+        let in_uids = |group: &Vec<Hotkey>| group.iter().filter_map(uid).collect();
+        self.events.write(&Event::Copies {
+            groups: groups.iter().map(in_uids).collect(),
+            highest_agreement: highest.fold(0.0, f64::max),
+        });
+    }
+
+    fn report(&mut self, result: &Assessed, uid: &dyn Fn(&Hotkey) -> Option<Uid>) {
+        let standings = self.ledger.standings();
+        let mut scores: Vec<Scored> = standings
+            .filter_map(|(peer, standing)| {
+                Some(Scored {
+                    uid: uid(peer)?,
+                    fisher: standing.fisher.value(),
+                    ablation: standing.evidence.mean(),
+                    error: Some(standing.evidence.error()).filter(|error| error.is_finite()),
+                })
+            })
+            .collect();
+        scores.sort_by_key(|scored| scored.uid);
+        let step = self.learner.step_count();
+        let correlation = self.ledger.rank_correlation();
+        let alone = result.alone.map(|loss| format!(", alone {loss:.3}"));
+        let student = result.student.map(|loss| format!(", student {loss:.3}"));
+        let correlation_in_words = correlation.map(|rho| format!(", rank correlation {rho:.2}"));
+        tracing::info!(
+            step,
+            "assessed: joined {:.3}{}{}{}; {}",
+            result.joined,
+            alone.unwrap_or_default(),
+            student.unwrap_or_default(),
+            correlation_in_words.unwrap_or_default(),
+            in_words(&scores)
+        );
+        self.events.write(&Event::Evaluation {
+            step,
+            joined: result.joined,
+            alone: result.alone,
+            student: result.student,
+        });
+        self.events.write(&Event::Scores {
+            scores,
+            rank_correlation: correlation,
+        });
+    }
+}
+
+/// `uid 3: fisher 0.012, ablation +0.240 ± 0.050 (helps)`, and so on.
+fn in_words(scores: &[Scored]) -> String {
+    let words = scores.iter().map(|scored| {
+        let (uid, fisher, ablation) = (scored.uid, scored.fisher, scored.ablation);
+        match scored.error {
+            Some(error) => {
+                let margin = ablation::SIGNIFICANCE * error;
+                let sign = match ablation {
+                    mean if mean > margin => "helps",
+                    mean if mean < -margin => "harms",
+                    _ => "unclear",
+                };
+                format!(
+                    "uid {uid}: fisher {fisher:.4}, ablation {ablation:+.3} ± {error:.3} ({sign})"
+                )
+            }
+            None => format!("uid {uid}: fisher {fisher:.4}, not assessed yet"),
+        }
+    });
+    words.collect::<Vec<_>>().join("; ")
+}

@@ -438,7 +438,8 @@ async fn a_student_keeps_what_the_peers_gave() {
     println!("{comparison}");
     let over_all = |line: usize| comparison.lines[line].evaluation.unwrap();
     let (student, alone) = (over_all(2), over_all(3));
-    assert!(student < alone - 0.05, "student {student}, alone {alone}");
+    // Over 65,536 tokens, and the more the longer it goes on: the one alone learns its text by heart.
+    assert!(student < alone - 0.01, "student {student}, alone {alone}");
     assert!(comparison.examples >= 4 * 256);
     assert_eq!(comparison.student_steps, Some(400));
 
@@ -620,4 +621,49 @@ async fn a_crash_costs_hardly_more_than_the_current_step() {
         "{lost:?}"
     );
     assert_eq!(lost[0], 0);
+}
+
+/// Two that answer with one model share one score, and a restart does not forget it.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_answers_with_anothers_model_shares_its_score() {
+    let _alone = ALONE.lock().await;
+    let mut market = Market::new();
+    let first = market.add(model(TRAINED), None, refuses()).await;
+    let other = market.add(model(BEGUN), None, refuses()).await;
+    let copy = market.add(model(TRAINED), None, refuses()).await;
+    let quick = Settings {
+        assess_every: 10,
+        batches_before: 4,
+        examples: 64,
+        ..settings(10)
+    };
+    let mut validator = market.validator(quick.clone());
+    let mut assessments = 0;
+    while assessments < 5 {
+        let step = validator.step(&market.candidates).await.unwrap();
+        assessments += u32::from(step.assessed);
+        assert!(step.step < 400, "assessments are not finished");
+    }
+    let group = vec![first.min(copy), first.max(copy)];
+    assert_eq!(
+        validator.copies().groups(),
+        [group],
+        "and the other is none of them"
+    );
+    let of = |scores: Vec<(Hotkey, f64)>, peer| {
+        let found = scores.into_iter().find(|(one, _)| *one == peer);
+        found.map_or(0.0, |one| one.1)
+    };
+    let own = |peer| of(validator.ledger().scores(), peer);
+    let paid = |peer| of(validator.scores(), peer);
+    assert_eq!(paid(other), own(other));
+    let together = paid(first) + paid(copy);
+    assert!((together - own(first).max(own(copy))).abs() < 1e-12);
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(saved::FILE);
+    validator.save(&path).unwrap();
+    let mut resumed = market.validator(quick);
+    assert!(resumed.resume(&path).unwrap());
+    assert_eq!(resumed.scores(), validator.scores());
 }

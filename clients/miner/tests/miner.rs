@@ -15,8 +15,9 @@ use noesis_miner::{
 };
 use noesis_model::{
     network::cross_entropy,
-    tch::{no_grad, Device, Kind, Tensor as Torch},
-    DataSet, Modality, NetworkConfig, Trainer, TrainingConfig, TransformerConfig,
+    tch::{no_grad, CModule, Device, Kind, Tensor as Torch},
+    DataSet, InputShape, Modality, NetworkConfig, ScriptConfig, Trainer, TrainingConfig,
+    TransformerConfig,
 };
 use noesis_neuron::{Caller, Callers, Data, Failure, Limits, Model, Tensor, Treatment};
 use tokio::{net::TcpListener, sync::watch};
@@ -120,6 +121,117 @@ async fn inputs_that_are_no_tokens_are_refused_and_the_next_call_is_answered() {
     let answer = miner.forward(caller(1), many).await;
     assert!(matches!(answer, Err(Failure::TooLarge(_))));
     assert!(miner.forward(caller(1), tokens()).await.is_ok());
+}
+
+/// Inputs, the answer's shape, and a network for them.
+fn of_modality(modality: Modality) -> (Tensor, Vec<usize>, NetworkConfig) {
+    let network = NetworkConfig::builtin(modality, 8, DIM as i64);
+    let (shape, positions) = match modality {
+        Modality::Text => (vec![2, 5], 5),
+        Modality::Image => (vec![2, 1, 28, 28], 49),
+        Modality::Tensor => (vec![2, 3, 784], 3),
+    };
+    let count = shape.iter().product();
+    let inputs = match modality {
+        Modality::Text => Tensor::i64(shape, vec![65; count]),
+        _ => Tensor::f32(shape, vec![0.5; count]),
+    };
+    (inputs.unwrap(), vec![2, positions, DIM], network)
+}
+
+#[tokio::test]
+async fn images_and_vectors_are_answered_and_learned_from_as_text_is() {
+    for modality in [Modality::Text, Modality::Image, Modality::Tensor] {
+        let (inputs, shape, network) = of_modality(modality);
+        let trainer = Trainer::new(&network, training_config(), Device::Cpu).unwrap();
+        let (_worker, miner) = Worker::spawn(trainer, settings()).unwrap();
+        assert_eq!(miner.describe().modality, modality);
+        let before = miner.forward(caller(1), inputs.clone()).await.unwrap();
+        assert_eq!(before.shape, shape);
+        let gradient = Tensor::f32(shape.clone(), vec![1.0; shape.iter().product()]).unwrap();
+        let treatment = miner.backward(caller(1), inputs.clone(), gradient).await;
+        assert_eq!(treatment, Ok(Treatment::Applied));
+        let after = miner.forward(caller(1), inputs.clone()).await.unwrap();
+        let sum = |answer: &Tensor| values(answer).iter().sum::<f32>();
+        assert!(sum(&after) < sum(&before), "down the gradient");
+
+        // The inputs of the others are none of this one.
+        for other in [Modality::Text, Modality::Image, Modality::Tensor] {
+            let (inputs, ..) = of_modality(other);
+            let answer = miner.forward(caller(1), inputs).await;
+            let refused = matches!(answer, Err(Failure::BadShape(_)));
+            assert_eq!(refused, other != modality, "{other:?} to {modality:?}");
+        }
+        let faulty = Faulty::new(miner.clone(), Some(Fault::Noise));
+        let noise = faulty.forward(caller(1), inputs.clone()).await.unwrap();
+        assert_eq!(noise.shape, shape);
+        let leak = Faulty::new(miner, Some(Fault::Leak));
+        let leak = leak.forward(caller(1), inputs).await;
+        assert_eq!(leak.is_ok(), modality == Modality::Text, "{leak:?}");
+    }
+}
+
+#[tokio::test]
+async fn images_that_are_not_finite_or_too_many_are_refused() {
+    let (inputs, _, network) = of_modality(Modality::Image);
+    let trainer = Trainer::new(&network, training_config(), Device::Cpu).unwrap();
+    let settings = Settings {
+        positions_a_call: 2 * 49,
+        ..settings()
+    };
+    let (_worker, miner) = Worker::spawn(trainer, settings).unwrap();
+    assert!(miner.forward(caller(1), inputs.clone()).await.is_ok());
+    let nan = Tensor::f32(inputs.shape, vec![f32::NAN; 2 * 784]).unwrap();
+    let refused = miner.forward(caller(1), nan).await;
+    assert_eq!(refused, Err(Failure::NotFinite));
+    let three = Tensor::f32(vec![3, 1, 28, 28], vec![0.5; 3 * 784]).unwrap();
+    let refused = miner.forward(caller(1), three).await;
+    assert!(matches!(refused, Err(Failure::TooLarge(_))), "{refused:?}");
+}
+
+/// A TorchScript file with no parameter, that knows the tokens up to 199 and fails at all others. It was
+/// tried out with a smaller vocabulary than it is served with.
+fn traced(folder: &Path) -> NetworkConfig {
+    let file = folder.join("traced.pt");
+    let table = Torch::rand([200, DIM as i64], (Kind::Float, Device::Cpu));
+    let example = [Torch::zeros([1, 3], (Kind::Int64, Device::Cpu))];
+    let mut look_up =
+        |inputs: &[Torch]| vec![Torch::embedding(&table, &inputs[0], -1, false, false)];
+    CModule::create_by_tracing("Net", "forward", &example, &mut look_up)
+        .unwrap()
+        .save(&file)
+        .unwrap();
+    let inputs = |vocabulary| InputShape::Text {
+        vocabulary,
+        context: 8,
+    };
+    let script = ScriptConfig::examine(&file, inputs(200), 258, DIM as i64, Device::Cpu);
+    NetworkConfig::Script(ScriptConfig {
+        inputs: inputs(258),
+        ..script.unwrap()
+    })
+}
+
+#[tokio::test]
+async fn a_torchscript_module_that_fails_fails_one_call() {
+    let folder = tempfile::tempdir().unwrap();
+    let network = traced(folder.path());
+    let trainer = Trainer::new(&network, training_config(), Device::Cpu).unwrap();
+    let (worker, miner) = Worker::spawn(trainer, settings()).unwrap();
+    assert_eq!(miner.describe().model, "torchscript");
+    let answer = miner.forward(caller(1), tokens()).await.unwrap();
+    assert_eq!(answer.shape, [2, 5, DIM]);
+    let unknown = Tensor::i64(vec![1, 2], vec![1, 200]).unwrap();
+    let failed = miner.forward(caller(1), unknown).await;
+    assert!(matches!(failed, Err(Failure::Internal(_))), "{failed:?}");
+    assert_eq!(miner.forward(caller(1), tokens()).await, Ok(answer));
+    let gradient = Tensor::f32(vec![2, 5, DIM], vec![1.0; 10 * DIM]).unwrap();
+    let treated = miner.backward(caller(1), tokens(), gradient).await;
+    let Ok(Treatment::Refused(words)) = treated else {
+        panic!("{treated:?}");
+    };
+    assert!(words.contains("frozen"), "{words}");
+    assert!(worker.stop().is_ok());
 }
 
 /// The loss of a caller that reads answers through `reader`, and the gradient it sends back.

@@ -41,6 +41,13 @@ impl Place {
         command
     }
 
+    /// With a folder for the checkpoint named in the flags.
+    fn run_bare(&self, data: &str, flags: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_noesis-miner"));
+        command.arg("--data").arg(self.path(data)).args(flags);
+        command.args(["--device", "cpu"]).output().unwrap()
+    }
+
     fn run(&self, data: &str, flags: &[&str]) -> Output {
         self.command(data, flags).output().unwrap()
     }
@@ -103,6 +110,63 @@ fn bad_data_is_told_in_words() {
     assert!(place.fails("empty", &TRAIN).contains("is empty"));
     std::fs::write(place.path("short"), "a few words").unwrap();
     assert!(place.fails("short", &TRAIN).contains("at least"));
+}
+
+/// Images of 4 x 4 pixels, in four IDX files: those of label 1 are bright.
+fn images(folder: &Path) {
+    std::fs::create_dir(folder).unwrap();
+    for (name, count) in [("train", 120u32), ("t10k", 24)] {
+        let labels: Vec<u8> = (0..count).map(|number| (number % 2) as u8).collect();
+        let pixels = labels.iter().flat_map(|label| [200 * label; 16]);
+        let count = count.to_be_bytes();
+        let side = 4u32.to_be_bytes();
+        let mut images = [&[0, 0, 8, 3][..], &count, &side, &side].concat();
+        images.extend(pixels);
+        let labels = [&[0, 0, 8, 1][..], &count, &labels].concat();
+        std::fs::write(folder.join(format!("{name}-images-idx3-ubyte")), images).unwrap();
+        std::fs::write(folder.join(format!("{name}-labels-idx1-ubyte")), labels).unwrap();
+    }
+}
+
+#[test]
+fn it_trains_on_images_and_on_vectors() {
+    let place = Place::new();
+    images(&place.path("images"));
+    for market in ["image", "tensor"] {
+        let kept = place.path(market);
+        let flags = [
+            "--train-only",
+            "--steps",
+            "40",
+            "--market",
+            market,
+            "--checkpoint",
+            kept.to_str().unwrap(),
+        ];
+        let output = place.run_bare("images", &flags);
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(said.contains("held-out images, 100.0 % right"), "{said}");
+    }
+    let flags = [&TRAIN[..], &["--market", "image"]].concat();
+    let words = place.fails("text", &flags);
+    assert!(words.contains("train-images-idx3-ubyte"), "{words}");
+}
+
+#[test]
+fn models_that_cannot_be_served_are_told_before_anything_is_paid() {
+    let place = Place::new();
+    let text = place.path("text");
+    let script = ["--model", "torchscript", text.to_str().unwrap()];
+    let words = place.fails("text", &serve_with(&script));
+    assert!(words.contains("no TorchScript module"), "{words}");
+    assert!(!place.path("kept").exists(), "nothing is left behind");
+    let free = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let remote = ["--model", "remote", &free.to_string()];
+    let words = place.fails("text", &serve_with(&remote));
+    assert!(words.contains("start the process"), "{words}");
 }
 
 #[test]

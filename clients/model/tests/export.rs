@@ -25,9 +25,10 @@ fn a_module_exported_as_the_documentation_says_is_served_and_trained() {
         return;
     };
     let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("export.py"), lines).unwrap();
     // libtorch's own folder is not meant for it.
     let ran = Command::new(python)
-        .args(["-c", lines])
+        .arg("export.py")
         .env_remove("LD_LIBRARY_PATH")
         .current_dir(&folder)
         .status();
@@ -47,6 +48,8 @@ fn a_module_exported_as_the_documentation_says_is_served_and_trained() {
     }
     let after = trainer.evaluate(&data, Split::Evaluation, 2).unwrap();
     assert!(after.loss < before.loss, "{before:?} to {after:?}");
-    let answer = trainer.model().represent(&Tensor::from_slice(&[1i64, 2]).view([1, 2]));
+    let answer = trainer
+        .model()
+        .represent(&Tensor::from_slice(&[1i64, 2]).view([1, 2]));
     assert_eq!(answer.size(), [1, 2, 64]);
 }

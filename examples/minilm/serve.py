@@ -5,7 +5,8 @@
 
 The market speaks bytes, the encoder word pieces. So the bytes are turned back into words, these into
 pieces, and each byte gets the representation of the last piece of the last word that was complete when
-that byte had been read, through a fixed random projection to the market's dimension.
+that byte had been read, beside the embedding of what was read of the word after it, both through a fixed
+random projection to the market's dimension.
 
 A position must not know what comes after it: callers train over all positions, and a peer that shows
 the next byte teaches them to trust what is missing at the byte they score it by. The encoder was trained
@@ -50,6 +51,11 @@ def read_safetensors(path):
     return {name: tensor(entry) for name, entry in header.items()}
 
 
+def is_letter(token):
+    """Whether a byte belongs to a word: a digit, a letter, or a part of one beyond ASCII."""
+    return 127 < token < 256 or token < 128 and chr(token).isalnum()
+
+
 class Words:
     """Words of a text and their pieces (WordPiece, as BERT's lower-case vocabulary has it)."""
 
@@ -63,8 +69,7 @@ class Words:
         once the byte after it has been read, a sign by itself."""
         words, letters = [], []
         for position, token in enumerate(tokens):
-            is_letter = token > 127 and token < 256 or token < 128 and chr(token).isalnum()
-            if is_letter:
+            if is_letter(token):
                 letters.append(token)
                 continue
             if letters:
@@ -89,14 +94,17 @@ class Words:
         return found
 
     def encode(self, tokens):
-        """Bytes to (piece ids, for each byte the place of the piece whose representation it gets)."""
-        ids, places, complete = [self.start], np.zeros(len(tokens), int), []
+        """Bytes to (piece ids, for each byte the place of the piece whose representation it gets, for each
+        byte the pieces of the word that it is in, as far as that was read)."""
+        ids, places = [self.start], np.zeros(len(tokens), int)
         for word, position in self.split(tokens):
             ids += self.pieces(word)
-            complete.append((position, len(ids) - 1))
-        for position, place in complete:
-            places[position:] = place
-        return ids, places
+            places[position:] = len(ids) - 1
+        begun, letters = [], b""
+        for token in tokens:
+            letters = letters + bytes([token]) if is_letter(token) else b""
+            begun.append(self.pieces(letters.decode("utf-8", "replace").lower()))
+        return ids, places, begun
 
 
 class Encoder:
@@ -146,6 +154,12 @@ class Encoder:
         return x
 
 
+def unit(x):
+    """Zero mean, unit variance over the last dimension; zeros stay."""
+    x = x - x.mean(-1, keepdims=True)
+    return x / np.sqrt((x * x).mean(-1, keepdims=True) + 1e-6)
+
+
 def gelu(x):
     """With tanh in place of the error function, which numpy lacks: the difference is below 0.001."""
     return 0.5 * x * (1 + np.tanh(0.7978845608 * (x + 0.044715 * x * x * x)))
@@ -159,17 +173,20 @@ class Neuron:
         self.response_dim = response_dim
         # A piece stands for at least one byte.
         self.sequence = min(sequence, self.encoder.longest - 1)
-        projection = np.random.default_rng(0).standard_normal((self.encoder.dim, response_dim))
-        self.projection = (projection / math.sqrt(self.encoder.dim)).astype(np.float32)
+        projection = np.random.default_rng(0).standard_normal((2 * self.encoder.dim, response_dim))
+        self.projection = (projection / math.sqrt(2 * self.encoder.dim)).astype(np.float32)
 
     def answer(self, tokens):
         """Bytes [batch, sequence] to representations f32 [batch, sequence, response_dim]."""
         encoded = [self.words.encode(row) for row in tokens.tolist()]
-        longest = max(len(ids) for ids, _ in encoded)
-        ids = np.array([ids + [0] * (longest - len(ids)) for ids, _ in encoded])
+        longest = max(len(ids) for ids, _, _ in encoded)
+        ids = np.array([ids + [0] * (longest - len(ids)) for ids, _, _ in encoded])
         represented = self.encoder.represent(ids)
         rows = np.arange(len(encoded))[:, None]
-        return represented[rows, np.stack([places for _, places in encoded])] @ self.projection
+        complete = represented[rows, np.stack([places for _, places, _ in encoded])]
+        table = self.encoder.weights["embeddings.word_embeddings.weight"]
+        begun = np.array([[table[pieces].sum(0) for pieces in row] for _, _, row in encoded])
+        return np.concatenate([unit(complete), unit(begun)], -1).astype(np.float32) @ self.projection
 
     def Describe(self, request, context):
         return messages.DescribeResponse(

@@ -117,7 +117,11 @@ fn run(config: Config) -> Result<()> {
                 }),
                 ..settings
             };
-            runtime.block_on(serve(&config, Source::Thread(trainer, settings), stop))
+            runtime.block_on(serve(
+                &config,
+                Source::Thread(Box::new(trainer), settings),
+                stop,
+            ))
         }
     }
 }
@@ -125,7 +129,7 @@ fn run(config: Config) -> Result<()> {
 /// Where answers come from.
 enum Source {
     /// A model thread of this program.
-    Thread(Trainer, Settings),
+    Thread(Box<Trainer>, Settings),
     /// Another process.
     Remote(Remote),
 }
@@ -230,7 +234,7 @@ async fn serve(config: &Config, source: Source, stop: watch::Receiver<bool>) -> 
                 hotkey: ours,
                 ..settings
             };
-            let (worker, miner) = Worker::spawn(trainer, settings)?;
+            let (worker, miner) = Worker::spawn(*trainer, settings)?;
             let miner = Faulty::new(miner, config.fault).with_relay(relay);
             (Some(worker), front.open(miner))
         }

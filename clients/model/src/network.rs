@@ -240,7 +240,7 @@ pub(crate) fn variance_kept(from: i64) -> f64 {
 #[derive(Debug)]
 enum Body {
     Transformer(Transformer),
-    Patches(PatchNetwork),
+    Patches(Box<PatchNetwork>), // three times as large as the others
     Perceptron(Perceptron),
     Script(Script),
 }
@@ -265,7 +265,9 @@ impl Network {
             NetworkConfig::Transformer(config) => {
                 Body::Transformer(Transformer::new(path, config)?)
             }
-            NetworkConfig::Patches(config) => Body::Patches(PatchNetwork::new(path, config)?),
+            NetworkConfig::Patches(config) => {
+                Body::Patches(Box::new(PatchNetwork::new(path, config)?))
+            }
             NetworkConfig::Perceptron(config) => Body::Perceptron(Perceptron::new(path, config)?),
             NetworkConfig::Script(config) => Body::Script(Script::load(path, config)?),
         };

@@ -5,6 +5,7 @@
 //! misbehaviour is asked for. A [`Remote`] takes the place of both where the model is another process. Nothing but [`callers`] and [`enrol`] knows of the chain, so miners
 //! run in one process without one.
 
+mod batch;
 pub mod callers;
 pub mod config;
 pub mod enrol;

@@ -1,27 +1,27 @@
 //! The miner as the protocol sees it: checks a call, queues it for the model thread, waits for it.
 
 use std::{
-    sync::{
-        mpsc::{SyncSender, TrySendError},
-        Arc, Mutex, PoisonError,
-    },
+    sync::{Arc, Mutex, PoisonError},
     time::Instant,
 };
 
 use noesis_model::{NetworkConfig, Trainer, Values};
-use noesis_neuron::{Caller, Data, Description, Failure, Model, Tensor, Treatment};
+use noesis_neuron::{
+    queue::{Refused, Sender},
+    Caller, Data, Description, Failure, Model, Tensor, Treatment,
+};
 use tokio::sync::oneshot;
 
 use crate::{
     quota::Quota,
     settings::Settings,
-    worker::{Inputs, Job},
+    worker::{Call, Inputs, Job},
 };
 
 /// The way to a model thread; a clone is another way to the same one.
 #[derive(Clone, Debug)]
 pub struct Miner {
-    jobs: SyncSender<Job>,
+    jobs: Sender<Job>,
     description: Arc<Description>,
     config: NetworkConfig,
     positions_a_call: usize,
@@ -30,7 +30,7 @@ pub struct Miner {
 
 impl Miner {
     pub(crate) fn new(
-        jobs: SyncSender<Job>,
+        jobs: Sender<Job>,
         trainer: &Trainer,
         settings: &Settings,
         quota: Quota,
@@ -85,19 +85,21 @@ impl Miner {
         })
     }
 
-    /// Queues a job and waits for its answer. A full queue answers at once.
+    /// Queues a job and waits for its answer. A full queue answers at once: this caller, or one with less
+    /// stake that loses its place.
     async fn ask<T>(
         &self,
         job: impl FnOnce(oneshot::Sender<Result<T, Failure>>) -> Job,
     ) -> Result<T, Failure> {
         let (sender, answer) = oneshot::channel();
         let over = || Failure::Internal("the miner is shutting down".into());
-        self.jobs
-            .try_send(job(sender))
-            .map_err(|error| match error {
-                TrySendError::Full(_) => Failure::Busy,
-                TrySendError::Disconnected(_) => over(),
-            })?;
+        let job = job(sender);
+        match self.jobs.send(job.caller().stake, job) {
+            Ok(None) => {}
+            Ok(Some(displaced)) => displaced.refuse(Failure::Busy),
+            Err(Refused::Full(_)) => return Err(Failure::Busy),
+            Err(Refused::Closed(_)) => return Err(over()),
+        }
         answer.await.map_err(|_| over())?
     }
 }
@@ -109,10 +111,12 @@ impl Model for Miner {
 
     async fn forward(&self, caller: Caller, inputs: Tensor) -> Result<Tensor, Failure> {
         let inputs = self.check(inputs)?;
-        self.ask(|answer| Job::Forward {
-            caller,
-            inputs,
-            answer,
+        self.ask(|answer| {
+            Job::Forward(Call {
+                caller,
+                inputs,
+                answer,
+            })
         })
         .await
     }
@@ -187,36 +191,42 @@ fn check_gradient(
 
 #[cfg(test)]
 mod tests {
-    use std::{sync::mpsc::sync_channel, time::Duration};
+    use std::time::Duration;
 
     use noesis_model::{tch::Device, TrainingConfig, TransformerConfig};
+    use noesis_neuron::queue::queue;
 
     use super::*;
 
     #[tokio::test]
     async fn a_full_queue_answers_busy_at_once() {
         // A queue of one, and nobody who takes from it.
-        let (jobs, _queue) = sync_channel(1);
+        let (jobs, _waiting) = queue(1, Job::is_gone);
         let model = TransformerConfig::default().into();
         let trainer = Trainer::new(&model, TrainingConfig::default(), Device::Cpu).unwrap();
         let quota = Quota::new(1, Duration::from_secs(1), Instant::now());
         let miner = Miner::new(jobs, &trainer, &Settings::new([0; 32]), quota);
-        let caller = || Caller {
+        let caller = |stake| Caller {
             hotkey: [1; 32],
-            stake: 0,
+            stake,
         };
         let tokens = || Tensor::i64(vec![1, 2], vec![1, 2]).unwrap();
         let first = miner.clone();
-        let waits = tokio::spawn(async move { first.forward(caller(), tokens()).await });
+        let waits = tokio::spawn(async move { first.forward(caller(3), tokens()).await });
         tokio::task::yield_now().await;
-        assert_eq!(miner.forward(caller(), tokens()).await, Err(Failure::Busy));
-        waits.abort();
+        let equal = miner.forward(caller(3), tokens()).await;
+        assert_eq!(equal, Err(Failure::Busy));
+        // Who has more stake takes the place.
+        let second = miner.clone();
+        let richer = tokio::spawn(async move { second.forward(caller(4), tokens()).await });
+        assert_eq!(waits.await.unwrap(), Err(Failure::Busy));
+        richer.abort();
     }
 
     #[tokio::test]
     async fn a_thread_that_is_gone_is_told_and_not_waited_for() {
-        let (jobs, queue) = sync_channel(1);
-        drop(queue);
+        let (jobs, waiting) = queue(1, Job::is_gone);
+        drop(waiting);
         let model = TransformerConfig::default().into();
         let trainer = Trainer::new(&model, TrainingConfig::default(), Device::Cpu).unwrap();
         let quota = Quota::new(1, Duration::from_secs(1), Instant::now());

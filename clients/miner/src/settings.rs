@@ -60,6 +60,8 @@ pub struct Settings {
     pub queue: usize,
     /// Positions that the answer to one call may have, over its whole batch.
     pub positions_a_call: usize,
+    /// Positions of answers that are computed together at most, where calls of one shape wait at the same time.
+    pub positions_a_batch: usize,
     /// How gradients of callers are treated.
     pub feedback: FeedbackRules,
     /// Training between calls; `None`: it only serves.
@@ -79,6 +81,7 @@ impl Settings {
             hotkey,
             queue: 32,
             positions_a_call: 1 << 14,
+            positions_a_batch: 1 << 12,
             feedback: FeedbackRules::default(),
             training: None,
             keeping: None,

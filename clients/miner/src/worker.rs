@@ -1,11 +1,11 @@
 //! The model thread: the one thread that owns the model, and the bounded queue that leads to it.
 //!
-//! A tensor cannot be shared between threads, so jobs go in and plain numbers come out. Calls come
+//! A tensor cannot be shared between threads, so jobs go in and plain numbers come out. Calls for answers
+//! that wait at the same time and are of one shape are computed together, up to a bound. Calls come
 //! first: the model's own training goes on a step at a time, only while no job waits, and only for
 //! the share of the time that [`crate::OwnTraining::duty`] gives it. So a call waits for at most one step.
 
 use std::{
-    sync::mpsc::{sync_channel, Receiver, RecvTimeoutError, SyncSender, TryRecvError},
     thread::{self, JoinHandle},
     time::Instant,
 };
@@ -14,10 +14,14 @@ use noesis_model::{
     tch::{no_grad, TchError, Tensor as Torch},
     CheckpointError, Trainer,
 };
-use noesis_neuron::{Caller, Data, Failure, Tensor, Treatment};
+use noesis_neuron::{
+    queue::{queue, Next, Receiver, Sender},
+    Caller, Data, Failure, Tensor, Treatment,
+};
 use tokio::sync::oneshot;
 
 use crate::{
+    batch::{join, split, together},
     events::Event,
     miner::Miner,
     quota::Quota,
@@ -25,22 +29,51 @@ use crate::{
 };
 
 /// What the model thread is asked to do. Tensors in it have been checked.
+#[derive(Debug)]
 pub(crate) enum Job {
-    Forward {
-        caller: Caller,
-        inputs: Inputs,
-        answer: oneshot::Sender<Result<Tensor, Failure>>,
-    },
+    Forward(Call),
     Backward {
         caller: Caller,
         inputs: Inputs,
         gradient: Vec<f32>,
         answer: oneshot::Sender<Result<Treatment, Failure>>,
     },
-    Stop,
+}
+
+/// One caller's inputs, and where their answer goes.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) caller: Caller,
+    pub(crate) inputs: Inputs,
+    pub(crate) answer: oneshot::Sender<Result<Tensor, Failure>>,
+}
+
+impl Job {
+    pub(crate) fn caller(&self) -> &Caller {
+        match self {
+            Self::Forward(Call { caller, .. }) | Self::Backward { caller, .. } => caller,
+        }
+    }
+
+    /// Whether nobody waits any more: the deadline passed while it was queued.
+    pub(crate) fn is_gone(&self) -> bool {
+        match self {
+            Self::Forward(call) => call.answer.is_closed(),
+            Self::Backward { answer, .. } => answer.is_closed(),
+        }
+    }
+
+    pub(crate) fn refuse(self, failure: Failure) {
+        // Who went away need not be told.
+        let _ = match self {
+            Self::Forward(call) => call.answer.send(Err(failure)).map_err(drop),
+            Self::Backward { answer, .. } => answer.send(Err(failure)).map_err(drop),
+        };
+    }
 }
 
 /// Inputs that fit their shape and the model.
+#[derive(Clone, Debug)]
 pub(crate) struct Inputs {
     /// Of the inputs; the first size is the batch.
     pub(crate) shape: Vec<i64>,
@@ -52,6 +85,24 @@ pub(crate) struct Inputs {
 impl Inputs {
     pub(crate) fn batch(&self) -> i64 {
         self.shape.first().copied().unwrap_or(0)
+    }
+
+    pub(crate) fn batch_len(&self) -> usize {
+        self.batch().unsigned_abs() as usize
+    }
+
+    /// Positions of the answer to all of the batch.
+    pub(crate) fn all_positions(&self) -> i64 {
+        self.batch().saturating_mul(self.positions)
+    }
+
+    /// Whether these can go to the model in one batch with the others.
+    pub(crate) fn joins(&self, other: &Self) -> bool {
+        let same_kind = matches!(
+            (&self.data, &other.data),
+            (Data::I64(_), Data::I64(_)) | (Data::F32(_), Data::F32(_))
+        );
+        same_kind && self.shape.get(1..) == other.shape.get(1..)
     }
 
     fn to_torch(&self, device: noesis_model::tch::Device) -> Torch {
@@ -77,7 +128,7 @@ pub enum WorkerError {
 /// A running model thread.
 #[derive(Debug)]
 pub struct Worker {
-    jobs: SyncSender<Job>,
+    jobs: Sender<Job>,
     thread: JoinHandle<Result<u64, CheckpointError>>,
     ended: oneshot::Receiver<()>,
 }
@@ -89,7 +140,7 @@ impl Worker {
     ///
     /// What the system says when it gives no thread.
     pub fn spawn(trainer: Trainer, settings: Settings) -> std::io::Result<(Self, Miner)> {
-        let (jobs, queue) = sync_channel(settings.queue.max(1));
+        let (jobs, waiting) = queue(settings.queue, Job::is_gone);
         let (ends, ended) = oneshot::channel();
         let quota = Quota::new(
             settings.feedback.quota,
@@ -100,7 +151,7 @@ impl Worker {
         let thread = thread::Builder::new().name("model".into()).spawn(move || {
             let _tells_when_dropped: oneshot::Sender<()> = ends;
             noesis_model::set_threads(settings.threads);
-            ModelThread::new(trainer, settings).run(&queue)
+            ModelThread::new(trainer, settings).run(&waiting)
         })?;
         let worker = Self {
             jobs,
@@ -121,8 +172,7 @@ impl Worker {
     ///
     /// [`WorkerError`] when the checkpoint could not be written or the thread had broken off.
     pub fn stop(self) -> Result<u64, WorkerError> {
-        // Fails only when the thread is gone, and `join` says so.
-        let _ = self.jobs.send(Job::Stop);
+        self.jobs.close();
         let step = self.thread.join().map_err(|_| WorkerError::BrokeOff)?;
         Ok(step?)
     }
@@ -151,12 +201,12 @@ impl ModelThread {
         }
     }
 
-    fn run(mut self, queue: &Receiver<Job>) -> Result<u64, CheckpointError> {
+    fn run(mut self, waiting: &Receiver<Job>) -> Result<u64, CheckpointError> {
         loop {
-            match self.next_job(queue) {
-                Some(Job::Stop) => break,
-                Some(job) => self.answer(job),
-                None => self.train_a_step(),
+            match self.next_job(waiting) {
+                Next::Closed => break,
+                Next::Job(job) => self.answer(job, waiting),
+                Next::Nothing => self.train_a_step(),
             }
             if self.changed && Instant::now() >= self.next_checkpoint {
                 // Training goes on without: the next one may succeed, and the last one must.
@@ -169,25 +219,10 @@ impl ModelThread {
         Ok(self.trainer.step_count())
     }
 
-    /// The next job, or `None` when none waits and a step of training is due.
-    fn next_job(&self, queue: &Receiver<Job>) -> Option<Job> {
-        if !self.trains() {
-            // Every sender gone is as good as a stop.
-            return Some(queue.recv().unwrap_or(Job::Stop));
-        }
-        let wait = self.next_step.saturating_duration_since(Instant::now());
-        if wait.is_zero() {
-            return match queue.try_recv() {
-                Ok(job) => Some(job),
-                Err(TryRecvError::Empty) => None,
-                Err(TryRecvError::Disconnected) => Some(Job::Stop),
-            };
-        }
-        match queue.recv_timeout(wait) {
-            Ok(job) => Some(job),
-            Err(RecvTimeoutError::Timeout) => None,
-            Err(RecvTimeoutError::Disconnected) => Some(Job::Stop),
-        }
+    /// The next job, or nothing when none waits and a step of training is due.
+    fn next_job(&self, waiting: &Receiver<Job>) -> Next<Job> {
+        let until_step = self.next_step.saturating_duration_since(Instant::now());
+        waiting.next(self.trains().then_some(until_step))
     }
 
     fn trains(&self) -> bool {
@@ -233,21 +268,14 @@ impl ModelThread {
         Ok(())
     }
 
-    fn answer(&mut self, job: Job) {
+    fn answer(&mut self, job: Job, waiting: &Receiver<Job>) {
+        if job.is_gone() {
+            return;
+        }
         match job {
-            Job::Forward {
-                caller,
-                inputs,
-                answer,
-            } => {
-                // Nobody waits any more: the deadline passed while it was queued.
-                if answer.is_closed() {
-                    return;
-                }
-                let begin = Instant::now();
-                let result = self.forward(&inputs);
-                self.served("forward", &caller, &inputs, begin, result.as_ref().err());
-                let _ = answer.send(result);
+            Job::Forward(first) => {
+                let calls = together(first, waiting, self.settings.positions_a_batch);
+                self.answer_together(calls);
             }
             Job::Backward {
                 caller,
@@ -255,15 +283,34 @@ impl ModelThread {
                 gradient,
                 answer,
             } => {
-                if answer.is_closed() {
-                    return;
-                }
                 let begin = Instant::now();
                 let result = self.backward(&inputs, &gradient);
                 self.served("backward", &caller, &inputs, begin, result.as_ref().err());
                 let _ = answer.send(result);
             }
-            Job::Stop => {}
+        }
+    }
+
+    /// Computes all these answers at once; where that fails, each by itself, so that none fails for another.
+    fn answer_together(&self, calls: Vec<Call>) {
+        let begin = Instant::now();
+        let inputs = calls.iter().map(|call| &call.inputs);
+        let batches: Vec<usize> = inputs.clone().map(Inputs::batch_len).collect();
+        let joined = join(inputs)
+            .and_then(|inputs| self.forward(&inputs))
+            .and_then(|answer| split(answer, &batches));
+        let answers: Vec<Result<Tensor, Failure>> = match joined {
+            Ok(answers) => answers.into_iter().map(Ok).collect(),
+            Err(failure) if calls.len() == 1 => vec![Err(failure)],
+            Err(_) => calls
+                .iter()
+                .map(|call| self.forward(&call.inputs))
+                .collect(),
+        };
+        for (call, answer) in calls.into_iter().zip(answers) {
+            let failure = answer.as_ref().err();
+            self.served("forward", &call.caller, &call.inputs, begin, failure);
+            let _ = call.answer.send(answer);
         }
     }
 
@@ -312,7 +359,7 @@ impl ModelThread {
         self.settings.events.record(&Event::Served {
             method,
             caller: hex::encode(caller.hotkey),
-            batch: inputs.batch().unsigned_abs() as usize,
+            batch: inputs.batch_len(),
             milliseconds: begin.elapsed().as_secs_f64() * 1e3,
             outcome: &failure.map_or("ok".to_owned(), ToString::to_string),
         });

@@ -93,6 +93,49 @@ async fn it_answers_what_the_model_represents() {
     assert!(matches!(gone, Err(Failure::Internal(_))));
 }
 
+/// How long so many callers take at once, each with so many small calls; the answers must be right.
+async fn time_of_calls(positions_a_batch: usize) -> Duration {
+    const CALLERS: u8 = 24;
+    const CALLS: usize = 20;
+    let small = || Tensor::i64(vec![1, 5], vec![1, 2, 3, 4, 5]).unwrap();
+    let (worker, miner) = start(Settings {
+        positions_a_batch,
+        ..settings()
+    });
+    let alone = miner.forward(caller(0), small()).await.unwrap();
+    let begin = Instant::now();
+    let mut callers = tokio::task::JoinSet::new();
+    for number in 0..CALLERS {
+        let (miner, alone) = (miner.clone(), alone.clone());
+        callers.spawn(async move {
+            for _ in 0..CALLS {
+                let answer = miner.forward(caller(number), small()).await.unwrap();
+                assert_eq!(answer.shape, alone.shape);
+                for (one, other) in values(&answer).iter().zip(values(&alone)) {
+                    assert!((one - other).abs() < 1e-4, "{one} and {other}");
+                }
+            }
+        });
+    }
+    callers.join_all().await;
+    let took = begin.elapsed();
+    worker.stop().unwrap();
+    took
+}
+
+#[tokio::test]
+async fn calls_that_wait_together_are_answered_faster_together() {
+    let mut best = [Duration::MAX; 2];
+    for _ in 0..3 {
+        for (best, positions) in best.iter_mut().zip([1, 1 << 12]) {
+            *best = time_of_calls(positions).await.min(*best);
+        }
+    }
+    let [apart, together] = best.map(|time| time.as_secs_f64());
+    println!("together: {:.2} times the calls a second", apart / together);
+    assert!(together < apart * 0.8, "{together} s, apart {apart} s");
+}
+
 #[tokio::test]
 async fn inputs_that_are_no_tokens_are_refused_and_the_next_call_is_answered() {
     let (_worker, miner) = start(Settings {
@@ -460,5 +503,8 @@ async fn a_miner_that_serves_with_the_same_hotkey_elsewhere_is_found() {
     );
     server.abort();
     let _ = server.await;
-    assert!(!serves(&ours, genesis, &endpoint).await, "nobody's place");
+    assert!(
+        !serves(&ours, genesis, &endpoint).await,
+        "nobody's place"
+    );
 }

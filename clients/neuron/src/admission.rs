@@ -5,11 +5,12 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tokio::sync::{watch, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::watch;
 use tonic::codegen::http::HeaderMap;
 
 use crate::{
     model::Caller,
+    places::{Place, Places},
     replay::Replay,
     signature::{milliseconds, Envelope, Method, VALIDITY},
     Failure, Hotkey, Limits,
@@ -25,7 +26,7 @@ impl FromIterator<(Hotkey, u64)> for Callers {
     }
 }
 
-/// A call that may come in; its place in the queue is free again when this is dropped.
+/// A call that may come in; its place is free again when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Admitted {
     pub(crate) caller: Caller,
@@ -42,9 +43,7 @@ pub(crate) struct Admission {
     skew: u64,
     min_stake: u64,
     replay: Mutex<Replay>,
-    places: Arc<Semaphore>,
-    taken: Arc<Mutex<HashMap<Hotkey, usize>>>,
-    places_per_caller: usize,
+    places: Places,
 }
 
 impl Admission {
@@ -70,9 +69,7 @@ impl Admission {
                 limits.replay_capacity,
                 limits.replay_capacity_per_caller,
             )),
-            places: Arc::new(Semaphore::new(limits.calls.min(Semaphore::MAX_PERMITS))),
-            taken: Arc::default(),
-            places_per_caller: limits.calls_per_caller,
+            places: Places::new(limits.calls, limits.calls_per_caller),
         }
     }
 
@@ -92,7 +89,7 @@ impl Admission {
         self.check_expiry(envelope.expiry, now)?;
         let caller = self.check_rights(envelope.sender)?;
         envelope.verify(&signature)?;
-        let place = self.take_place(caller.hotkey)?;
+        let place = self.places.take(caller)?;
         lock(&self.replay).admit(now, caller.hotkey, envelope.expiry, envelope.hash())?;
         Ok(Admitted {
             caller,
@@ -152,42 +149,6 @@ impl Admission {
             )));
         }
         Ok(Caller { hotkey, stake })
-    }
-
-    fn take_place(&self, hotkey: Hotkey) -> Result<Place, Failure> {
-        let permit = self.places.clone().try_acquire_owned();
-        let permit = permit.map_err(|_| Failure::Busy)?;
-        let mut taken = lock(&self.taken);
-        let of_caller = taken.entry(hotkey).or_default();
-        if *of_caller >= self.places_per_caller {
-            return Err(Failure::Busy);
-        }
-        *of_caller += 1;
-        Ok(Place {
-            hotkey,
-            taken: self.taken.clone(),
-            _permit: permit,
-        })
-    }
-}
-
-/// A place in the queue of calls.
-#[derive(Debug)]
-pub(crate) struct Place {
-    hotkey: Hotkey,
-    taken: Arc<Mutex<HashMap<Hotkey, usize>>>,
-    _permit: OwnedSemaphorePermit,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut taken = lock(&self.taken);
-        if let Some(of_caller) = taken.get_mut(&self.hotkey) {
-            *of_caller -= 1;
-            if *of_caller == 0 {
-                taken.remove(&self.hotkey);
-            }
-        }
     }
 }
 

@@ -5,8 +5,8 @@
 //! and checked before a tensor is decoded, so that a model sees only well-formed, finite tensors of
 //! its own modality from callers that the chain knows.
 //!
-//! The way of a call, one module an arrow: `client` → `signature` → `channels` → wire →
-//! `connection` → `server` → `admission` (`replay`, rights) → `service` → `packing` (`compression`,
+//! The way of a call, one module an arrow: `client` → `signature` → `channels` →
+//! wire → `connection` → `server` → `admission` (`replay`, rights, `places`) → `service` → `packing` (`compression`,
 //! `numbers`), `inputs` → [`Model`] → and back through the same.
 
 mod admission;
@@ -23,6 +23,8 @@ mod limits;
 mod model;
 mod numbers;
 mod packing;
+mod places;
+pub mod queue;
 mod raw;
 mod replay;
 mod server;

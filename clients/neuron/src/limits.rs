@@ -14,7 +14,8 @@ pub struct Limits {
     /// bytes at most once decompressed.
     pub message_bytes: usize,
     /// Calls admitted at once, from the first byte of the body to the last byte of the answer, those
-    /// that wait inside the model included; one more is answered [`Busy`](crate::Failure::Busy).
+    /// that wait inside the model included. One more takes the place of the one with the least stake,
+    /// where that is less than its own, and otherwise is answered [`Busy`](crate::Failure::Busy).
     pub calls: usize,
     /// Of these, calls of one hotkey.
     pub calls_per_caller: usize,

@@ -19,11 +19,12 @@ use tonic::{
 };
 
 use crate::{
-    admission::{Admission, Admitted, Place},
+    admission::{Admission, Admitted},
     contain::contain,
     description::modality_from_wire,
     failure::FAILURE_KEY,
     inputs::{check_answer, check_inputs},
+    places::Place,
     raw::RawCodec,
     signature::{now_milliseconds, Method},
     Caller, Description, Failure, Formats, Limits, Model, Tensor,
@@ -107,7 +108,7 @@ impl<M: Model> Neuron<M> {
         let Admitted {
             caller,
             envelope,
-            place,
+            mut place,
         } = admitted;
         let mut grpc = Grpc::new(RawCodec).max_decoding_message_size(self.limits.message_bytes);
         let handle = Handle(move |body: Bytes| async move {
@@ -128,7 +129,11 @@ impl<M: Model> Neuron<M> {
             envelope.sign_answer(&answer, &self.identity, response.metadata_mut());
             Ok(response)
         });
-        let response = name_failure(grpc.unary(handle, request).await);
+        let response = tokio::select! {
+            response = grpc.unary(handle, request) => name_failure(response),
+            () = place.lost() => return refuse(Failure::Busy), // to a caller with more stake
+        };
+        place.keep();
         response.map(|body| {
             Body::new(Held {
                 body,

@@ -40,7 +40,7 @@ async fn a_client_outlives_its_node() -> Result<()> {
     ensure!(neuron.uid == uid && neuron.stake == 5 * NOE, "{neuron:?}");
 
     // And the same client goes on sending.
-    chain.serve(&hotkey, TEXT, "127.0.0.1:9101").await?;
+    chain.serve(&hotkey, TEXT, "127.0.0.1:9101", Some([7; 32])).await?;
     Ok(())
 }
 
@@ -94,7 +94,7 @@ async fn each_refusal_of_the_chain_comes_in_words() -> Result<()> {
         MarketError::InsufficientBalance,
     )?;
     refused(
-        chain.serve(&hotkeys[0], TEXT, "nowhere").await,
+        chain.serve(&hotkeys[0], TEXT, "nowhere", None).await,
         MarketError::EndpointInvalid,
     )?;
     let rows: [(&[(u16, u16)], MarketError); 5] = [

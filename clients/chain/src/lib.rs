@@ -12,7 +12,7 @@
 //! let coldkey = keypair("//Charlie")?;
 //! let hotkey = keypair("//Charlie//hotkey")?;
 //! let uid = chain.register(&coldkey, market, hotkey.public_key().0, 2_000_000_000).await?;
-//! chain.serve(&hotkey, market, "127.0.0.1:9101").await?;
+//! chain.serve(&hotkey, market, "127.0.0.1:9101", None).await?;
 //! println!("slot {uid} of {:?}", chain.metagraph(market).await?.neurons);
 //! # Ok(()) }
 //! ```

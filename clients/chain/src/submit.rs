@@ -58,12 +58,12 @@ impl Chain {
         hotkey: &Keypair,
         market: MarketId,
         endpoint: &str,
+        certificate: Option<[u8; 32]>,
     ) -> Result<(), ChainError> {
         // What the pallet's bound forbids cannot even be encoded; say so before anything is sent.
         if endpoint.is_empty() || endpoint.len() > MAX_ENDPOINT_LENGTH as usize {
             return Err(MarketError::EndpointInvalid.into());
         }
-        let certificate: Option<[u8; 32]> = None;
         let arguments = (market, endpoint.as_bytes().to_vec(), certificate);
         self.submit(hotkey, "serve", arguments).await.map(drop)
     }

@@ -21,6 +21,8 @@ use crate::{
 
 /// The file of the checkpoint, in the folder that `--checkpoint` names.
 const CHECKPOINT_FILE: &str = "model.safetensors";
+/// The file of the certificate and its secret key, in the same folder.
+const CERTIFICATE_FILE: &str = "tls.pem";
 /// Steps after which `--train-only` ends, and over which the learning rate falls.
 const DEFAULT_STEPS: u64 = 1500;
 /// Time that a remote model may take for a call. Callers are less patient, and cancel.
@@ -74,6 +76,10 @@ pub struct Config {
     /// Where others find it, HOST:PORT, when that is not what it listens at.
     #[arg(long, value_name = "HOST:PORT")]
     pub endpoint: Option<String>,
+    /// Whether to serve with TLS, under a certificate whose fingerprint is published: auto is on unless it
+    /// listens on a loopback address.
+    #[arg(long, value_enum, default_value = "auto")]
+    pub tls: TlsChoice,
     /// Which model: `builtin`, a small network of the market's modality; `torchscript FILE`, a module of your
     /// own exported from Python; `remote HOST:PORT`, a process on this machine that speaks the protocol
     /// without signatures. docs/models.md shows how to make the last two.
@@ -141,6 +147,17 @@ pub struct Config {
     /// late:MILLISECONDS, nan, leak, or relay:HOTKEY to answer what that neuron answers.
     #[arg(long, value_name = "FAULT")]
     pub fault: Option<Fault>,
+}
+
+/// When to speak TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TlsChoice {
+    /// Unless it listens on a loopback address.
+    Auto,
+    /// Always.
+    On,
+    /// Never: who is on the way reads questions and answers. They are signed all the same.
+    Off,
 }
 
 /// What `--model` says.
@@ -234,6 +251,10 @@ impl Config {
                 bail!("--checkpoint is missing: name a folder that keeps what the model learns")
             }
             _ => {}
+        }
+        let serves = !self.train_only && self.evaluate.is_none();
+        if serves && self.serves_tls() && self.checkpoint.is_none() {
+            bail!("--checkpoint is missing: name a folder that keeps the certificate, or say --tls off");
         }
         if self.response_dim == 0 || self.response_dim > 1 << 16 {
             bail!(
@@ -354,6 +375,20 @@ impl Config {
     /// The file of the checkpoint, in its folder.
     pub fn checkpoint_file(folder: &Path) -> PathBuf {
         folder.join(CHECKPOINT_FILE)
+    }
+
+    /// Whether it serves with TLS.
+    pub fn serves_tls(&self) -> bool {
+        match self.tls {
+            TlsChoice::Auto => !self.listen.ip().is_loopback(),
+            TlsChoice::On => true,
+            TlsChoice::Off => false,
+        }
+    }
+
+    /// The file of the certificate and its secret key, in the folder of the checkpoint.
+    pub fn certificate_file(folder: &Path) -> PathBuf {
+        folder.join(CERTIFICATE_FILE)
     }
 
     /// Time between checkpoints.
@@ -482,6 +517,20 @@ mod tests {
             parse(&(KEYS.to_owned() + "--endpoint example.org:1 --listen 0.0.0.0:1")).unwrap();
         told.check().unwrap();
         assert_eq!(told.published_endpoint(bound), "example.org:1");
+    }
+
+    #[test]
+    fn tls_is_on_where_others_could_listen_in() {
+        for (flags, on) in [
+            ("", false),
+            ("--listen [::1]:1", false),
+            ("--listen 192.0.2.1:1", true),
+            ("--listen 192.0.2.1:1 --tls off", false),
+            ("--tls on", true),
+        ] {
+            let config = parse(&(KEYS.to_owned() + flags)).unwrap();
+            assert_eq!(config.serves_tls(), on, "{flags}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use futures::StreamExt;
 use noesis_chain::{
     find_neuron, AccountId, Chain, ChainError, Keypair, MarketId, Metagraph, Modality, Uid, NOE,
 };
-use noesis_neuron::{Client, Failure, Peer};
+use noesis_neuron::{Client, Failure, Fingerprint, Peer};
 
 /// How long whoever serves in our place may take to say so.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -81,7 +81,7 @@ fn check_fits(metagraph: &Metagraph, modality: Modality, response_dim: i64) -> R
     Ok(())
 }
 
-/// Publishes where the neuron serves, unless that is already on chain, with a warning where that
+/// Publishes where the neuron serves and under which certificate, unless that is already on chain, with a warning where that
 /// takes the place of another that still serves. What waiting cures (published a moment ago, a full
 /// pool, a node that went away) is tried again with each finalized block.
 pub async fn publish(
@@ -89,20 +89,26 @@ pub async fn publish(
     hotkey: &Keypair,
     market: MarketId,
     endpoint: &str,
+    certificate: Option<Fingerprint>,
 ) -> Result<(), ChainError> {
     let metagraph = chain.metagraph(market).await?;
     let neuron = find_neuron(&metagraph, &hotkey.public_key().0);
-    match neuron.and_then(|neuron| neuron.endpoint.as_deref()) {
-        Some(published) if published == endpoint => return Ok(()),
-        Some(published) if serves(hotkey, chain.genesis_hash(), published).await => tracing::warn!(
-            "another miner serves with this hotkey at {published}: its callers now come here; end \
-             it, or give one of the two a --hotkey of its own"
-        ),
-        _ => {}
+    let published =
+        neuron.and_then(|neuron| Some((neuron.endpoint.as_deref()?, neuron.certificate)));
+    if published == Some((endpoint, certificate)) {
+        return Ok(());
+    }
+    if let Some((other, its_certificate)) = published.filter(|(other, _)| *other != endpoint) {
+        if serves(hotkey, chain.genesis_hash(), other, its_certificate).await {
+            tracing::warn!(
+                "another miner serves with this hotkey at {other}: its callers now come here; end \
+                 it, or give one of the two a --hotkey of its own"
+            );
+        }
     }
     let mut blocks = chain.finalized_blocks().await?;
     loop {
-        match chain.serve(hotkey, market, endpoint).await {
+        match chain.serve(hotkey, market, endpoint, certificate).await {
             Err(error) if error.retryable() => {
                 tracing::warn!("the endpoint is not published yet: {error}");
                 blocks.next().await.transpose()?;
@@ -113,12 +119,18 @@ pub async fn publish(
 }
 
 /// Whether somebody answers at the endpoint with this hotkey.
-pub async fn serves(hotkey: &Keypair, genesis: [u8; 32], endpoint: &str) -> bool {
+pub async fn serves(
+    hotkey: &Keypair,
+    genesis: [u8; 32],
+    endpoint: &str,
+    certificate: Option<Fingerprint>,
+) -> bool {
     let peer = Peer {
         hotkey: hotkey.public_key().0,
         endpoint: endpoint.into(),
+        certificate,
     };
-    let client = Client::new(hotkey.clone(), genesis);
+    let client = Client::new(hotkey.clone(), genesis).in_the_clear();
     let answer = client.describe(&peer, PATIENCE).await;
     // Only who has this hotkey gets as far as being busy.
     matches!(answer, Ok(_) | Err(Failure::Busy))

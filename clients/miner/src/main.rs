@@ -21,7 +21,7 @@ use noesis_miner::{
     Faulty, Keeping, OwnTraining, Remote, Settings, Worker,
 };
 use noesis_model::{held_out, held_out_loss, DataSet, Folder, Modality, Trainer};
-use noesis_neuron::{Callers, Client, Limits, Model, ServeError};
+use noesis_neuron::{Callers, Certificate, Client, Limits, Listener, Model, ServeError};
 use noesis_telemetry::Telemetry;
 use tokio::{
     net::TcpListener,
@@ -190,6 +190,17 @@ async fn serve(config: &Config, source: Source, stop: watch::Receiver<bool>) -> 
     // Bound before anything is paid for, so that a port in use costs nothing.
     let listener = bind(config.listen).await?;
     let endpoint = config.published_endpoint(listener.local_addr()?);
+    let certificate = match &config.checkpoint {
+        Some(folder) if config.serves_tls() => {
+            Some(Certificate::keep_at(&Config::certificate_file(folder))?)
+        }
+        _ => None,
+    };
+    let fingerprint = certificate.as_ref().map(Certificate::fingerprint);
+    let listener = match certificate {
+        Some(certificate) => Listener::with_tls(listener, certificate),
+        None => listener.into(),
+    };
 
     let terms = Terms {
         coldkey: &coldkey,
@@ -201,7 +212,7 @@ async fn serve(config: &Config, source: Source, stop: watch::Receiver<bool>) -> 
     let place = async {
         let chain = Chain::connect(&config.chain).await?;
         let (market, uid) = enrol(&chain, &config.market, &terms).await?;
-        publish(&chain, &hotkey, market, &endpoint).await?;
+        publish(&chain, &hotkey, market, &endpoint, fingerprint).await?;
         anyhow::Ok((chain, market, uid))
     };
     let (chain, market, uid) = tokio::select! {
@@ -272,7 +283,7 @@ async fn ended(worker: Option<&mut Worker>) {
 
 /// What stands before a model, whichever it is.
 struct Front {
-    listener: TcpListener,
+    listener: Listener,
     hotkey: Keypair,
     genesis: [u8; 32],
     callers: watch::Receiver<Arc<Callers>>,

@@ -49,12 +49,15 @@ impl Relay {
         let metagraph = self.chain.metagraph(self.market).await;
         let metagraph = metagraph.map_err(|error| Failure::Unreachable(error.to_string()))?;
         let found = find_neuron(&metagraph, &original);
-        let endpoint = found.and_then(|neuron| neuron.endpoint.clone());
-        let peer = Peer {
-            hotkey: original,
-            endpoint: endpoint
-                .ok_or_else(|| Failure::Unreachable("the original serves nowhere".into()))?,
-        };
+        let peer = found.and_then(|neuron| {
+            Some(Peer {
+                hotkey: original,
+                endpoint: neuron.endpoint.clone()?,
+                certificate: neuron.certificate,
+            })
+        });
+        let peer =
+            peer.ok_or_else(|| Failure::Unreachable("the original serves nowhere".into()))?;
         self.client.forward(&peer, modality, inputs, DEADLINE).await
     }
 }

@@ -496,15 +496,15 @@ async fn a_miner_that_serves_with_the_same_hotkey_elsewhere_is_found() {
         Limits::default(),
         std::future::pending(),
     ));
-    assert!(serves(&ours, genesis, &endpoint).await);
+    assert!(serves(&ours, genesis, &endpoint, None).await);
     assert!(
-        !serves(&others, genesis, &endpoint).await,
+        !serves(&others, genesis, &endpoint, None).await,
         "another's place"
     );
     server.abort();
     let _ = server.await;
     assert!(
-        !serves(&ours, genesis, &endpoint).await,
+        !serves(&ours, genesis, &endpoint, None).await,
         "nobody's place"
     );
 }

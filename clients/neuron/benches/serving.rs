@@ -118,6 +118,7 @@ async fn neuron(answer: Tensor) -> (Precomputed, Peer) {
     let peer = Peer {
         hotkey: key("//Miner").public_key().0,
         endpoint: listener.local_addr().unwrap().to_string(),
+        certificate: None,
     };
     let known: HashMap<_, _> = [(key("//Validator").public_key().0, 1)].into();
     let (sender, callers) = watch::channel(Arc::new(Callers(known)));

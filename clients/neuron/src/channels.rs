@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    net::SocketAddr,
     sync::{Mutex, PoisonError},
 };
 
@@ -10,7 +11,7 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 
-use crate::{client::KEEPALIVE, ClientLimits, Failure};
+use crate::{client::KEEPALIVE, tls::Connector, ClientLimits, Failure, Fingerprint, Peer};
 
 /// Bytes that a peer may send ahead of being read.
 const WINDOW_BYTES: u32 = 2 * 1024 * 1024;
@@ -27,8 +28,8 @@ pub(crate) struct Channels {
 
 #[derive(Debug, Default)]
 struct Open {
-    /// By endpoint, the channel and the moment of its last use.
-    channels: HashMap<String, (Channel, u64)>,
+    /// By endpoint and certificate, the channel and the moment of its last use.
+    channels: HashMap<(String, Option<Fingerprint>), (Channel, u64)>,
     moment: u64,
 }
 
@@ -40,37 +41,46 @@ impl Channels {
         }
     }
 
-    /// The channel to `endpoint`, `host:port`. Must be called within a tokio runtime.
+    /// The channel to a peer, with TLS where it published a certificate. Must be called within a tokio
+    /// runtime.
     ///
     /// # Errors
-    /// [`Failure::Unreachable`] where the endpoint is not of that form.
-    pub(crate) fn get(&self, endpoint: &str) -> Result<Channel, Failure> {
+    /// [`Failure::Unreachable`] where the endpoint is not `host:port`.
+    pub(crate) fn get(&self, peer: &Peer) -> Result<Channel, Failure> {
+        let target = (peer.endpoint.clone(), peer.certificate);
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.moment += 1;
         let moment = open.moment;
-        if let Some((channel, used)) = open.channels.get_mut(endpoint) {
+        if let Some((channel, used)) = open.channels.get_mut(&target) {
             *used = moment;
             return Ok(channel.clone());
         }
-        let channel = Endpoint::from(parse(endpoint)?)
+        let channel = Endpoint::from(parse(&peer.endpoint)?)
             .connect_timeout(self.limits.connect)
             .initial_stream_window_size(WINDOW_BYTES)
             .initial_connection_window_size(WINDOW_BYTES)
             .max_frame_size(FRAME_BYTES)
             .http2_keep_alive_interval(KEEPALIVE)
             .keep_alive_timeout(KEEPALIVE)
-            .connect_lazy();
+            .connect_with_connector_lazy(Connector::new(peer.certificate)?);
         while open.channels.len() >= self.limits.channels.max(1) {
             let unused = open.channels.iter().min_by_key(|(_, (_, used))| *used);
-            let Some(unused) = unused.map(|(endpoint, _)| endpoint.clone()) else {
+            let Some(unused) = unused.map(|(target, _)| target.clone()) else {
                 break;
             };
             open.channels.remove(&unused);
         }
         let entry = (channel.clone(), moment);
-        open.channels.insert(endpoint.to_owned(), entry);
+        open.channels.insert(target, entry);
         Ok(channel)
     }
+}
+
+/// Whether the endpoint is on this machine, as its very words say.
+pub(crate) fn is_loopback(endpoint: &str) -> bool {
+    endpoint
+        .parse::<SocketAddr>()
+        .is_ok_and(|address| address.ip().is_loopback())
 }
 
 fn parse(endpoint: &str) -> Result<Uri, Failure> {
@@ -132,10 +142,19 @@ mod tests {
             ..ClientLimits::default()
         });
         for endpoint in ["a:1", "b:1", "a:1", "c:1"] {
-            channels.get(endpoint).expect("a good endpoint");
+            let peer = Peer {
+                hotkey: [0; 32],
+                endpoint: endpoint.into(),
+                certificate: None,
+            };
+            channels.get(&peer).expect("a good endpoint");
         }
         let open = channels.open.lock().expect("no panic");
-        let mut kept: Vec<_> = open.channels.keys().map(String::as_str).collect();
+        let mut kept: Vec<_> = open
+            .channels
+            .keys()
+            .map(|target| target.0.as_str())
+            .collect();
         kept.sort_unstable();
         assert_eq!(kept, ["a:1", "c:1"]); // b was the longest unused
     }

@@ -9,14 +9,14 @@ use tokio::time::timeout;
 use tonic::{client::Grpc, codegen::http::uri::PathAndQuery, Request};
 
 use crate::{
-    channels::Channels,
+    channels::{is_loopback, Channels},
     contain::contain,
     description::modality_to_wire,
-    failure::chain,
+    failure::{chain, found_in},
     inputs::{check_answer, check_inputs},
     raw::RawCodec,
     signature::{Envelope, Method},
-    ClientLimits, Description, Failure, Formats, Hotkey, Modality, Tensor, Treatment,
+    ClientLimits, Description, Failure, Fingerprint, Formats, Hotkey, Modality, Tensor, Treatment,
 };
 
 /// Time between two signs of life asked of a peer, and time it has to give one.
@@ -29,6 +29,9 @@ pub struct Peer {
     pub hotkey: Hotkey,
     /// Where it serves, `host:port`.
     pub endpoint: String,
+    /// Fingerprint of the only certificate that it is spoken to under; without one it is spoken to in the
+    /// clear, see [`Client::in_the_clear`].
+    pub certificate: Option<Fingerprint>,
 }
 
 /// Calls neurons in the name of one hotkey. Cheap to clone; clones share their channels. To be used
@@ -36,7 +39,8 @@ pub struct Peer {
 ///
 /// Every method gives up at its deadline, connecting included, and fails with what the peer said, or
 /// with what is found here: [`Failure::Unreachable`], [`Failure::Deadline`],
-/// [`Failure::Unauthenticated`] where the answer is not signed by the peer's hotkey,
+/// [`Failure::Unauthenticated`] where the answer is not signed by the peer's hotkey or the certificate is
+/// not the one that it published,
 /// [`Failure::BadShape`] and [`Failure::NotFinite`] where it is no answer to the question,
 /// [`Failure::TooLarge`].
 #[derive(Clone)]
@@ -45,6 +49,7 @@ pub struct Client {
     genesis: [u8; 32],
     response_dim: Option<u32>,
     formats: Formats,
+    in_the_clear: bool,
     limits: ClientLimits,
     channels: Arc<Channels>,
 }
@@ -76,6 +81,7 @@ impl Client {
             genesis,
             response_dim: None,
             formats: Formats::default(),
+            in_the_clear: false,
             channels: Arc::new(Channels::new(limits.clone())),
             limits,
         }
@@ -93,6 +99,14 @@ impl Client {
     #[must_use]
     pub fn taking(mut self, formats: Formats) -> Self {
         self.formats = formats;
+        self
+    }
+
+    /// Speaks to peers without a certificate in the clear, wherever they are. Without this, only to those
+    /// on a loopback address, where nobody listens in.
+    #[must_use]
+    pub fn in_the_clear(mut self) -> Self {
+        self.in_the_clear = true;
         self
     }
 
@@ -191,13 +205,23 @@ impl Client {
         let mut request = Request::new(Bytes::from(body));
         envelope.write(&self.identity, request.metadata_mut());
 
-        let channel = self.channels.get(&peer.endpoint)?;
+        if peer.certificate.is_none() && !self.in_the_clear && !is_loopback(&peer.endpoint) {
+            return Err(Failure::Unreachable(
+                "the neuron published no certificate, and it is not on this machine; wait until it has one, \
+                 or allow to speak in the clear"
+                    .into(),
+            ));
+        }
+        let channel = self.channels.get(peer)?;
         let limit = self.limits.message_bytes;
         // Contained, because the transport panics at some malformed headers of an answer.
         let call = contain("the transport", async move {
             let mut grpc = Grpc::new(channel).max_decoding_message_size(limit);
             grpc.ready().await.map_err(|error| {
-                Failure::Unreachable(format!("{}; try again later", chain(&error)))
+                let found = found_in(&error).cloned();
+                found.unwrap_or_else(|| {
+                    Failure::Unreachable(format!("{}; try again later", chain(&error)))
+                })
             })?;
             let path = PathAndQuery::from_static(method.path());
             let answer = grpc.unary(request, path, RawCodec).await;

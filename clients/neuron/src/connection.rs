@@ -14,12 +14,14 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
     sync::{watch, OwnedSemaphorePermit, Semaphore},
-    time::{sleep, Duration, Instant, Sleep},
+    task::JoinSet,
+    time::{sleep, timeout, Duration, Instant, Sleep},
 };
+use tokio_rustls::TlsAcceptor;
 use tokio_stream::Stream;
 use tonic::transport::server::Connected;
 
-use crate::Limits;
+use crate::{Certificate, Limits};
 
 /// Length of what every HTTP/2 client sends first.
 const PREFACE_BYTES: usize = 24;
@@ -27,9 +29,44 @@ const PREFACE_BYTES: usize = 24;
 /// Pause after the system could not accept, most likely for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// Where a neuron listens, and whether it speaks TLS there.
+#[derive(Debug)]
+pub struct Listener {
+    tcp: TcpListener,
+    certificate: Option<Certificate>,
+}
+
+/// In the clear.
+impl From<TcpListener> for Listener {
+    fn from(tcp: TcpListener) -> Self {
+        Self {
+            tcp,
+            certificate: None,
+        }
+    }
+}
+
+impl Listener {
+    /// With TLS, under this certificate alone.
+    pub fn with_tls(tcp: TcpListener, certificate: Certificate) -> Self {
+        Self {
+            tcp,
+            certificate: Some(certificate),
+        }
+    }
+}
+
+/// Bytes to and fro, in the clear or within TLS.
+pub(crate) trait ReadWrite: AsyncRead + AsyncWrite + Send {}
+impl<T: AsyncRead + AsyncWrite + Send> ReadWrite for T {}
+pub(crate) type Bytestream = Pin<Box<dyn ReadWrite>>;
+
 /// Accepts connections while there is room for them; others are closed at once.
 pub(crate) struct Incoming {
     listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    /// Connections that have a place but no TLS yet.
+    handshakes: JoinSet<Option<Connection>>,
     room: Arc<Semaphore>,
     /// Room for each address that has a connection open.
     addresses: HashMap<IpAddr, Arc<Semaphore>>,
@@ -40,13 +77,12 @@ pub(crate) struct Incoming {
 
 impl Incoming {
     /// Connections of `listener`, all of which end when `closed` turns true or its sender goes.
-    pub(crate) fn new(
-        listener: TcpListener,
-        limits: Limits,
-        closed: watch::Receiver<bool>,
-    ) -> Self {
+    pub(crate) fn new(listener: Listener, limits: Limits, closed: watch::Receiver<bool>) -> Self {
+        let certificate = listener.certificate.as_ref();
         Self {
-            listener,
+            tls: certificate.map(Certificate::acceptor),
+            listener: listener.tcp,
+            handshakes: JoinSet::new(),
             room: Arc::new(Semaphore::new(
                 limits.connections.min(Semaphore::MAX_PERMITS),
             )),
@@ -58,10 +94,23 @@ impl Incoming {
     }
 }
 
+/// Among all connections, and among those of an address.
+type Places = [OwnedSemaphorePermit; 2];
+
 impl Incoming {
+    /// A connection once TLS is agreed on, which may take as long as the preface afterwards.
+    fn shake_hands(&mut self, tls: TlsAcceptor, stream: TcpStream, places: Places) {
+        let (limits, closed) = (self.limits.clone(), self.closed.clone());
+        self.handshakes.spawn(async move {
+            let shaken = timeout(limits.handshake, tls.accept(stream)).await;
+            let stream = shaken.ok()?.ok()?;
+            Some(Connection::new(Box::pin(stream), places, &limits, closed))
+        });
+    }
+
     /// Places for one more connection of this address, among all and among its own, so that one
     /// address does not take everybody's room.
-    fn places(&mut self, address: IpAddr) -> Option<[OwnedSemaphorePermit; 2]> {
+    fn places(&mut self, address: IpAddr) -> Option<Places> {
         // An open connection holds the other reference.
         self.addresses.retain(|_, room| Arc::strong_count(room) > 1);
         let most = self.limits.connections_per_address;
@@ -81,6 +130,11 @@ impl Stream for Incoming {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         loop {
+            while let Poll::Ready(Some(shaken)) = self.handshakes.poll_join_next(context) {
+                if let Ok(Some(connection)) = shaken {
+                    return Poll::Ready(Some(Ok(connection)));
+                }
+            }
             if let Some(pause) = &mut self.pause {
                 ready!(pause.as_mut().poll(context));
                 self.pause = None;
@@ -91,7 +145,14 @@ impl Stream for Incoming {
                         tracing::debug!("connection closed: as many are open as may be");
                         continue;
                     };
-                    let closed = self.closed.clone();
+                    // Answers are small or written at once; waiting for more would only delay them. Where
+                    // it cannot be set, they are delayed.
+                    let _ = stream.set_nodelay(true);
+                    if let Some(tls) = self.tls.clone() {
+                        self.shake_hands(tls, stream, places);
+                        continue;
+                    }
+                    let (stream, closed) = (Box::pin(stream), self.closed.clone());
                     let connection = Connection::new(stream, places, &self.limits, closed);
                     return Poll::Ready(Some(Ok(connection)));
                 }
@@ -107,24 +168,21 @@ impl Stream for Incoming {
 /// One connection. Reading fails once it has been silent for too long, is too old, or all are closed;
 /// that ends it, whatever it is doing.
 pub(crate) struct Connection {
-    stream: TcpStream,
+    stream: Bytestream,
     received: usize,
     idle: Duration,
     silence: Pin<Box<Sleep>>,
     end: Pin<Box<dyn Future<Output = ()> + Send>>,
-    _places: [OwnedSemaphorePermit; 2],
+    _places: Places,
 }
 
 impl Connection {
     fn new(
-        stream: TcpStream,
-        places: [OwnedSemaphorePermit; 2],
+        stream: Bytestream,
+        places: Places,
         limits: &Limits,
         mut closed: watch::Receiver<bool>,
     ) -> Self {
-        // Answers are small or written at once; waiting for more would only delay them. Where it
-        // cannot be set, they are delayed.
-        let _ = stream.set_nodelay(true);
         let age = limits.connection_age.saturating_add(limits.call_time);
         Self {
             stream,
@@ -152,7 +210,7 @@ impl AsyncRead for Connection {
             return Poll::Ready(Err(timed_out("the connection is too old")));
         }
         let before = buffer.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        let read = self.stream.as_mut().poll_read(context, buffer);
         let bytes = buffer.filled().len() - before;
         if bytes > 0 {
             self.received = self.received.saturating_add(bytes);
@@ -177,7 +235,7 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        self.stream.as_mut().poll_write(context, bytes)
     }
 
     fn poll_write_vectored(
@@ -185,7 +243,7 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, bytes)
+        self.stream.as_mut().poll_write_vectored(context, bytes)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -193,11 +251,11 @@ impl AsyncWrite for Connection {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        self.stream.as_mut().poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        self.stream.as_mut().poll_shutdown(context)
     }
 }
 

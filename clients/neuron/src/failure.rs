@@ -124,6 +124,9 @@ impl Failure {
             Some(_) => return Self::Internal(words),
             None => {}
         }
+        if let Some(failure) = found_in(status) {
+            return failure.clone();
+        }
         match status.code() {
             Code::DeadlineExceeded => Self::Deadline,
             Code::OutOfRange => Self::TooLarge(words),
@@ -153,6 +156,18 @@ impl From<Failure> for Status {
         status.metadata_mut().insert(FAILURE_KEY, code);
         status
     }
+}
+
+/// The failure that is the cause of an error of the transport, where it is one of ours.
+pub(crate) fn found_in<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Failure> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(failure) = error.downcast_ref() {
+            return Some(failure);
+        }
+        cause = error.source();
+    }
+    None
 }
 
 /// An error and all its causes, in one line.

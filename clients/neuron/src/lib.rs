@@ -5,7 +5,7 @@
 //! and checked before a tensor is decoded, so that a model sees only well-formed, finite tensors of
 //! its own modality from callers that the chain knows.
 //!
-//! The way of a call, one module an arrow: `client` → `signature` → `channels` →
+//! The way of a call, one module an arrow: `client` → `signature` → `channels` (`tls`) →
 //! wire → `connection` → `server` → `admission` (`replay`, rights, `places`) → `service` → `packing` (`compression`,
 //! `numbers`), `inputs` → [`Model`] → and back through the same.
 
@@ -31,9 +31,11 @@ mod server;
 mod service;
 pub mod signature;
 mod tensor;
+mod tls;
 
 pub use admission::Callers;
 pub use client::{Client, Peer};
+pub use connection::Listener;
 pub use description::{Description, Treatment};
 pub use failure::{Failure, FAILURE_KEY};
 pub use formats::Formats;
@@ -43,6 +45,7 @@ pub use market_primitives::Modality;
 pub use model::{Caller, Model};
 pub use server::{serve, ServeError};
 pub use tensor::{Data, Tensor, MAX_DIMENSIONS};
+pub use tls::{Certificate, CertificateProblem, Fingerprint};
 
 /// The sr25519 public key under which a neuron serves, calls and sets weights.
 pub type Hotkey = [u8; 32];

@@ -5,7 +5,6 @@ use std::{future::Future, sync::Arc};
 use noesis_proto::{FILE_DESCRIPTOR_SET, SERVICE};
 use subxt_signer::sr25519::Keypair;
 use tokio::{
-    net::TcpListener,
     sync::{oneshot, watch},
     time::{sleep, Duration},
 };
@@ -14,7 +13,7 @@ use tonic_health::ServingStatus;
 
 use crate::{
     admission::Admission,
-    connection::Incoming,
+    connection::{Incoming, Listener},
     service::{Neuron, NeuronService},
     signature::now_milliseconds,
     Callers, Limits, Model,
@@ -40,7 +39,7 @@ pub enum ServeError {
     Transport(#[from] tonic::transport::Error),
 }
 
-/// Serves `model` on `listener` until `shutdown`, together with `grpc.health.v1` and reflection.
+/// Serves `model` on `listener`, in the clear on a bare one of TCP, until `shutdown`, together with `grpc.health.v1` and reflection.
 ///
 /// Answers are signed by `identity`. Only calls signed for this identity and the chain of `genesis`,
 /// by hotkeys in the latest `callers`, reach the model; no call, however malformed, ends serving.
@@ -50,7 +49,7 @@ pub enum ServeError {
 /// # Errors
 /// [`ServeError`], before the first call or never.
 pub async fn serve<M: Model>(
-    listener: TcpListener,
+    listener: impl Into<Listener>,
     model: M,
     identity: Keypair,
     genesis: [u8; 32],
@@ -98,7 +97,7 @@ pub async fn serve<M: Model>(
         .add_service(health)
         .add_service(reflection)
         .add_service(neuron)
-        .serve_with_incoming_shutdown(Incoming::new(listener, limits.clone(), closed), stop);
+        .serve_with_incoming_shutdown(Incoming::new(listener.into(), limits.clone(), closed), stop);
     let drained = async {
         if stopped.await.is_ok() {
             sleep(limits.drain).await;

@@ -58,6 +58,7 @@ async fn rogue(answer: impl Fn(&Envelope) -> http::Response<Body> + Send + Sync 
     Peer {
         hotkey: hotkey("//Miner"),
         endpoint,
+        certificate: None,
     }
 }
 
@@ -313,6 +314,7 @@ async fn nobody_there() {
         let peer = Peer {
             hotkey: hotkey("//Miner"),
             endpoint: endpoint.into(),
+            certificate: None,
         };
         let answer = ask(&peer).await;
         assert!(matches!(answer, Err(Failure::Unreachable(_))), "{answer:?}");
@@ -335,7 +337,7 @@ async fn a_neuron_that_goes_away_and_comes_back() {
     let gone = ask().await;
     assert!(matches!(gone, Err(Failure::Unreachable(_))), "{gone:?}");
     let listener = TcpListener::bind(neuron.address).await.expect("free again");
-    let _back = common::start_on(listener, Toy::default(), limits()).await;
+    let _back = common::start_on(neuron.address, listener, Toy::default(), limits()).await;
     assert!(ask().await.is_ok());
 }
 
@@ -352,6 +354,7 @@ async fn a_port_that_speaks_something_else() {
     let peer = Peer {
         hotkey: hotkey("//Miner"),
         endpoint,
+        certificate: None,
     };
     let answer = ask(&peer).await;
     assert!(matches!(answer, Err(Failure::Unreachable(_))), "{answer:?}");

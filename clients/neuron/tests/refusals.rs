@@ -393,7 +393,7 @@ async fn replayed_after_a_restart() {
     neuron.stop.take().expect("running").send(()).expect("runs");
     neuron.serving.await.expect("ends well");
     let listener = TcpListener::bind(neuron.address).await.expect("free again");
-    let neuron = start_on(listener, Toy::default(), limits()).await;
+    let neuron = start_on(neuron.address, listener, Toy::default(), limits()).await;
     let again = neuron.send_as(message(), &envelope, &validator).await;
     assert_refused!(neuron, again, Failure::Replayed);
 }

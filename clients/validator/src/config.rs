@@ -159,6 +159,10 @@ pub struct Config {
     /// Distil a student from the network beside the training.
     #[arg(long)]
     pub student: bool,
+    /// Ask peers without a TLS certificate as well, in the clear, for all on the way to read. Those on this machine
+    /// are asked in any case.
+    #[arg(long)]
+    pub allow_cleartext: bool,
     /// File to append events to, as JSON lines.
     #[arg(long, value_name = "FILE")]
     pub events: Option<PathBuf>,

@@ -5,7 +5,7 @@
 
 use market_primitives::{BlockNumber, Modality, Uid};
 use noesis_chain::Metagraph;
-use noesis_neuron::{Hotkey, Peer};
+use noesis_neuron::{Fingerprint, Hotkey, Peer};
 use rand::{seq::SliceRandom, Rng};
 
 /// A peer that may be asked.
@@ -17,6 +17,8 @@ pub struct Candidate {
     pub hotkey: Hotkey,
     /// Where it serves, `host:port`.
     pub endpoint: String,
+    /// Fingerprint of its TLS certificate, where it published one.
+    pub certificate: Option<Fingerprint>,
     /// Its share of the incentive in the last epoch.
     pub incentive: f64,
     /// When it took its slot.
@@ -29,6 +31,7 @@ impl Candidate {
         Peer {
             hotkey: self.hotkey,
             endpoint: self.endpoint.clone(),
+            certificate: self.certificate,
         }
     }
 }
@@ -47,6 +50,7 @@ pub fn candidates(metagraph: &Metagraph, ourselves: &Hotkey, modality: Modality)
                 uid: neuron.uid,
                 hotkey,
                 endpoint,
+                certificate: neuron.certificate,
                 incentive: neuron.incentive.to_f64(),
                 registered_at: neuron.registered_at,
             })
@@ -90,6 +94,7 @@ mod tests {
             uid,
             hotkey: [uid as u8; 32],
             endpoint: String::new(),
+            certificate: None,
             incentive,
             registered_at: 0,
         }
@@ -142,6 +147,7 @@ mod tests {
             hotkey: [uid as u8; 32].into(),
             coldkey: [99; 32].into(),
             endpoint: endpoint.map(str::to_owned),
+            certificate: (uid == 2).then_some([5; 32]),
             incentive: Share(500_000_000_000_000_000),
             registered_at: 3,
             ..Neuron::default()
@@ -158,6 +164,7 @@ mod tests {
         let found = candidates(&metagraph, &[0; 32], Modality::Text);
         assert_eq!(found.len(), 1);
         assert_eq!((found[0].uid, found[0].endpoint.as_str()), (2, "b:2"));
+        assert_eq!(found[0].peer().certificate, Some([5; 32]));
         assert_eq!((found[0].incentive, found[0].registered_at), (0.5, 3));
         assert!(candidates(&metagraph, &[0; 32], Modality::Image).is_empty());
     }

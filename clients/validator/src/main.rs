@@ -137,9 +137,12 @@ async fn validate(config: Config, watched: &Flags) -> anyhow::Result<()> {
     let metagraph = chain.metagraph(market).await?;
     let data = DataSet::load(metagraph.modality, &config.data, SEQUENCE)?;
 
-    let client = Client::new(hotkey.clone(), chain.genesis_hash())
+    let mut client = Client::new(hotkey.clone(), chain.genesis_hash())
         .expecting(metagraph.rules.response_dim)
         .taking(config.encodings);
+    if config.allow_cleartext {
+        client = client.in_the_clear();
+    }
     let settings = settings(&config, data.builtin(metagraph.rules.response_dim.into()));
     let mut validator = Validator::new(settings, client, &data, device, events)?;
     if validator.resume(&checkpoint)? {

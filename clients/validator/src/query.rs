@@ -120,6 +120,7 @@ mod tests {
             .map(|place| Peer {
                 hotkey: [place as u8; 32],
                 endpoint: String::new(),
+                certificate: None,
             })
             .collect();
         let started = Instant::now();
@@ -187,6 +188,7 @@ mod tests {
         let peer = Peer {
             hotkey: [0; 32],
             endpoint: String::new(),
+            certificate: None,
         };
         let answers = query::<(), _>(&[peer.clone(), peer], PATIENCE, |_| async {
             Err(Failure::NotFinite)

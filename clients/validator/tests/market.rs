@@ -128,6 +128,7 @@ impl Market {
             uid,
             hotkey,
             endpoint: listener.local_addr().unwrap().to_string(),
+            certificate: None,
             incentive: 0.0,
             registered_at: 0,
         });

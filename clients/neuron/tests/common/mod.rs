@@ -18,8 +18,8 @@ use std::{
 use noesis_neuron::{
     serve,
     signature::{now_milliseconds, Envelope, Method, SIGNATURE_KEY},
-    Caller, Callers, Client, ClientLimits, Data, Description, Failure, Hotkey, Limits, Modality,
-    Model, Peer, Tensor, Treatment,
+    Caller, Callers, Client, ClientLimits, Data, Description, Failure, Hotkey, Limits, Listener,
+    Modality, Model, Peer, Tensor, Treatment,
 };
 use noesis_proto::v1::{self, neuron_client::NeuronClient};
 use prost::Message;
@@ -153,11 +153,17 @@ pub fn limits() -> Limits {
 
 pub async fn start(model: Toy, limits: Limits) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    start_on(listener, model, limits).await
+    let address = listener.local_addr().expect("bound");
+    start_on(address, listener, model, limits).await
 }
 
-pub async fn start_on(listener: TcpListener, model: Toy, limits: Limits) -> Running {
-    let address = listener.local_addr().expect("bound");
+pub async fn start_on(
+    address: SocketAddr,
+    listener: impl Into<Listener>,
+    model: Toy,
+    limits: Limits,
+) -> Running {
+    let listener = listener.into();
     let known: HashMap<_, _> = [
         (hotkey("//Validator"), 1000),
         (hotkey("//Other"), 10),
@@ -203,6 +209,7 @@ impl Running {
         Peer {
             hotkey: hotkey("//Miner"),
             endpoint: self.address.to_string(),
+            certificate: None,
         }
     }
 

@@ -340,3 +340,86 @@ async fn a_caller_that_reads_slowly_holds_only_its_own_places() {
     };
     timeout(SOON, free).await.expect("the places are free");
 }
+
+/// The median time of a call of `//Validator`, all of which must be answered.
+async fn median_call(neuron: &common::Running, client: &Client) -> Duration {
+    let inputs = tokens([1, 8]);
+    let mut times = Vec::new();
+    for _ in 0..100 {
+        let asked = Instant::now();
+        let answer = client
+            .forward(&neuron.peer(), Modality::Text, &inputs, SOON)
+            .await;
+        times.push(asked.elapsed());
+        assert_eq!(answer, Ok(echo(&inputs)));
+    }
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+#[tokio::test]
+async fn callers_without_stake_do_not_keep_those_with_stake_waiting() {
+    let limits = Limits {
+        connections_per_address: 200,
+        ..limits()
+    };
+    let neuron = start(Toy::default(), limits).await;
+    let client = validator();
+    let calm = median_call(&neuron, &client).await;
+    let abusers = common::abuse::abuse(neuron.address);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let abused = median_call(&neuron, &client).await;
+    drop(abusers);
+    // The bench `abuse` has the figures; here, whatever else the machine does, no queue has formed.
+    assert!(
+        abused < calm * 5 + Duration::from_millis(20),
+        "{calm:?} to {abused:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_caller_with_more_stake_gets_the_place_of_one_with_less() {
+    let toy = Toy {
+        mood: Mood::Silent,
+        ..Toy::default()
+    };
+    let limits = Limits {
+        calls: 2,
+        ..limits()
+    };
+    let neuron = start(toy, limits).await;
+    let ask = |uri: &'static str| {
+        let peer = neuron.peer();
+        tokio::spawn(async move {
+            let client = Client::new(key(uri), common::GENESIS);
+            client
+                .forward(&peer, Modality::Text, &tokens([1, 3]), SOON)
+                .await
+        })
+    };
+    let reached = |calls| {
+        let neuron = &neuron;
+        async move {
+            while neuron.reached() < calls {
+                tokio::task::yield_now().await;
+            }
+        }
+    };
+    let first = ask("//Poor");
+    reached(1).await;
+    let second = ask("//Poor");
+    reached(2).await;
+    // As poor as they: busy. Richer: the one that came last goes.
+    assert_eq!(ask("//Poor").await.expect("no panic"), Err(Failure::Busy));
+    let richer = ask("//Other");
+    let gone = timeout(SOON, second)
+        .await
+        .expect("told")
+        .expect("no panic");
+    assert_eq!(gone, Err(Failure::Busy));
+    let richest = ask("//Validator");
+    let gone = timeout(SOON, first).await.expect("told").expect("no panic");
+    assert_eq!(gone, Err(Failure::Busy));
+    reached(4).await;
+    assert!(!richer.is_finished() && !richest.is_finished());
+}

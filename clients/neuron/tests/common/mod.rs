@@ -2,6 +2,7 @@
 
 #![allow(dead_code)] // each test program uses a part
 
+pub mod abuse;
 pub mod bytes;
 
 use std::{

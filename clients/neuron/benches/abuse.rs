@@ -1,0 +1,79 @@
+//! How much longer a caller with stake waits while others abuse the neuron.
+//!
+//! `cargo bench -p noesis-neuron --bench abuse` measures calls of a caller with stake in calm and, in turn, while
+//! callers without stake open connections, send bytes slowly, call without a signature, call with one and
+//! send compression bombs (`tests/common/abuse.rs`). Of several rounds the calmest of each counts. The
+//! abusers run on the same processor: their own work is in the figure.
+
+#[path = "../tests/common/mod.rs"]
+mod common;
+
+use std::time::{Duration, Instant};
+
+use common::{abuse::abuse, limits, start, tokens, validator, Mood, Running, Toy, DIM, SOON};
+use noesis_neuron::{Client, Limits, Modality, Tensor};
+
+const ROUNDS: usize = 6;
+const CALLS: usize = 1000;
+
+fn main() {
+    // `cargo test --benches` asks every benchmark to list itself.
+    if std::env::args().any(|one| one == "--test" || one == "--list") {
+        return;
+    }
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(compare());
+}
+
+async fn compare() {
+    let values = vec![0.5; 64 * DIM as usize];
+    let answer = Tensor::f32([1, 64, DIM as usize], values).expect("fits");
+    let toy = Toy {
+        mood: Mood::Says(answer),
+        ..Toy::default()
+    };
+    let limits = Limits {
+        replay_capacity_per_caller: 1 << 16,
+        ..limits()
+    };
+    let neuron = start(toy, limits).await;
+    let client = validator();
+    calls(&neuron, &client).await;
+    let mut best = [[f64::MAX; 2]; 2];
+    for _ in 0..ROUNDS {
+        keep(&mut best[0], calls(&neuron, &client).await);
+        let abusers = abuse(neuron.address);
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        keep(&mut best[1], calls(&neuron, &client).await);
+        drop(abusers);
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    for (name, [median, late]) in ["calm", "abused"].iter().zip(best) {
+        println!("{name:>8}: median {median:.3} ms, 99th percentile {late:.3} ms");
+    }
+    println!(
+        "   ratio: median {:.2}, 99th percentile {:.2}",
+        best[1][0] / best[0][0],
+        best[1][1] / best[0][1]
+    );
+}
+
+fn keep(best: &mut [f64; 2], found: [f64; 2]) {
+    for (best, found) in best.iter_mut().zip(found) {
+        *best = best.min(found);
+    }
+}
+
+/// Median and 99th percentile of as many calls, one after the other, in milliseconds.
+async fn calls(neuron: &Running, client: &Client) -> [f64; 2] {
+    let (peer, inputs) = (neuron.peer(), tokens([1, 64]));
+    let mut times = Vec::with_capacity(CALLS);
+    for _ in 0..CALLS {
+        let start = Instant::now();
+        let answer = client.forward(&peer, Modality::Text, &inputs, SOON).await;
+        times.push(start.elapsed().as_secs_f64() * 1e3);
+        answer.expect("answered");
+    }
+    times.sort_unstable_by(f64::total_cmp);
+    [times[CALLS / 2], times[CALLS * 99 / 100]]
+}

@@ -40,7 +40,9 @@ async fn a_client_outlives_its_node() -> Result<()> {
     ensure!(neuron.uid == uid && neuron.stake == 5 * NOE, "{neuron:?}");
 
     // And the same client goes on sending.
-    chain.serve(&hotkey, TEXT, "127.0.0.1:9101", Some([7; 32])).await?;
+    chain
+        .serve(&hotkey, TEXT, "127.0.0.1:9101", Some([7; 32]))
+        .await?;
     Ok(())
 }
 

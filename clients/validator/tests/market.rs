@@ -666,5 +666,12 @@ async fn who_answers_with_anothers_model_shares_its_score() {
     validator.save(&path).unwrap();
     let mut resumed = market.validator(quick);
     assert!(resumed.resume(&path).unwrap());
-    assert_eq!(resumed.scores(), validator.scores());
+    assert_eq!(resumed.copies().groups(), validator.copies().groups());
+    for (kept, now) in resumed.scores().iter().zip(validator.scores()) {
+        // JSON may cost the last digit of a number.
+        assert!(
+            kept.0 == now.0 && (kept.1 - now.1).abs() < 1e-12,
+            "{kept:?} {now:?}"
+        );
+    }
 }

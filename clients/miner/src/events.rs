@@ -120,6 +120,13 @@ fn samples(event: &Event) -> (u64, Vec<Sample>) {
             let calls = calls.of("method", method).of("outcome", outcome);
             (0, vec![calls, seconds.of("method", method)])
         }
+        Event::HeldOut { loss, .. } => {
+            let help = "Loss where scores are taken, over held-out examples, in nats.";
+            (
+                0,
+                vec![Sample::gauge("noesis_miner_held_out_loss", help, *loss)],
+            )
+        }
         Event::Checkpoint { step } => {
             let (name, help) = (
                 "noesis_miner_checkpoint_step",

@@ -1,9 +1,9 @@
 //! The command line.
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use noesis_model::DeviceChoice;
 use noesis_neuron::Formats;
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 
 const EXAMPLE: &str = "\
 Example, with a local node:
@@ -32,11 +32,36 @@ pub struct Cli {
     pub command: Option<Command>,
     /// What to validate with.
     #[command(flatten)]
-    pub config: Option<Config>,
-    /// Where else to tell what happens. Beside the others, since clap takes a group of flags that holds another for
-    /// absent.
-    #[command(flatten)]
-    pub telemetry: noesis_telemetry::Flags,
+    pub config: Config,
+}
+
+/// What the command line asks for.
+#[derive(Clone, Debug)]
+pub enum Asked {
+    /// To validate.
+    Validate(Box<Config>),
+    /// Something beside it.
+    Beside(Command),
+}
+
+impl Cli {
+    /// Reads the words of a command line. With a subcommand the flags of a validator are neither asked for nor
+    /// looked at: keys that stand in the environment are in nobody's way.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with them, in words; help and version too.
+    pub fn read<W: Into<OsString> + Clone>(
+        words: impl IntoIterator<Item = W>,
+    ) -> Result<Asked, clap::Error> {
+        let matches = Self::command().try_get_matches_from(words)?;
+        if matches.subcommand_name().is_some() {
+            return Command::from_arg_matches(&matches).map(Asked::Beside);
+        }
+        Ok(Asked::Validate(Box::new(Config::from_arg_matches(
+            &matches,
+        )?)))
+    }
 }
 
 /// What there is beside validating.
@@ -163,15 +188,24 @@ pub struct Config {
     /// are asked in any case.
     #[arg(long)]
     pub allow_cleartext: bool,
+    /// End after so many steps in all, those of the checkpoint included [default: never].
+    #[arg(long, value_name = "STEPS")]
+    pub steps: Option<u64>,
+    /// At the end, ask the peers for their answers to so many examples that nobody learns from or is scored by, and
+    /// tell in the events what the network, the model alone and the student lose on them.
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
+    pub evaluate: Option<u32>,
     /// File to append events to, as JSON lines.
     #[arg(long, value_name = "FILE")]
     pub events: Option<PathBuf>,
+    /// Where else to tell what happens.
+    #[command(flatten)]
+    pub telemetry: noesis_telemetry::Flags,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     const RUN: [&str; 9] = [
         "noesis-validator",
@@ -185,8 +219,8 @@ mod tests {
         "d",
     ];
 
-    fn parse(words: &[&'static str]) -> Result<Cli, clap::Error> {
-        Cli::try_parse_from(words)
+    fn parse(words: &[&'static str]) -> Result<Asked, clap::Error> {
+        Cli::read(words)
     }
 
     #[test]
@@ -199,7 +233,10 @@ mod tests {
     #[test]
     fn wrong_flags_are_explained() {
         let with = |more: &[&'static str]| parse(&[&RUN, more].concat());
-        let config = with(&[]).unwrap().config.unwrap();
+        let Asked::Validate(config) = with(&["--metrics", "127.0.0.1:1"]).unwrap() else {
+            panic!("no subcommand was named");
+        };
+        assert!(config.telemetry.metrics.is_some());
         assert_eq!((config.coldkey.as_str(), config.batch), ("//A", 16));
         for wrong in [
             ["--batch", "0"],
@@ -221,11 +258,13 @@ mod tests {
     fn a_student_needs_no_keys() {
         let words = "noesis-validator student evaluate --checkpoint d --data f --json";
         let words: Vec<&str> = words.split(' ').collect();
-        let cli = parse(&words).unwrap();
-        let Some(Command::Student(StudentCommand::Evaluate { kept, json })) = cli.command else {
-            panic!("{cli:?}");
+        let asked = parse(&words).unwrap();
+        let Asked::Beside(Command::Student(StudentCommand::Evaluate { kept, json })) = asked else {
+            panic!("{asked:?}");
         };
-        assert!(json && cli.config.is_none() && kept.data == PathBuf::from("f"));
+        assert!(json && kept.data.ends_with("f"));
+        // A flag of a validator is refused beside it.
+        assert!(parse(&[&words[..1], &["--stake", "3"], &words[1..]].concat()).is_err());
         let error = parse(&words[..3]).unwrap_err().to_string();
         assert!(error.contains("--checkpoint"), "{error}");
     }

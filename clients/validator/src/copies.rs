@@ -16,8 +16,10 @@
 //! again. What counts is what is answered, not how it came about: miners that started from one checkpoint are one
 //! until training on has led them apart.
 //!
-//! *Consequence.* A group has one score, the highest of its members', and those of them that have a positive one
-//! share it in equal parts.
+//! *Consequence.* A group has one score, the highest of its members', and it goes to the member that answers
+//! soonest: a relay has to wait for the original, so it never does. Equal parts would pay a relay as much as its
+//! original, and rights of the eldest would let whoever came first take the pay of any newcomer by relaying it.
+//! Among those who serve the same model, the faster server is of more use.
 
 use noesis_model::tch::{Kind, Tensor};
 use noesis_neuron::Hotkey;
@@ -260,14 +262,21 @@ impl Copies {
         groups
     }
 
-    /// The scores with each group's highest shared by its members that have one.
-    pub fn share(&self, mut scores: Vec<(Hotkey, f64)>) -> Vec<(Hotkey, f64)> {
+    /// The scores with each group's highest given to that of its members, of those that have one, which `takes` the
+    /// least time to answer.
+    pub fn share(
+        &self,
+        mut scores: Vec<(Hotkey, f64)>,
+        takes: impl Fn(&Hotkey) -> f64,
+    ) -> Vec<(Hotkey, f64)> {
         for group in self.groups() {
             let paid = |(peer, score): &&mut (Hotkey, f64)| group.contains(peer) && *score > 0.0;
-            let members: Vec<_> = scores.iter_mut().filter(paid).collect();
+            let mut members: Vec<_> = scores.iter_mut().filter(paid).collect();
+            members.sort_by(|a, b| takes(&a.0).total_cmp(&takes(&b.0)));
             let highest = members.iter().map(|member| member.1).fold(0.0, f64::max);
-            let share = highest / members.len().max(1) as f64;
-            members.into_iter().for_each(|member| member.1 = share);
+            for (place, member) in members.into_iter().enumerate() {
+                member.1 = if place == 0 { highest } else { 0.0 };
+            }
         }
         scores
     }
@@ -377,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn a_group_shares_its_best_score_among_those_who_have_one() {
+    fn a_group_has_one_score_and_who_answers_soonest_gets_it() {
         let mut copies = Copies::default();
         for _ in 0..2 {
             copies.measured(&[
@@ -392,8 +401,12 @@ mod tests {
         assert_eq!(groups, [vec![key(1), key(2), key(3)], vec![key(4), key(5)]]);
         let scores = [(1, 4.0), (2, 6.0), (3, 0.0), (4, 0.0), (5, 0.0), (6, 5.0)];
         let scores = scores.map(|(peer, score)| (key(peer), score)).to_vec();
-        let shared: Vec<f64> = copies.share(scores).into_iter().map(|one| one.1).collect();
-        assert_eq!(shared, [3.0, 3.0, 0.0, 0.0, 0.0, 5.0]);
+        // The third is the soonest, and of no worth.
+        let takes = |peer: &Hotkey| [0.0, 20.0, 30.0, 10.0, 1.0, 1.0, 1.0][usize::from(peer[0])];
+        let paid: Vec<f64> = (copies.share(scores, takes).into_iter())
+            .map(|one| one.1)
+            .collect();
+        assert_eq!(paid, [6.0, 0.0, 0.0, 0.0, 0.0, 5.0]);
 
         let restored = Copies::restore(copies.saved(), |text| {
             let mut key = [0; 32];

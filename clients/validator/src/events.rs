@@ -48,6 +48,20 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none")]
         student: Option<f64>,
     },
+    /// The losses at the kept-back targets of examples that nobody learned from or was scored by, in nats.
+    #[serde(rename = "held_out")]
+    HeldOut {
+        /// Batches so far.
+        step: u64,
+        /// Examples.
+        examples: usize,
+        /// With all peers that take part.
+        joined: Option<f64>,
+        /// Of the same model trained alone.
+        alone: Option<f64>,
+        /// Of the student, where there is one.
+        student: Option<f64>,
+    },
     /// A row of weights was accepted by the chain.
     Weights {
         /// Epochs that the market had begun.
@@ -207,6 +221,7 @@ fn samples(event: &Event) -> Vec<Sample> {
                 .chain(others)
                 .collect()
         }
+        Event::HeldOut { .. } => Vec::new(),
         Event::Weights { epoch, weights } => {
             let (name, help) = (
                 "noesis_validator_weight",

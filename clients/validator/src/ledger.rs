@@ -36,6 +36,9 @@ pub struct Memory {
 pub struct Standing {
     /// Its Fisher score over the batches in which it took part.
     pub fisher: MovingAverage,
+    /// How long it took to answer, in milliseconds, over the batches that it answered.
+    #[serde(default)]
+    pub took: MovingAverage,
     /// Its ablation.
     pub evidence: Evidence,
     /// Assessments behind it.
@@ -102,6 +105,19 @@ impl Ledger {
     pub fn took_part(&mut self, peer: Hotkey, fisher: f64, memory: Memory) {
         let standing = self.0.entry(peer).or_default();
         standing.fisher.add(fisher, memory.fisher);
+    }
+
+    /// The peer answered, after so many milliseconds.
+    pub fn answered(&mut self, peer: Hotkey, milliseconds: f64, memory: Memory) {
+        let standing = self.0.entry(peer).or_default();
+        standing.took.add(milliseconds, memory.fisher);
+    }
+
+    /// How long the peer takes to answer, in milliseconds; for ever, where it never did.
+    pub fn takes(&self, peer: &Hotkey) -> f64 {
+        let took = self.0.get(peer).map(|standing| standing.took);
+        took.filter(|took| took.count > 0)
+            .map_or(f64::INFINITY, |took| took.value())
     }
 
     /// An assessment is over: takes in what it measured, counts absences down, and says what changed.

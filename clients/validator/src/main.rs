@@ -1,22 +1,21 @@
 //! `noesis-validator`: logging, config, data, model, chain, enlist, loop, shutdown.
 
-use anyhow::{anyhow, bail, Context};
-use clap::Parser;
+use anyhow::{bail, Context};
 use indicatif::{ProgressBar, ProgressStyle};
 use market_primitives::NOE;
 use noesis_chain::{keypair, Chain};
-use noesis_model::{DataSet, Folder, NetworkConfig};
+use noesis_model::{held_out, DataSet, Folder, NetworkConfig};
 use noesis_neuron::Client;
-use noesis_telemetry::{Flags, Telemetry};
+use noesis_telemetry::Telemetry;
 use noesis_validator::{
-    config::{Cli, Command, Config, KeptStudent, StudentCommand},
+    config::{Asked, Cli, Command, Config, KeptStudent, StudentCommand},
     discover::Candidate,
     events::Events,
     kept_answers::KeptAnswers,
     learner::LearnerConfig,
     market::{enlist, follow, vote},
     promises::Kept,
-    run::{run, Attention, Connections},
+    run::{run, Attention, Connections, End},
     saved,
     student::{
         evaluate::compare,
@@ -36,13 +35,11 @@ use tracing_subscriber::EnvFilter;
 const SEQUENCE: usize = 64;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let asked = Cli::read(std::env::args_os()).unwrap_or_else(|error| error.exit());
     log();
-    let done = match (cli.command, cli.config) {
-        (Some(Command::Student(command)), _) => student(command),
-        (None, Some(config)) => run_until_stopped(config, &cli.telemetry),
-        // Without a subcommand, clap insists on the flags that have no default.
-        (None, None) => Err(anyhow!("nothing to do: --help shows the flags")),
+    let done = match asked {
+        Asked::Validate(config) => run_until_stopped(*config),
+        Asked::Beside(Command::Student(command)) => student(command),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -106,19 +103,19 @@ fn student(command: StudentCommand) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn run_until_stopped(config: Config, watched: &Flags) -> anyhow::Result<()> {
+fn run_until_stopped(config: Config) -> anyhow::Result<()> {
     // The main thread owns the model; the network runs on threads of its own.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .context("the system gives no threads")?;
-    let result = runtime.block_on(validate(config, watched));
+    let result = runtime.block_on(validate(config));
     runtime.shutdown_background();
     result
 }
 
-async fn validate(config: Config, watched: &Flags) -> anyhow::Result<()> {
+async fn validate(config: Config) -> anyhow::Result<()> {
     let coldkey = keypair(&config.coldkey).context("--coldkey")?;
     let hotkey = keypair(&config.hotkey).context("--hotkey")?;
     let ourselves = hotkey.public_key().0;
@@ -128,7 +125,7 @@ async fn validate(config: Config, watched: &Flags) -> anyhow::Result<()> {
         let path = config.events.as_deref().unwrap_or(Path::new(""));
         format!("--events {}: the file cannot be opened", path.display())
     })?;
-    let events = events.and(Telemetry::open(watched).await?);
+    let events = events.and(Telemetry::open(&config.telemetry).await?);
     let _folder = Folder::take(&config.checkpoint)?;
     let checkpoint = config.checkpoint.join(saved::FILE);
 
@@ -196,6 +193,13 @@ async fn validate(config: Config, watched: &Flags) -> anyhow::Result<()> {
             error = lost => chain_error = error,
         }
     };
+    let held_out = config
+        .evaluate
+        .map(|examples| held_out(&data, examples as usize));
+    let end = End {
+        steps: config.steps,
+        held_out: held_out.transpose()?.unwrap_or_default(),
+    };
     let progress = progress();
     run(
         &mut validator,
@@ -203,6 +207,7 @@ async fn validate(config: Config, watched: &Flags) -> anyhow::Result<()> {
         ourselves,
         attention,
         &checkpoint,
+        end,
         stop,
         progress,
     )

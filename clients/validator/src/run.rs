@@ -6,7 +6,7 @@ use crate::{
     market::{Scores, View, Vote},
     validator::{Step, Validator},
 };
-use noesis_model::CheckpointError;
+use noesis_model::{Batch, CheckpointError};
 use noesis_neuron::Hotkey;
 use rand::{rngs::StdRng, SeedableRng};
 use std::{
@@ -32,6 +32,15 @@ pub struct Attention {
     pub exploration: f64,
 }
 
+/// When a run ends by itself, and what is measured then.
+#[derive(Debug, Default)]
+pub struct End {
+    /// After so many steps in all.
+    pub steps: Option<u64>,
+    /// Examples that nobody learned from or was scored by.
+    pub held_out: Vec<Batch>,
+}
+
 /// The ends of the channels to whoever talks to the chain.
 pub struct Connections {
     /// The market as last seen.
@@ -42,7 +51,7 @@ pub struct Connections {
     pub votes: mpsc::Receiver<Vote>,
 }
 
-/// Steps until `stop` is ready; writes a checkpoint after each step, and at the end. Where a step is so short that
+/// Steps until `stop` is ready or `end` is reached; writes a checkpoint after each step, and at the end. Where a step is so short that
 /// checkpoints would take more than a tenth of the time, some steps go without: a crash then costs ten times what a
 /// checkpoint takes, some tenths of a second.
 ///
@@ -57,6 +66,7 @@ pub async fn run(
     ourselves: Hotkey,
     attention: Attention,
     checkpoint: &Path,
+    end: End,
     stop: impl Future<Output = ()>,
     mut progress: impl FnMut(&Step, &[Candidate]),
 ) -> Result<(), CheckpointError> {
@@ -68,7 +78,8 @@ pub async fn run(
     // Scores that a checkpoint held count at once.
     connections.scores.send_replace(validator.scores());
     let modality = validator.learner().modality();
-    loop {
+    let unfinished = |step: u64| end.steps.is_none_or(|steps| step < steps);
+    while unfinished(validator.learner().step_count()) {
         if connections.view.has_changed().unwrap_or(false) {
             if let Some(view) = connections.view.borrow_and_update().clone() {
                 let metagraph = &view.metagraph;
@@ -125,6 +136,9 @@ pub async fn run(
                 () = tokio::time::sleep(ALONE) => {}
             }
         }
+    }
+    if !end.held_out.is_empty() {
+        validator.hold_out(&attended, &end.held_out).await;
     }
     validator.save(checkpoint)
 }

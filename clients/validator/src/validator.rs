@@ -28,6 +28,7 @@ use std::{collections::HashMap, path::Path, sync::Arc, time::Duration};
 use tokio::{task::JoinHandle, time::Instant};
 
 mod assessing;
+mod held_out;
 
 /// All that a validator is told.
 #[derive(Clone, Debug)]
@@ -198,9 +199,10 @@ impl Validator {
         &self.copies
     }
 
-    /// What each peer is to be paid for: its score, which peers that are one share.
+    /// What each peer is to be paid for: its score, of which peers that are one have one together.
     pub fn scores(&self) -> Vec<(Hotkey, f64)> {
-        self.copies.share(self.ledger.scores())
+        let takes = |peer: &Hotkey| self.ledger.takes(peer);
+        self.copies.share(self.ledger.scores(), takes)
     }
 
     /// How a peer treated the gradients it was sent.
@@ -343,9 +345,12 @@ impl Validator {
                 let answer = answer.map_err(Missed::Failed)?;
                 Ok(question.order.returned(&answer))
             });
+            let milliseconds = result.took.as_secs_f64() * 1e3;
             let words = match outcome {
                 Ok(answer) => {
                     self.back_off.answered(&candidate.hotkey);
+                    let memory = self.settings.memory;
+                    (self.ledger).answered(candidate.hotkey, milliseconds, memory);
                     answers.push((candidate.hotkey, answer));
                     "ok".to_owned()
                 }
@@ -357,7 +362,7 @@ impl Validator {
             answered.push(Answered {
                 uid: candidate.uid,
                 outcome: words,
-                milliseconds: result.took.as_secs_f64() * 1e3,
+                milliseconds,
             });
         }
         (answers, answered)

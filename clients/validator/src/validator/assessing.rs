@@ -167,7 +167,7 @@ impl Validator {
             if change.one {
                 tracing::info!(
                     ?uids,
-                    "two peers answer as one (agreement {agreement:.3}): they share one score"
+                    "two peers answer as one (agreement {agreement:.3}): they have one score together"
                 );
             } else {
                 tracing::info!(?uids, "two peers are two again (agreement {agreement:.3})");

@@ -2,10 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // a test may
 
-use std::{
-    path::Path,
-    process::{Command, Output},
-};
+use std::process::{Command, Output};
 
 fn lab(flags: &str) -> Output {
     Command::new(env!("CARGO_BIN_EXE_noesis-lab"))

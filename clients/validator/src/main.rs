@@ -171,6 +171,7 @@ async fn validate(config: Config) -> anyhow::Result<()> {
         votes,
     };
     let attention = Attention {
+        ourselves,
         places: config.peers.into(),
         exploration: 0.25,
     };
@@ -204,7 +205,6 @@ async fn validate(config: Config) -> anyhow::Result<()> {
     run(
         &mut validator,
         connections,
-        ourselves,
         attention,
         &checkpoint,
         end,

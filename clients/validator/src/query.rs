@@ -16,8 +16,9 @@ use tokio::{
 pub struct Patience {
     /// For anybody.
     pub deadline: Duration,
-    /// Answers that are enough to go on with.
-    pub k_min: usize,
+    /// Share of those asked whose answers are enough to go on with, rounded down; one is always needed. A share, not
+    /// a number: peers that share processors answer one after the other, and the first few say nothing of the rest.
+    pub k_min: f64,
     /// For the rest, once there are enough: this share of the time that those took.
     pub grace: f64,
     /// The least of it, since answers that come at once say little of how long the others need.
@@ -25,6 +26,11 @@ pub struct Patience {
 }
 
 impl Patience {
+    /// How many answers are enough, of so many asked.
+    fn enough(&self, asked: usize) -> usize {
+        ((asked as f64 * self.k_min.clamp(0.0, 1.0)) as usize).max(1)
+    }
+
     /// How long the rest are waited for when enough have answered after so long.
     fn grace_after(&self, enough: Duration) -> Duration {
         enough
@@ -80,7 +86,7 @@ where
         let now = Instant::now();
         if outcome.is_ok() {
             usable += 1;
-            if usable == patience.k_min.max(1) {
+            if usable == patience.enough(peers.len()) {
                 until = until.min(now + patience.grace_after(now - started));
             }
         }
@@ -109,7 +115,7 @@ mod tests {
 
     const PATIENCE: Patience = Patience {
         deadline: Duration::from_secs(4),
-        k_min: 2,
+        k_min: 0.7,
         grace: 0.4,
         shortest_grace: Duration::from_millis(500),
     };

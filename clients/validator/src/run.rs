@@ -26,6 +26,8 @@ const ALONE: Duration = Duration::from_millis(100);
 /// Whom to attend to.
 #[derive(Clone, Copy, Debug)]
 pub struct Attention {
+    /// Who attends: nobody to itself.
+    pub ourselves: Hotkey,
     /// Most peers at a time.
     pub places: usize,
     /// Share of the places for a random choice among those that are not the best.
@@ -63,7 +65,6 @@ pub struct Connections {
 pub async fn run(
     validator: &mut Validator,
     mut connections: Connections,
-    ourselves: Hotkey,
     attention: Attention,
     checkpoint: &Path,
     end: End,
@@ -83,7 +84,7 @@ pub async fn run(
         if connections.view.has_changed().unwrap_or(false) {
             if let Some(view) = connections.view.borrow_and_update().clone() {
                 let metagraph = &view.metagraph;
-                let found = candidates(metagraph, &ourselves, modality);
+                let found = candidates(metagraph, &attention.ourselves, modality);
                 let members: Vec<Hotkey> =
                     metagraph.neurons.iter().map(|one| one.hotkey.0).collect();
                 validator.keep_only(&members);
@@ -96,6 +97,7 @@ pub async fn run(
                     let Attention {
                         places,
                         exploration,
+                        ..
                     } = attention;
                     attended = attend(found, places, exploration, known, &mut rng);
                 }

@@ -67,7 +67,7 @@ impl Default for Settings {
             own_data: 256 * 1024,
             patience: Patience {
                 deadline: Duration::from_secs(2),
-                k_min: 2,
+                k_min: 0.7,
                 grace: 0.4,
                 shortest_grace: Duration::from_millis(200),
             },

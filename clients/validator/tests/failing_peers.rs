@@ -80,6 +80,7 @@ async fn peers(delays: &[Option<Arc<AtomicU64>>]) -> (Client, Vec<Candidate>) {
             uid: uid as u16,
             hotkey: identity.public_key().0,
             endpoint: listener.local_addr().unwrap().to_string(),
+            certificate: None,
             incentive: 0.0,
             registered_at: 0,
         });

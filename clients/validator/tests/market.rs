@@ -591,6 +591,7 @@ async fn a_crash_costs_hardly_more_than_the_current_step() {
         votes: tokio::sync::mpsc::channel(1).1,
     };
     let attention = Attention {
+        ourselves: [0; 32],
         places: 4,
         exploration: 0.25,
     };
@@ -605,7 +606,6 @@ async fn a_crash_costs_hardly_more_than_the_current_step() {
     run(
         &mut validator,
         connections,
-        [0; 32],
         attention,
         &path,
         End::default(),

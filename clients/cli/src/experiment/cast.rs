@@ -7,6 +7,9 @@ use crate::{local::plan::Member, row::Role};
 /// Steps of training of the honest miners: from well trained to random.
 const STEPS: [u32; 8] = [1500, 800, 400, 200, 100, 50, 20, 0];
 
+/// Bytes of data of each validator's own: as little as a newcomer has, so that there is something to gain.
+const OWN_DATA: &str = "40960";
+
 /// Coldkeys of the miners in turn: each registers one hotkey at a time.
 const COLDKEYS: [&str; 4] = ["//Charlie", "//Dave", "//Eve", "//Ferdie"];
 
@@ -70,7 +73,12 @@ pub fn cast(market: &str, steps: u64, examples: u32) -> Result<Vec<Actor>> {
     }
     let (steps, examples) = (steps.to_string(), examples.to_string());
     for (name, coldkey) in [("validator-1", "//Alice"), ("validator-2", "//Bob")] {
-        let flags = ["--steps", &steps, "--evaluate", &examples, "--student"];
+        let flags = [
+            ["--steps", &steps],
+            ["--evaluate", &examples],
+            ["--own-data", OWN_DATA],
+        ];
+        let flags = [flags.as_flattened(), &["--student"]].concat();
         cast.push(Actor {
             member: Member::new(name, Role::Validator, coldkey, &flags),
             part: Part::Validator,

@@ -10,6 +10,7 @@ use crate::{
     student::{self, Distillation},
 };
 use noesis_model::{
+    held_out::losses,
     network::{cross_entropy, summary, summary_targets},
     tch::{no_grad, Device, Kind, Tensor},
     Batch, ConfigError, Modality, NetworkConfig, TransformerConfig,
@@ -279,12 +280,15 @@ impl Learner {
         } = self.config;
         let (own, others) = rest.split_at(self.local.optimizer.parameters().len());
         rest = others;
-        self.local.optimizer.step(own, warm(rate, self.step), clip);
+        self.local
+            .optimizer
+            .step(own, rising(rate, self.step), clip);
         for (peer, _) in answers {
             if let Some(part) = self.parts.get_mut(peer) {
                 let (own, others) = rest.split_at(part.optimizer.parameters().len());
                 rest = others;
-                part.optimizer.step(own, adapter_rate, clip);
+                let taken = part.optimizer.step_count().unsigned_abs();
+                part.optimizer.step(own, falling(adapter_rate, taken), clip);
             }
         }
         let gradients = answers.iter().zip(for_answers);
@@ -319,7 +323,7 @@ impl Learner {
     }
 
     fn train_twin(&mut self, round: &Round) -> Option<f64> {
-        let rate = warm(self.config.rate, self.step);
+        let rate = rising(self.config.rate, self.step);
         let twin = self.twin.as_mut()?;
         let seen = twin.model.represent(&round.inputs);
         let loss = twin.model.loss(&seen, &round.targets);
@@ -329,7 +333,7 @@ impl Learner {
 
     /// The student learns from the network's logits as long as the network is known to be the better.
     fn train_student(&mut self, round: &Round, network: Option<&Tensor>) -> Option<f64> {
-        let rate = warm(self.config.rate, self.step);
+        let rate = rising(self.config.rate, self.step);
         let (student, distillation) = (self.student.as_mut()?, self.config.student.as_ref()?);
         let logits = student
             .model
@@ -426,10 +430,17 @@ impl Learner {
     }
 }
 
-/// The learning rate rises over the first steps.
-fn warm(rate: f64, step: u64) -> f64 {
+/// The learning rate of a model: it rises over the first steps.
+fn rising(rate: f64, step: u64) -> f64 {
     const STEPS: f64 = 20.0;
-    rate * ((step + 1) as f64 / STEPS).min(1.0)
+    falling(rate, step) * ((step + 1) as f64 / STEPS).min(1.0)
+}
+
+/// The rate falls with the root of the number of steps, down to a tenth, for peers go on changing. One that never
+/// falls leaves the joined loss above that of the best peer alone.
+fn falling(rate: f64, step: u64) -> f64 {
+    const HOLD: f64 = 200.0;
+    rate * (HOLD / (step + 1) as f64).sqrt().clamp(0.1, 1.0)
 }
 
 /// What the gate sees of an example: its mean representation, normalised, and a constant, `[b, d + 1]`.
@@ -445,12 +456,4 @@ fn features(representation: &Tensor) -> Tensor {
 /// Everybody, in the shape of the scores.
 fn all(scores: &Tensor) -> Tensor {
     scores.ones_like().to_kind(Kind::Bool)
-}
-
-/// Each example's own cross entropy: logits `[b, v]`, targets `i64 [b]`, giving `[b]`.
-fn losses(logits: &Tensor, targets: &Tensor) -> Tensor {
-    -logits
-        .log_softmax(-1, Kind::Float)
-        .gather(1, &targets.unsqueeze(1), false)
-        .squeeze_dim(1)
 }

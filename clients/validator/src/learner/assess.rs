@@ -1,8 +1,9 @@
 //! What the models are worth on examples that nothing is learned from: losses, and the peers' ablations.
 
-use super::{all, features, losses, Learner};
+use super::{all, features, Learner};
 use crate::{ablation, fisher, gate, join};
 use noesis_model::{
+    held_out::losses,
     network::{summary, summary_targets},
     tch::{no_grad, Kind, Tensor},
     Batch, Network,

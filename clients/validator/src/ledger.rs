@@ -36,7 +36,7 @@ pub struct Memory {
 pub struct Standing {
     /// Its Fisher score over the batches in which it took part.
     pub fisher: MovingAverage,
-    /// How long it took to answer, in milliseconds, over the batches that it answered.
+    /// How long it was waited for, in milliseconds.
     #[serde(default)]
     pub took: MovingAverage,
     /// Its ablation.
@@ -107,13 +107,13 @@ impl Ledger {
         standing.fisher.add(fisher, memory.fisher);
     }
 
-    /// The peer answered, after so many milliseconds.
-    pub fn answered(&mut self, peer: Hotkey, milliseconds: f64, memory: Memory) {
+    /// The peer was waited for so many milliseconds, until it answered or was given up.
+    pub fn waited_for(&mut self, peer: Hotkey, milliseconds: f64, memory: Memory) {
         let standing = self.0.entry(peer).or_default();
         standing.took.add(milliseconds, memory.fisher);
     }
 
-    /// How long the peer takes to answer, in milliseconds; for ever, where it never did.
+    /// How long the peer takes to answer, in milliseconds; for ever, where it was never asked.
     pub fn takes(&self, peer: &Hotkey) -> f64 {
         let took = self.0.get(peer).map(|standing| standing.took);
         took.filter(|took| took.count > 0)
@@ -234,6 +234,16 @@ mod tests {
             assert!(ledger.may_train(&[1; 32]));
             assert_eq!(ledger.get(&[1; 32]).unwrap().evidence, Evidence::default());
         }
+    }
+
+    #[test]
+    fn who_was_never_asked_takes_for_ever() {
+        let mut ledger = Ledger::default();
+        assert_eq!(ledger.takes(&[1; 32]), f64::INFINITY);
+        ledger.took_part([1; 32], 2.0, MEMORY);
+        assert_eq!(ledger.takes(&[1; 32]), f64::INFINITY);
+        ledger.waited_for([1; 32], 30.0, MEMORY);
+        assert_eq!(ledger.takes(&[1; 32]), 30.0);
     }
 
     #[test]

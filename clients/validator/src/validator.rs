@@ -346,11 +346,14 @@ impl Validator {
                 Ok(question.order.returned(&answer))
             });
             let milliseconds = result.took.as_secs_f64() * 1e3;
+            // Who is cut off took at least so long: left out of the average, the slow would look quick.
+            if !matches!(outcome, Err(Missed::Failed(_))) {
+                let memory = self.settings.memory;
+                (self.ledger).waited_for(candidate.hotkey, milliseconds, memory);
+            }
             let words = match outcome {
                 Ok(answer) => {
                     self.back_off.answered(&candidate.hotkey);
-                    let memory = self.settings.memory;
-                    (self.ledger).answered(candidate.hotkey, milliseconds, memory);
                     answers.push((candidate.hotkey, answer));
                     "ok".to_owned()
                 }

@@ -1,7 +1,7 @@
 //! The measurement of the end: everything there is, on examples that nobody learned from or was scored by.
 
 use super::Validator;
-use crate::{discover::Candidate, events::Event, learner::Compared};
+use crate::{discover::Candidate, events::Event, learner::Compared, query::Patience};
 use noesis_model::{tch::Tensor, Batch};
 use noesis_neuron::Hotkey;
 use tokio::time::Instant;
@@ -39,6 +39,12 @@ impl Validator {
     /// Asks those of the candidates that take part in the training for their answers to these examples, and writes
     /// the mean losses at the kept-back targets to the events. Nothing is learned.
     pub async fn hold_out(&mut self, candidates: &[Candidate], batches: &[Batch]) {
+        // There is no hurry at the end, and who is cut off would be missing from the network.
+        self.settings.patience = Patience {
+            deadline: self.settings.unhurried,
+            k_min: 1.0,
+            ..self.settings.patience
+        };
         let mut losses = Losses::default();
         for batch in batches {
             let batch = batch.to_device(self.learner.device());

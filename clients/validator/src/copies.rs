@@ -1,4 +1,4 @@
-//! Copies: peers whose answers agree beyond what independent models can are one, and share one score.
+//! Copies: peers whose answers agree beyond what independent models can are one, and have one score together.
 //!
 //! Every peer is sent a batch in a secret [`Order`] of its own. Who returns what another was asked, from a cache or a
 //! wire tap, answers the wrong rows, and is worth nothing. Who *relays* its own question answers the right rows with

@@ -1,9 +1,9 @@
 //! Fetching the peers' answers to the kept-apart examples, beside the training and without a hurry.
 //!
 //! The examples go out in batches of the same size as those of the training, and as there in an order of each peer's
-//! own, so that nobody can tell an examination from daily work. Of each answer is kept what it is judged by (of a
-//! text the last position, whose target was not sent), and some positions to compare it by with other peers'
-//! ([`crate::copies`]).
+//! own, so that a single question does not tell an examination from daily work; many in a row, without a gradient, may.
+//! Of each answer is kept what it is judged by (of a text the last position, whose target was not sent), and some
+//! positions to compare it by with other peers' ([`crate::copies`]).
 
 use crate::{copies::positions, discover::Candidate, query::Missed, wire};
 use market_primitives::Modality;

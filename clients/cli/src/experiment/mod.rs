@@ -8,10 +8,7 @@ mod picture;
 mod progress;
 mod trial;
 
-use std::{
-    io::Write,
-    path::{Path, PathBuf},
-};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -20,6 +17,7 @@ use crate::{
     local::{
         folder,
         plan::{binaries, data, Plan, MARKETS},
+        report_file,
     },
     screen::{ended, say},
 };
@@ -105,9 +103,7 @@ impl Arguments {
         folder::check(&plan.folder)?;
         for (flag, path) in [("--json", &self.json), ("--plot", &self.plot)] {
             let Some(path) = path else { continue };
-            let absolute = std::path::absolute(path).ok();
-            let within = absolute.as_deref().and_then(Path::parent);
-            if path.is_dir() || path.file_name().is_none() || !within.is_some_and(Path::is_dir) {
+            if !report_file::writable(path) {
                 anyhow::bail!(
                     "{flag} {}: give the path of a file in a folder that exists",
                     path.display()
@@ -160,7 +156,8 @@ async fn work(arguments: &Arguments) -> Result<()> {
         });
         curve.get_or_insert(outcome.curve);
         if let Some(path) = &arguments.json {
-            write_json(path, &arguments.market, &all)?;
+            let report = serde_json::json!({ "market": arguments.market, "seeds": all });
+            report_file::write(path, &report)?;
         }
     }
     progress.finish();
@@ -171,20 +168,4 @@ async fn work(arguments: &Arguments) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Writes the figures so far, whole or not at all.
-fn write_json(path: &Path, market: &str, all: &[Figures]) -> Result<()> {
-    let write = || -> Result<()> {
-        let mut name = path.file_name().context("it names no file")?.to_owned();
-        name.push(format!(".{}.tmp", std::process::id()));
-        let temporary = path.with_file_name(name);
-        let mut file = std::fs::File::create(&temporary)?;
-        let report = serde_json::json!({ "market": market, "seeds": all });
-        serde_json::to_writer_pretty(&mut file, &report)?;
-        file.write_all(b"\n")?;
-        file.sync_all()?;
-        Ok(std::fs::rename(&temporary, path)?)
-    };
-    write().with_context(|| format!("the figures cannot be written to {}", path.display()))
 }

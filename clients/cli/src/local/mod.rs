@@ -5,4 +5,5 @@ pub mod events;
 pub mod folder;
 pub mod plan;
 pub mod process;
+pub mod report_file;
 pub mod training;

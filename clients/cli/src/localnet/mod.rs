@@ -5,10 +5,7 @@ mod network;
 mod neuron;
 mod report;
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{path::PathBuf, time::Duration};
 
 use anyhow::Result;
 use clap::Args;
@@ -19,6 +16,7 @@ use crate::{
         folder,
         plan::{binaries, data, Plan, MARKETS},
         process::Supervisor,
+        report_file,
         training::Training,
     },
     screen::{ended, on_terminal, say},
@@ -113,15 +111,12 @@ impl Arguments {
 
     /// Checks that the report can be written, now rather than after an hour.
     fn check_json(&self) -> Result<(), LocalError> {
-        let Some(path) = &self.json else {
-            return Ok(());
-        };
-        let folder = std::path::absolute(path).ok();
-        let folder = folder.as_deref().and_then(Path::parent);
-        if path.is_dir() || !folder.is_some_and(Path::is_dir) {
-            return Err(LocalError::NoReport { path: path.clone() });
+        match &self.json {
+            Some(path) if !report_file::writable(path) => {
+                Err(LocalError::NoReport { path: path.clone() })
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 }
 

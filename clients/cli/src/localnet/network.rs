@@ -21,6 +21,7 @@ use crate::{
         events::Events,
         plan::{names, Plan},
         process::Supervisor,
+        report_file,
     },
     row::{rows, Answers, Names, Role},
     screen::{say, Screen},
@@ -180,7 +181,7 @@ impl<'a> Network<'a> {
         }
         self.view.paid_epochs = report.epochs.len();
         if let Some(json) = &self.json {
-            report.write(json)?;
+            report_file::write(json, report)?;
         }
         if let Some(epoch) = self.report.epochs.last() {
             self.say(&line(epoch));

@@ -1,8 +1,5 @@
 //! The report: what the table showed at each paid epoch, as JSON.
 
-use std::{io::Write, path::Path};
-
-use anyhow::{Context, Result};
 use noesis_chain::{BlockNumber, Metagraph};
 use serde::Serialize;
 
@@ -81,27 +78,6 @@ impl Report {
         });
         true
     }
-
-    /// Writes the report, whole or not at all.
-    pub fn write(&self, path: &Path) -> Result<()> {
-        let write = || -> Result<()> {
-            let name = path.file_name().context("it names no file")?;
-            let mut temporary = name.to_owned();
-            temporary.push(format!(".{}.tmp", std::process::id()));
-            let temporary = path.with_file_name(temporary);
-            let mut file = std::fs::File::create(&temporary)?;
-            serde_json::to_writer_pretty(&mut file, self)?;
-            file.write_all(b"\n")?;
-            file.sync_all()?;
-            Ok(std::fs::rename(&temporary, path)?)
-        };
-        write().with_context(|| {
-            format!(
-                "cannot write the report {}: give a path in a folder that exists",
-                path.display()
-            )
-        })
-    }
 }
 
 /// One paid epoch in a line: what was minted, and who got how much of it, by name.
@@ -125,8 +101,10 @@ pub fn line(epoch: &Epoch) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::local::report_file::write;
     use crate::row::{rows, tests::market, Answers, Names, Role};
     use noesis_chain::NOE;
+    use std::path::Path;
 
     fn add(report: &mut Report, metagraph: &Metagraph) -> bool {
         let names = Names::from([
@@ -176,8 +154,8 @@ mod tests {
         let mut report = Report::default();
         add(&mut report, &market(2, 10 * NOE));
         report.first_paid_epoch_seconds = Some(12.5);
-        report.write(&path).unwrap();
-        report.write(&path).unwrap();
+        write(&path, &report).unwrap();
+        write(&path, &report).unwrap();
 
         let text = std::fs::read_to_string(&path).unwrap();
         let json: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -217,9 +195,7 @@ mod tests {
 
     #[test]
     fn a_report_that_cannot_be_written_says_so() {
-        let error = Report::default()
-            .write(Path::new("/nonexistent/out.json"))
-            .unwrap_err();
+        let error = write(Path::new("/nonexistent/out.json"), &Report::default()).unwrap_err();
         assert!(format!("{error:#}").contains("a folder that exists"));
     }
 }

@@ -9,14 +9,15 @@ use crate::{
     ablation::Measurement, kept_answers::KeptAnswers, learner::Compared, learner::Learner,
     part::Trained,
 };
-use noesis_model::{tch::no_grad, DataError, DataSet, Split};
+use noesis_model::{training::evaluate, DataSet, Split, TrainingError};
 use noesis_neuron::Hotkey;
-use rand::{rngs::StdRng, SeedableRng};
 use serde::Serialize;
 use std::{collections::BTreeMap, fmt};
 
-/// Examples of the evaluation split that are read, and how many at a time.
-const EXAMPLES: [usize; 2] = [1024, 64];
+/// Batches of the evaluation split that are read.
+const BATCHES: u64 = 16;
+/// Examples in each of them.
+const BATCH: usize = 64;
 
 /// One model's losses.
 #[derive(Clone, Debug, Serialize)]
@@ -50,12 +51,12 @@ pub struct Comparison {
 ///
 /// # Errors
 ///
-/// [`DataError`] when the data give no example.
+/// [`TrainingError`] when the data give no example.
 pub fn compare(
     learner: &Learner,
     kept: &KeptAnswers,
     data: &DataSet,
-) -> Result<Comparison, DataError> {
+) -> Result<Comparison, TrainingError> {
     let mut all = Gathered::default();
     for kept in kept.assessments() {
         let device = learner.device();
@@ -147,20 +148,10 @@ impl Gathered {
 }
 
 /// Loss over the evaluation split: the same examples every time.
-fn evaluation_loss(model: &Trained, data: &DataSet) -> Result<f64, DataError> {
-    let [examples, at_a_time] = EXAMPLES;
-    let mut rng = StdRng::seed_from_u64(0);
-    let mut sum = 0.0;
-    for _ in 0..examples / at_a_time {
-        let batch = data.sample(Split::Evaluation, at_a_time, &mut rng)?;
-        let batch = batch.to_device(model.store.device());
-        let loss = no_grad(|| {
-            let seen = model.model.represent(&batch.inputs);
-            model.model.loss(&seen, &batch.targets)
-        });
-        sum += loss.double_value(&[]);
-    }
-    Ok(sum * at_a_time as f64 / examples as f64)
+fn evaluation_loss(model: &Trained, data: &DataSet) -> Result<f64, TrainingError> {
+    let (network, device) = (&model.model, model.store.device());
+    let found = evaluate(network, device, data, Split::Evaluation, BATCHES, BATCH)?;
+    Ok(found.loss)
 }
 
 /// The table that a terminal shows and that stands in the card.

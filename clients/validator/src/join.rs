@@ -1,26 +1,47 @@
 //! The join: the peers' answers, each through a linear adapter of its own, weighted by the gate, added
 //! to the local model's representation.
 //!
-//! Models that were trained apart do not share a basis, hence an adapter for each. An answer is
-//! normalised first, so that no peer gains influence by the mere size of its numbers.
+//! Models that were trained apart do not share a basis, hence an adapter for each. An answer is read in
+//! units of its peer's usual size, so that no peer gains influence by the mere size of its numbers. How the size varies
+//! from one position to the next is left: a network says with it how sure it is.
 //!
 //! Everything here is a function over tensors: peers `n`, examples `b`, positions `s`, dimension `d`.
 
 use noesis_model::tch::{Kind, Tensor};
 
 /// Largest magnitude an answer's numbers can have here: what lies beyond is cut, so that no finite answer
-/// overflows in the normalisation.
+/// overflows when it is squared.
 const LARGEST: f64 = 1e4;
 
-/// Normalises an answer `[b, s, d]` over its dimension: zero mean, unit variance, no parameters.
-pub fn normalised(answer: &Tensor) -> Tensor {
-    let dim = answer.size().last().copied().unwrap_or(1);
-    answer
-        .clamp(-LARGEST, LARGEST)
-        .layer_norm::<Tensor>([dim], None, None, 1e-5, false)
+/// Most units that a number counts for: who answers small numbers for long and then a large one gains nothing.
+const MOST_UNITS: f64 = 8.0;
+
+/// Smallest unit, squared: who answers nothing but zeros is read as that.
+const SMALLEST: f64 = 1e-12;
+
+/// An answer with every number within bounds.
+pub fn bounded(answer: &Tensor) -> Tensor {
+    answer.clamp(-LARGEST, LARGEST)
 }
 
-/// One adapter: `weight [d, d]` over a normalised answer `[.., d]`. It has no bias: a peer is to add what it
+/// Normalises `[.., d]` over the last dimension: zero mean, unit variance, no parameters.
+pub fn normalised(x: &Tensor) -> Tensor {
+    let dim = x.size().last().copied().unwrap_or(1);
+    bounded(x).layer_norm::<Tensor>([dim], None, None, 1e-5, false)
+}
+
+/// The mean square of an answer's numbers, `[]`.
+pub fn mean_square(answer: &Tensor) -> Tensor {
+    bounded(&answer.detach()).square().mean(Kind::Float)
+}
+
+/// An answer `[.., d]` in units of its peer's root mean square, of which the square is given, `[]`.
+pub fn in_units(answer: &Tensor, mean_square: &Tensor) -> Tensor {
+    let unit = mean_square.clamp_min(SMALLEST).sqrt();
+    (bounded(answer) / unit).clamp(-MOST_UNITS, MOST_UNITS)
+}
+
+/// One adapter: `weight [d, d]` over an answer in units, `[.., d]`. It has no bias: a peer is to add what it
 /// answers, and nothing for being there.
 pub fn adapted(answer: &Tensor, weight: &Tensor) -> Tensor {
     answer.matmul(&weight.tr())
@@ -59,12 +80,19 @@ mod tests {
     #[test]
     fn size_buys_nothing_and_cannot_overflow() {
         manual_seed(1);
+        let read = |answer: &Tensor| in_units(answer, &mean_square(answer));
         let answer = Tensor::randn([1, 2, 8], FLOAT);
-        let small = normalised(&answer);
-        let large = normalised(&(&answer * 1000.0));
+        let (small, large) = (read(&answer), read(&(&answer * 1000.0)));
         assert!((small - large).abs().max().double_value(&[]) < 1e-3);
+        // One that was small for long gains a bounded influence at once, and one of zeros none.
+        let sudden = in_units(&(&answer * 1e30), &mean_square(&answer));
+        assert_eq!(sudden.abs().max().double_value(&[]), MOST_UNITS);
+        assert_eq!(
+            read(&answer.zeros_like()).abs().max().double_value(&[]),
+            0.0
+        );
         let huge = Tensor::full([1, 2, 8], f32::MAX as f64, FLOAT).set_requires_grad(true);
-        let out = normalised(&huge);
+        let out = read(&huge);
         assert!(bool::try_from(out.isfinite().all()).unwrap());
         (out * Tensor::randn([1, 2, 8], FLOAT))
             .sum(Kind::Float)
@@ -73,12 +101,22 @@ mod tests {
     }
 
     #[test]
+    fn what_varies_between_positions_is_kept() {
+        let answer = Tensor::from_slice(&[1f32, -1.0, 3.0, -3.0]).view([1, 2, 2]);
+        let read = in_units(&answer, &mean_square(&answer));
+        let size = |position| read.double_value(&[0, position, 0]);
+        assert!((size(1) / size(0) - 3.0).abs() < 1e-6);
+        assert!((mean_square(&read).double_value(&[]) - 1.0).abs() < 1e-6);
+    }
+
+    #[test]
     fn the_gradient_reaches_local_adapter_and_answer() {
         manual_seed(2);
         let leaf = || Tensor::randn([2, 3, 4], FLOAT).set_requires_grad(true);
         let (local, answer) = (leaf(), leaf());
         let weight = Tensor::randn([4, 4], FLOAT).set_requires_grad(true);
-        let stacked = adapted(&normalised(&answer), &weight).unsqueeze(0);
+        let read = in_units(&answer, &mean_square(&answer));
+        let stacked = adapted(&read, &weight).unsqueeze(0);
         let weights = Tensor::ones([2, 1], FLOAT);
         joined(&local, &stacked, &weights)
             .square()

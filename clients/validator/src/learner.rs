@@ -6,7 +6,7 @@
 
 use crate::{
     fisher, gate, join,
-    part::{Part, Trained},
+    part::{Parameters, Part, Trained},
     student::{self, Distillation},
 };
 use noesis_model::{
@@ -75,11 +75,18 @@ pub struct Round {
     representation: Tensor,
     features: Tensor,
     draws: BTreeMap<Hotkey, f64>,
-    /// Whom to ask, chosen by the gate.
-    pub chosen: Vec<Hotkey>,
+    /// Whom the gate chose of the coalition: whose answers are joined and learned from.
+    chosen: Vec<Hotkey>,
+    /// Whose answers, joined, the student learns from.
+    teachers: Vec<Hotkey>,
 }
 
 impl Round {
+    /// Whether this peer is to be asked.
+    pub fn asks(&self, peer: &Hotkey) -> bool {
+        self.chosen.contains(peer) || self.teachers.contains(peer)
+    }
+
     /// What the chosen peers are sent: without the labels, or the last token.
     pub fn inputs(&self) -> &Tensor {
         &self.inputs
@@ -175,13 +182,18 @@ impl Learner {
         self.parts.remove(peer);
     }
 
-    /// Begins a batch, whose targets are kept back: the gate chooses at most `k` of the coalition for it.
-    pub fn begin(&mut self, batch: &Batch, coalition: &[Hotkey]) -> Round {
+    /// Begins a batch, whose targets are kept back: the gate chooses at most `k` of the coalition for it, and, where
+    /// the student has something to learn from the network, as many of those known to help. A random coalition is no
+    /// good teacher: every other one is without the best peer.
+    pub fn begin(&mut self, batch: &Batch, coalition: &[Hotkey], helping: &[Hotkey]) -> Round {
         for peer in coalition {
             let part = || Part::new(&self.config, self.device);
             self.parts.entry(*peer).or_insert_with(part);
         }
-        let representation = self.local.model.represent(&batch.inputs);
+        let representation = self
+            .local
+            .network(Parameters::Latest)
+            .represent(&batch.inputs);
         let features = features(&representation);
         let draws = Tensor::randn([coalition.len() as i64], (Kind::Double, Device::Cpu));
         let draws: Vec<f64> = Vec::try_from(draws).unwrap_or_default();
@@ -192,24 +204,42 @@ impl Learner {
             representation,
             features,
             draws,
-            chosen: coalition.to_vec(),
+            chosen: Vec::new(),
+            teachers: Vec::new(),
         };
-        if coalition.len() > self.config.k {
-            let batch_scores = no_grad(|| {
-                self.noisy_scores(&round, coalition)
-                    .mean_dim(0, true, Kind::Float)
+        round.chosen = self.top_k(coalition, |peers| self.noisy_scores(&round, peers));
+        if self.teaches() {
+            round.teachers = self.top_k(helping, |peers| {
+                gate::scores(&round.features, &self.rows(peers, Parameters::Average))
             });
-            let everybody = batch_scores.ones_like().to_kind(Kind::Bool);
-            let kept = gate::keep_top_k(&batch_scores, &everybody, self.config.k);
-            round.chosen = (coalition.iter().enumerate())
-                .filter(|(place, _)| kept.int64_value(&[0, *place as i64]) != 0)
-                .map(|(_, peer)| *peer)
-                .collect();
         }
         round
     }
 
-    /// Learns from the batch with the answers that came, each `f32 [b, s, dim]` and finite.
+    /// Whether there is a student, and the network knew more than it when they were last assessed.
+    fn teaches(&self) -> bool {
+        self.student.is_some() && self.network_leads
+    }
+
+    /// The `k` of these peers, those with parts, whose scores `[b, n]` over the batch are best.
+    fn top_k(&self, peers: &[Hotkey], scores: impl Fn(&[Hotkey]) -> Tensor) -> Vec<Hotkey> {
+        let known = peers.iter().filter(|peer| self.parts.contains_key(*peer));
+        let known: Vec<Hotkey> = known.copied().collect();
+        if known.len() <= self.config.k {
+            return known;
+        }
+        let kept = no_grad(|| {
+            let over_batch = scores(&known).mean_dim(0, true, Kind::Float);
+            gate::keep_top_k(&over_batch, &all(&over_batch), self.config.k)
+        });
+        let places = known.iter().enumerate();
+        places
+            .filter(|(place, _)| kept.int64_value(&[0, *place as i64]) != 0)
+            .map(|(_, peer)| *peer)
+            .collect()
+    }
+
+    /// Learns from the batch with the answers that came of those asked, each `f32 [b, s, dim]` and finite.
     ///
     /// # Errors
     ///
@@ -219,15 +249,21 @@ impl Learner {
         round: Round,
         answers: Vec<(Hotkey, Tensor)>,
     ) -> Result<Finished, Diverged> {
+        for (peer, answer) in &answers {
+            if let Some(part) = self.parts.get_mut(peer) {
+                part.measure(answer);
+            }
+        }
+        let lesson = self.lesson(&round, &answers);
         let answers: Vec<(Hotkey, Tensor)> = answers
             .into_iter()
-            .filter(|(peer, _)| round.draws.contains_key(peer))
+            .filter(|(peer, _)| round.chosen.contains(peer))
             .map(|(peer, answer)| (peer, answer.detach().set_requires_grad(true)))
             .collect();
         let peers: Vec<Hotkey> = answers.iter().map(|(peer, _)| *peer).collect();
         let join = (!peers.is_empty()).then(|| {
             let scores = self.noisy_scores(&round, &peers);
-            (self.adapted(&answers), scores)
+            (self.adapted(&answers, Parameters::Latest), scores)
         });
         let joined = match &join {
             Some((adapted, scores)) => {
@@ -236,8 +272,8 @@ impl Learner {
             }
             None => round.representation.shallow_clone(),
         };
-        let logits = self.local.model.predict(&joined);
-        let loss = cross_entropy(&logits, &round.targets);
+        let local = self.local.network(Parameters::Latest);
+        let loss = local.loss(&joined, &round.targets);
         let value = loss.double_value(&[]);
         if !value.is_finite() {
             return Err(Diverged(self.step));
@@ -250,7 +286,7 @@ impl Learner {
         };
         let gradients = self.backward(&loss, &answers);
         let alone = self.train_twin(&round);
-        let student = self.train_student(&round, join.as_ref().map(|_| &logits));
+        let student = self.train_student(&round, lesson.as_ref());
         self.step += 1;
         Ok(Finished {
             loss: value,
@@ -263,10 +299,10 @@ impl Learner {
 
     /// Backward through model, join and gate; steps every optimizer; returns the answers' gradients.
     fn backward(&mut self, loss: &Tensor, answers: &[(Hotkey, Tensor)]) -> Vec<(Hotkey, Tensor)> {
-        let mut inputs = self.local.optimizer.parameters();
+        let mut inputs = self.local.parameters();
         let parts = || answers.iter().filter_map(|(peer, _)| self.parts.get(peer));
         for part in parts() {
-            inputs.extend(part.optimizer.parameters());
+            inputs.extend(part.parameters());
         }
         inputs.extend(answers.iter().map(|(_, leaf)| leaf));
         let mut gradients = Tensor::run_backward(&[loss], &inputs, false, false);
@@ -278,17 +314,14 @@ impl Learner {
             clip,
             ..
         } = self.config;
-        let (own, others) = rest.split_at(self.local.optimizer.parameters().len());
+        let (own, others) = rest.split_at(self.local.parameters().len());
         rest = others;
-        self.local
-            .optimizer
-            .step(own, rising(rate, self.step), clip);
+        self.local.step(own, rising(rate, self.step), clip);
         for (peer, _) in answers {
             if let Some(part) = self.parts.get_mut(peer) {
-                let (own, others) = rest.split_at(part.optimizer.parameters().len());
+                let (own, others) = rest.split_at(part.parameters().len());
                 rest = others;
-                let taken = part.optimizer.step_count().unsigned_abs();
-                part.optimizer.step(own, falling(adapter_rate, taken), clip);
+                part.step(own, falling(adapter_rate, part.step_count()), clip);
             }
         }
         let gradients = answers.iter().zip(for_answers);
@@ -308,7 +341,7 @@ impl Learner {
     ) -> Vec<f64> {
         let modality = self.modality();
         let at_summary = summary(modality, joined).detach().set_requires_grad(true);
-        let logits = self.local.model.logits(&at_summary);
+        let logits = self.local.network(Parameters::Latest).logits(&at_summary);
         // Summed, so that each example's gradient is that of its own loss.
         let targets = summary_targets(modality, &round.targets);
         let sum = losses(&logits, &targets).sum(Kind::Float);
@@ -325,26 +358,51 @@ impl Learner {
     fn train_twin(&mut self, round: &Round) -> Option<f64> {
         let rate = rising(self.config.rate, self.step);
         let twin = self.twin.as_mut()?;
-        let seen = twin.model.represent(&round.inputs);
-        let loss = twin.model.loss(&seen, &round.targets);
-        twin.optimizer.minimise(&loss, rate, self.config.clip);
+        let network = twin.network(Parameters::Latest);
+        let loss = network.loss(&network.represent(&round.inputs), &round.targets);
+        twin.minimise(&loss, rate, self.config.clip);
         Some(loss.double_value(&[]))
     }
 
-    /// The student learns from the network's logits as long as the network is known to be the better.
-    fn train_student(&mut self, round: &Round, network: Option<&Tensor>) -> Option<f64> {
+    /// What the network predicts for the batch, as well as it can: with everybody who helps and answered, and with
+    /// averaged parameters. Nothing where the student has nothing to learn from it.
+    fn lesson(&self, round: &Round, answers: &[(Hotkey, Tensor)]) -> Option<Tensor> {
+        let teachers = answers.iter().filter(|one| round.teachers.contains(&one.0));
+        let teachers: Vec<(Hotkey, Tensor)> = teachers
+            .map(|(peer, answer)| (*peer, answer.shallow_clone()))
+            .collect();
+        (!teachers.is_empty()).then(|| no_grad(|| self.predict(&round.inputs, &teachers)))
+    }
+
+    /// The logits of the network joined of these answers `[b, s, d]`, as [`Network::predict`] gives them.
+    fn predict(&self, inputs: &Tensor, answers: &[(Hotkey, Tensor)]) -> Tensor {
+        let network = self.local.network(Parameters::Average);
+        let representation = network.represent(inputs);
+        let (peers, answers) = self.known(answers);
+        if peers.is_empty() {
+            return network.predict(&representation);
+        }
+        let rows = self.rows(&peers, Parameters::Average);
+        let scores = gate::scores(&features(&representation), &rows);
+        let kept = gate::keep_top_k(&scores, &all(&scores), self.config.k);
+        let weights = gate::weights(&scores, &kept);
+        let adapted = self.adapted(&answers, Parameters::Average);
+        network.predict(&join::joined(&representation, &adapted, &weights))
+    }
+
+    /// The student learns what came next, and what the network predicted.
+    fn train_student(&mut self, round: &Round, lesson: Option<&Tensor>) -> Option<f64> {
         let rate = rising(self.config.rate, self.step);
         let (student, distillation) = (self.student.as_mut()?, self.config.student.as_ref()?);
-        let logits = student
-            .model
-            .predict(&student.model.represent(&round.inputs));
+        let network = student.network(Parameters::Latest);
+        let logits = network.predict(&network.represent(&round.inputs));
         let ordinary = cross_entropy(&logits, &round.targets);
         let value = ordinary.double_value(&[]);
-        let loss = match network.filter(|_| self.network_leads) {
-            Some(network) => student::loss(ordinary, &logits, &network.detach(), distillation),
+        let loss = match lesson {
+            Some(lesson) => student::loss(ordinary, &logits, lesson, distillation),
             None => ordinary,
         };
-        student.optimizer.minimise(&loss, rate, self.config.clip);
+        student.minimise(&loss, rate, self.config.clip);
         Some(value)
     }
 
@@ -367,35 +425,29 @@ impl Learner {
             .unzip()
     }
 
-    /// Answers `[b, s, d]` of peers with parts, normalised and through their adapters, `[n, b, s, d]`.
-    fn adapted(&self, answers: &[(Hotkey, Tensor)]) -> Tensor {
-        let normalised = answers
-            .iter()
-            .map(|(peer, answer)| (*peer, join::normalised(answer)));
-        self.through_adapters(&normalised.collect::<Vec<_>>())
-    }
-
-    /// Normalised answers, or summaries of them, `[.., d]` through their peers' adapters, `[n, .., d]`.
-    fn through_adapters(&self, normalised: &[(Hotkey, Tensor)]) -> Tensor {
-        let adapted: Vec<Tensor> = normalised
+    /// Answers `[.., d]` of peers with parts, or summaries of them, in units and through their adapters, `[n, .., d]`.
+    fn adapted(&self, answers: &[(Hotkey, Tensor)], which: Parameters) -> Tensor {
+        let adapted: Vec<Tensor> = answers
             .iter()
             .filter_map(|(peer, answer)| {
                 let part = self.parts.get(peer)?;
-                Some(join::adapted(answer, &part.weight))
+                let weight = &part.reading(which).weight;
+                Some(join::adapted(&part.in_units(answer), weight))
             })
             .collect();
         Tensor::stack(&adapted, 0)
     }
 
-    /// An answer `[b, p, d]`, normalised, at the summary, `[b, d]`: what [`Learner::assess`] wants.
+    /// An answer `[b, p, d]` at the summary, `[b, d]`: what [`Learner::assess`] wants.
     pub fn summarised(&self, answer: &Tensor) -> Tensor {
-        summary(self.modality(), &join::normalised(answer))
+        summary(self.modality(), &join::bounded(answer))
     }
 
     /// The gate's rows of these peers, `[n, f]`.
-    fn rows(&self, peers: &[Hotkey]) -> Tensor {
+    fn rows(&self, peers: &[Hotkey], which: Parameters) -> Tensor {
         let rows = peers.iter().filter_map(|peer| self.parts.get(peer));
-        Tensor::stack(&rows.map(|part| &part.gate).collect::<Vec<_>>(), 0)
+        let rows: Vec<&Tensor> = rows.map(|part| &part.reading(which).gate).collect();
+        Tensor::stack(&rows, 0)
     }
 
     /// The gate's scores of these peers for the batch, `[b, n]`, with the batch's noise.
@@ -408,7 +460,7 @@ impl Learner {
         let draws = Tensor::from_slice(&draws)
             .to_device(self.device)
             .unsqueeze(0);
-        let clean = gate::scores(&round.features, &self.rows(peers));
+        let clean = gate::scores(&round.features, &self.rows(peers, Parameters::Latest));
         gate::noisy(&clean, &round.features, &Tensor::stack(&noise, 0), &draws)
     }
 
@@ -436,11 +488,11 @@ fn rising(rate: f64, step: u64) -> f64 {
     falling(rate, step) * ((step + 1) as f64 / STEPS).min(1.0)
 }
 
-/// The rate falls with the root of the number of steps, down to a tenth, for peers go on changing. One that never
-/// falls leaves the joined loss above that of the best peer alone.
+/// The rate falls with the number of steps, down to a twentieth, for peers go on changing. One that never falls leaves
+/// the joined loss above that of the best peer alone.
 fn falling(rate: f64, step: u64) -> f64 {
-    const HOLD: f64 = 200.0;
-    rate * (HOLD / (step + 1) as f64).sqrt().clamp(0.1, 1.0)
+    const HOLD: f64 = 250.0;
+    rate * (HOLD / (step + 1) as f64).clamp(0.05, 1.0)
 }
 
 /// What the gate sees of an example: its mean representation, normalised, and a constant, `[b, d + 1]`.
@@ -457,3 +509,6 @@ fn features(representation: &Tensor) -> Tensor {
 fn all(scores: &Tensor) -> Tensor {
     scores.ones_like().to_kind(Kind::Bool)
 }
+
+#[cfg(test)]
+mod tests;

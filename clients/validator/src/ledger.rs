@@ -96,6 +96,11 @@ impl Ledger {
             .is_none_or(|standing| standing.absent_for == 0)
     }
 
+    /// Whether the peer is known to help.
+    pub fn helps(&self, peer: &Hotkey) -> bool {
+        self.0.get(peer).is_some_and(|one| one.score() > 0.0)
+    }
+
     /// Batches in which the peer took part.
     pub fn batches(&self, peer: &Hotkey) -> u64 {
         self.0.get(peer).map_or(0, |standing| standing.fisher.count)

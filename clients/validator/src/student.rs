@@ -1,8 +1,8 @@
 //! The student: a small model distilled from the joined representation (Hinton et al., 2015), that needs no peers.
 //!
 //! It learns from every batch beside the network: the ordinary loss, and the divergence of its prediction from the
-//! network's, where a peer answered and as long as the network is the better on examples that neither learns from. At
-//! first it is not: a teacher that is behind its student only holds it up. It has the sizes, the first parameters, the batches and the optimizer of the twin that is trained
+//! network's, joined of all who are known to help, as long as the network is the better on examples that neither learns
+//! from. At first it is not: a teacher that is behind its student only holds it up. It has the sizes, the first parameters, the batches and the optimizer of the twin that is trained
 //! alone, so what it knows beyond the twin it has from the peers.
 //!
 //! [`export`] writes it to a folder for others to use, [`evaluate`] compares it offline.
@@ -27,7 +27,7 @@ impl Default for Distillation {
     /// The greater part to the network: with little data of one's own, what came next is learned by heart.
     fn default() -> Self {
         Self {
-            share: 0.7,
+            share: 0.8,
             temperature: 1.0,
         }
     }

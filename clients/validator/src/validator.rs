@@ -245,10 +245,14 @@ impl Validator {
             .collect();
         let coalition = coalition::draw(&usable, self.settings.keep, &mut self.rng);
         let batch = self.own.sample(self.settings.batch, device, &mut self.rng);
-        let round = self.learner.begin(&batch, &coalition);
+        let helping: Vec<Hotkey> = usable
+            .into_iter()
+            .filter(|peer| self.ledger.helps(peer))
+            .collect();
+        let round = self.learner.begin(&batch, &coalition, &helping);
         let asked: Vec<&Candidate> = candidates
             .iter()
-            .filter(|candidate| round.chosen.contains(&candidate.hotkey))
+            .filter(|candidate| round.asks(&candidate.hotkey))
             .collect();
 
         let questions = self.questions(&asked, round.inputs());

@@ -17,6 +17,7 @@ use noesis_validator::{
     events::Events,
     kept_answers::KeptAnswers,
     learner::LearnerConfig,
+    part::Parameters,
     run::{run, Attention, Connections, End},
     saved,
     student::{
@@ -453,7 +454,7 @@ async fn a_student_keeps_what_the_peers_gave() {
     export(learner.student().unwrap(), &training, &to).unwrap();
     let module = CModule::load(to.join("student.pt")).unwrap();
     let tokens = held_out().inputs.narrow(1, 0, 17);
-    let student = &learner.student().unwrap().model;
+    let student = learner.student().unwrap().network(Parameters::Average);
     let expected = student.predict(&student.represent(&tokens));
     let difference = (module.forward_ts(&[tokens]).unwrap() - expected)
         .abs()

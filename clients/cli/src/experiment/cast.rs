@@ -7,10 +7,10 @@ use crate::{local::plan::Member, row::Role};
 /// Steps of training of the honest miners: from well trained to random.
 const STEPS: [u32; 8] = [1500, 800, 400, 200, 100, 50, 20, 0];
 
-/// Bytes of text of each validator's own: as little as a newcomer has, so that there is something to gain.
-const OWN_TEXT: &str = "40960";
-/// The same of images, a pixel a byte: a thousand of Fashion-MNIST.
-const OWN_IMAGES: &str = "784000";
+/// Each validator's own text in bytes, three hundredths of what the miners learned from, and the examples of a batch.
+const OWN_TEXT: [&str; 2] = ["131072", "32"];
+/// The same of images, a pixel a byte: 4000 of the 60,000 of Fashion-MNIST. An image has one label, a text one a byte.
+const OWN_IMAGES: [&str; 2] = ["3136000", "64"];
 
 /// Coldkeys of the miners in turn: each registers one hotkey at a time.
 const COLDKEYS: [&str; 4] = ["//Charlie", "//Dave", "//Eve", "//Ferdie"];
@@ -74,16 +74,16 @@ pub fn cast(market: &str, steps: u64, examples: u32) -> Result<Vec<Actor>> {
         });
     }
     let (steps, examples) = (steps.to_string(), examples.to_string());
-    let own_data = if market == "text" {
-        OWN_TEXT
-    } else {
-        OWN_IMAGES
+    let [own_data, batch] = match market {
+        "text" => OWN_TEXT,
+        _ => OWN_IMAGES,
     };
     for (name, coldkey) in [("validator-1", "//Alice"), ("validator-2", "//Bob")] {
         let flags = [
             ["--steps", &steps],
             ["--evaluate", &examples],
             ["--own-data", own_data],
+            ["--batch", batch],
         ];
         let flags = [flags.as_flattened(), &["--student"]].concat();
         cast.push(Actor {

@@ -1,12 +1,15 @@
 //! What the models are worth on examples that nothing is learned from: losses, and the peers' ablations.
 
 use super::{all, features, Learner};
-use crate::{ablation, fisher, gate, join};
+use crate::{
+    ablation, fisher, gate,
+    part::{Parameters, Trained},
+};
 use noesis_model::{
     held_out::losses,
-    network::{summary, summary_targets},
+    network::{cross_entropy, summary, summary_targets},
     tch::{no_grad, Kind, Tensor},
-    Batch, Network,
+    Batch,
 };
 use noesis_neuron::Hotkey;
 
@@ -56,22 +59,15 @@ impl Learner {
     /// where a leaking peer would be seen at its most flattering. Nothing is learned.
     pub fn evaluate(&self, batch: &Batch, answers: &[(Hotkey, Tensor)]) -> (f64, Option<f64>) {
         no_grad(|| {
-            let representation = self.local.model.represent(&batch.inputs);
-            let (peers, answers) = self.known(answers);
-            let joined = if peers.is_empty() {
-                representation
-            } else {
-                let scores = gate::scores(&features(&representation), &self.rows(&peers));
-                let kept = gate::keep_top_k(&scores, &all(&scores), self.config.k);
-                let weights = gate::weights(&scores, &kept);
-                join::joined(&representation, &self.adapted(&answers), &weights)
-            };
-            let loss =
-                |model: &Network, x: &Tensor| model.loss(x, &batch.targets).double_value(&[]);
-            let alone = self.twin.as_ref();
+            let alone = self.twin.as_ref().map(|twin| {
+                let network = twin.network(Parameters::Average);
+                let loss = network.loss(&network.represent(&batch.inputs), &batch.targets);
+                loss.double_value(&[])
+            });
+            let joined = self.predict(&batch.inputs, answers);
             (
-                loss(&self.local.model, &joined),
-                alone.map(|twin| loss(&twin.model, &twin.model.represent(&batch.inputs))),
+                cross_entropy(&joined, &batch.targets).double_value(&[]),
+                alone,
             )
         })
     }
@@ -99,8 +95,8 @@ impl Learner {
             }
             let setting = ablation::Setting {
                 local: &own.local,
-                adapted: &self.through_adapters(&answers),
-                scores: &gate::scores(&own.features, &self.rows(&peers)),
+                adapted: &self.adapted(&answers, Parameters::Average),
+                scores: &gate::scores(&own.features, &self.rows(&peers, Parameters::Average)),
                 targets: &own.targets,
                 k: self.config.k,
             };
@@ -109,7 +105,7 @@ impl Learner {
                     &setting,
                     members,
                     coalitions,
-                    |x| self.local.model.logits(x),
+                    |x| self.local.network(Parameters::Average).logits(x),
                     |shape| Tensor::rand(shape, (Kind::Float, self.device)),
                 )
             });
@@ -154,8 +150,10 @@ impl Learner {
         no_grad(|| {
             let known = chunks.iter().map(|inputs| {
                 let models = std::iter::once(&self.local).chain(&self.twin);
-                let seen =
-                    models.map(|one| one.model.represent(inputs).index_select(1, &positions));
+                let seen = models.map(|one| {
+                    let network = one.network(Parameters::Average);
+                    network.represent(inputs).index_select(1, &positions)
+                });
                 Tensor::cat(&seen.collect::<Vec<_>>(), -1)
             });
             Tensor::cat(&known.collect::<Vec<_>>(), 0)
@@ -170,15 +168,17 @@ impl Learner {
         let (mut alone, mut student) = (Vec::new(), Vec::new());
         let chunks = batch.inputs.split(CHUNK, 0);
         for (inputs, targets) in chunks.iter().zip(&targets.split(CHUNK, 0)) {
-            let representation = self.local.model.represent(inputs);
+            let network = self.local.network(Parameters::Average);
+            let representation = network.represent(inputs);
             seen.push(features(&representation));
             local.push(summary(modality, &representation));
-            let loss = |model: &Network| {
-                let seen = summary(modality, &model.represent(inputs));
-                losses(&model.logits(&seen), targets)
+            let loss = |model: &Trained| {
+                let network = model.network(Parameters::Average);
+                let seen = summary(modality, &network.represent(inputs));
+                losses(&network.logits(&seen), targets)
             };
-            alone.extend(self.twin.as_ref().map(|twin| loss(&twin.model)));
-            student.extend(self.student.as_ref().map(|student| loss(&student.model)));
+            alone.extend(self.twin.as_ref().map(loss));
+            student.extend(self.student.as_ref().map(loss));
         }
         let all = |losses: Vec<Tensor>| (!losses.is_empty()).then(|| Tensor::cat(&losses, 0));
         Own {
@@ -195,11 +195,12 @@ impl Learner {
         let joined = if peers.is_empty() {
             own.local.shallow_clone()
         } else {
-            let scores = gate::scores(&own.features, &self.rows(peers));
+            let scores = gate::scores(&own.features, &self.rows(peers, Parameters::Average));
             let kept = gate::keep_top_k(&scores, &all(&scores), self.config.k);
             let weights = gate::weights(&scores, &kept);
-            &own.local + fisher::contribution(&self.through_adapters(answers), &weights)
+            &own.local + fisher::contribution(&self.adapted(answers, Parameters::Average), &weights)
         };
-        losses(&self.local.model.logits(&joined), &own.targets)
+        let network = self.local.network(Parameters::Average);
+        losses(&network.logits(&joined), &own.targets)
     }
 }

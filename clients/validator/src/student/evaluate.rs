@@ -6,8 +6,11 @@
 //! the evaluation split too, a text at all positions.
 
 use crate::{
-    ablation::Measurement, kept_answers::KeptAnswers, learner::Compared, learner::Learner,
-    part::Trained,
+    ablation::Measurement,
+    kept_answers::KeptAnswers,
+    learner::Compared,
+    learner::Learner,
+    part::{Parameters, Trained},
 };
 use noesis_model::{training::evaluate, DataSet, Split, TrainingError};
 use noesis_neuron::Hotkey;
@@ -85,10 +88,9 @@ pub fn compare(
         }
         _ => None,
     };
-    let steps = |model: &Trained| model.optimizer.step_count().unsigned_abs();
     Ok(Comparison {
         step: learner.step_count(),
-        student_steps: student.map(steps),
+        student_steps: student.map(Trained::step_count),
         examples: all.network.len(),
         lines,
         kept_share,
@@ -149,7 +151,7 @@ impl Gathered {
 
 /// Loss over the evaluation split: the same examples every time.
 fn evaluation_loss(model: &Trained, data: &DataSet) -> Result<f64, TrainingError> {
-    let (network, device) = (&model.model, model.store.device());
+    let (network, device) = (model.network(Parameters::Average), model.device());
     let found = evaluate(network, device, data, Split::Evaluation, BATCHES, BATCH)?;
     Ok(found.loss)
 }

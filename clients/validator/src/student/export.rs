@@ -8,7 +8,7 @@
 //! * `README.md`: what it is, what it learned from, how good it is, how to load it.
 
 use super::evaluate::Comparison;
-use crate::part::Trained;
+use crate::part::{Parameters, Trained};
 use noesis_model::{
     optimizer::trainable,
     tch::{nn::VarStore, no_grad, CModule, Device, TchError, Tensor},
@@ -118,8 +118,8 @@ struct Copied {
 
 fn on_the_cpu(student: &Trained) -> Result<Copied, ConfigError> {
     let mut store = VarStore::new(Device::Cpu);
-    let model = Network::new(&store.root(), student.model.config())?;
-    let from = trainable(&student.store);
+    let model = Network::new(&store.root(), student.network(Parameters::Average).config())?;
+    let from = student.averages();
     no_grad(|| {
         for ((_, mut to), (_, from)) in trainable(&store).into_iter().zip(&from) {
             to.copy_(from);

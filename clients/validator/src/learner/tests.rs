@@ -1,0 +1,113 @@
+use super::*;
+use noesis_model::tch::manual_seed;
+
+const PEER: Hotkey = [1; 32];
+
+/// A learner with a student, whose network is known to be the better one.
+fn learner() -> Learner {
+    noesis_model::set_threads(1);
+    let model = TransformerConfig {
+        width: 8,
+        heads: 2,
+        layers: 1,
+        context: 8,
+        response_dim: 4,
+        ..TransformerConfig::default()
+    };
+    let config = LearnerConfig {
+        model: model.into(),
+        student: Some(Distillation::default()),
+        ..LearnerConfig::default()
+    };
+    let mut learner = Learner::new(config, Device::Cpu).unwrap();
+    learner.network_leads = true;
+    learner
+}
+
+fn batch() -> Batch {
+    let tokens = Tensor::from_slice(&[10i64, 20, 30, 40, 50, 60, 70, 80, 90]).view([1, 9]);
+    Batch {
+        inputs: tokens.narrow(1, 0, 8),
+        targets: tokens.narrow(1, 1, 8),
+    }
+}
+
+fn answer() -> (Hotkey, Tensor) {
+    manual_seed(5);
+    let answer = Tensor::randn([1, 8, 4], (Kind::Float, Device::Cpu));
+    (PEER, answer)
+}
+
+/// Steps with the peer in the coalition, after which it has a part that says something.
+fn settled() -> Learner {
+    let mut learner = learner();
+    for _ in 0..20 {
+        let round = learner.begin(&batch(), &[PEER], &[]);
+        learner.finish(round, vec![answer()]).unwrap();
+    }
+    learner
+}
+
+fn student(learner: &Learner) -> Tensor {
+    let network = learner.student().unwrap().network(Parameters::Latest);
+    no_grad(|| network.predict(&network.represent(&batch().inputs)))
+}
+
+#[test]
+fn who_helps_teaches_the_student_though_the_coalition_is_without_it() {
+    let (mut taught, mut untaught) = (settled(), settled());
+    assert_eq!(student(&taught), student(&untaught));
+    let before = taught.parts[&PEER].step_count();
+
+    let round = taught.begin(&batch(), &[], &[PEER]);
+    assert!(round.asks(&PEER));
+    let finished = taught.finish(round, vec![answer()]).unwrap();
+    // It is joined with nobody: neither scored nor learned from.
+    assert!(finished.gradients.is_empty() && finished.fisher.is_empty());
+    assert_eq!(taught.parts[&PEER].step_count(), before);
+
+    let round = untaught.begin(&batch(), &[], &[]);
+    assert!(!round.asks(&PEER));
+    let other = untaught.finish(round, Vec::new()).unwrap();
+    assert_eq!(finished.loss, other.loss);
+    assert!(student(&taught) != student(&untaught));
+}
+
+#[test]
+fn nobody_is_asked_to_teach_what_the_student_knows_better() {
+    let mut learner = settled();
+    learner.network_leads = false;
+    assert!(!learner.begin(&batch(), &[], &[PEER]).asks(&PEER));
+    // Nor one that has nothing to read it with.
+    learner.network_leads = true;
+    assert!(!learner.begin(&batch(), &[], &[[9; 32]]).asks(&[9; 32]));
+}
+
+#[test]
+fn the_average_begins_as_the_parameters_and_then_lags_behind_them() {
+    let mut learner = learner();
+    let predictions = |learner: &Learner, which| {
+        let network = learner.twin().unwrap().network(which);
+        no_grad(|| network.predict(&network.represent(&batch().inputs)))
+    };
+    let step = |learner: &mut Learner| {
+        let round = learner.begin(&batch(), &[], &[]);
+        learner.finish(round, Vec::new()).unwrap();
+    };
+    step(&mut learner);
+    let (latest, average) = (Parameters::Latest, Parameters::Average);
+    assert_eq!(
+        predictions(&learner, latest),
+        predictions(&learner, average)
+    );
+    for _ in 0..30 {
+        step(&mut learner);
+    }
+    let loss = |which| {
+        let logits = predictions(&learner, which);
+        cross_entropy(&logits, &batch().targets).double_value(&[])
+    };
+    // One batch again and again: here the latest is the best, and the average on its way there.
+    assert!(loss(latest) < loss(average));
+    assert!(loss(average) < 5.0, "{}", loss(average));
+}

@@ -182,6 +182,8 @@ parameter_types! {
 }
 
 impl pallet_market::Config for Runtime {
+    /// Whoever acts as root: in the presets, the key of `sudo`.
+    type GovernanceOrigin = frame_system::EnsureRoot<AccountId>;
     type Currency = Balances;
     type WeightInfo = pallet_market::weights::Measured<Runtime>;
     type MaxMarkets = ConstU16<64>;

@@ -79,9 +79,11 @@ where
         };
         let view = View {
             parameters: market.parameters.clone(),
-            emission: Self::emission_between(last.began, now, market.emission_share),
+            emission: Self::allot_emission(id, last.began, now, market.emission_share),
             slots: Slots::<T>::get(id),
         };
+        // It settles the time until now, by the rules of that time; from now on others may hold.
+        Self::change_rules(id, market, now);
         Some(Run::new(cursor, view))
     }
 

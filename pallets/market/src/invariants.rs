@@ -18,6 +18,7 @@ where
     pub fn check_invariants() -> Result<(), TryRuntimeError> {
         Self::check_ledger()?;
         Self::check_issuance()?;
+        Self::check_rules()?;
         for market in Markets::<T>::iter_keys() {
             Self::check_slots(market)?;
             Self::check_rows(market)?;
@@ -47,6 +48,27 @@ where
         ensure!(
             T::Currency::total_balance(&Self::stake_account()) <= T::Currency::total_issuance(),
             "more is staked than was issued"
+        );
+        Ok(())
+    }
+
+    /// Rules that are to come into force are within bounds, and no order in which they do gives away more of
+    /// the emission than there is.
+    fn check_rules() -> Result<(), TryRuntimeError> {
+        let markets = Self::market_count();
+        ensure!(
+            Markets::<T>::iter_keys().all(|id| id < markets)
+                && PendingRules::<T>::iter_keys().all(|id| id < markets)
+                && EmissionRemainders::<T>::iter_keys().all(|id| id < markets),
+            "the ids of markets are not in order, or something is kept of one that is not there"
+        );
+        ensure!(
+            PendingRules::<T>::iter_values().all(|rules| rules.parameters.validate().is_ok()),
+            "a parameter that is to come into force is out of its bounds"
+        );
+        ensure!(
+            Self::assigned_emission(None) <= u128::from(market_mechanism::ONE),
+            "the markets' shares of the emission exceed one"
         );
         Ok(())
     }

@@ -6,18 +6,40 @@
 use crate::pallet::*;
 use frame_support::traits::Get;
 use frame_system::pallet_prelude::BlockNumberFor;
-use market_primitives::{BlockNumber, Share};
+use market_primitives::{BlockNumber, MarketId, Share};
 
 impl<T: Config> Pallet<T>
 where
     BlockNumberFor<T>: Into<u32>,
 {
-    /// Units that the blocks from `from` (exclusive) to `to` (inclusive) give a market whose share
-    /// of the emission is `share`.
-    pub fn emission_between(from: BlockNumber, to: BlockNumber, share: Share) -> u64 {
+    /// Units that the blocks from `from` (exclusive) to `to` (inclusive) give a market whose share of the
+    /// emission is `share`. What is less than a unit is kept for its next epoch, so that all epochs together
+    /// get the market's share of all blocks, rounded down once.
+    pub(crate) fn allot_emission(
+        market: MarketId,
+        from: BlockNumber,
+        to: BlockNumber,
+        share: Share,
+    ) -> u64 {
+        let kept = EmissionRemainders::<T>::get(market);
+        let (units, left) = Self::emission_between(from, to, share, kept);
+        EmissionRemainders::<T>::set(market, left);
+        units
+    }
+
+    /// The same, and what is less than a unit, where so much of a unit was `kept` before: parts of 10^-18.
+    pub fn emission_between(
+        from: BlockNumber,
+        to: BlockNumber,
+        share: Share,
+        kept: u64,
+    ) -> (u64, u64) {
+        let one = u128::from(market_mechanism::ONE);
         let total = Self::schedule(to).saturating_sub(Self::schedule(from));
-        let part = total.saturating_mul(u128::from(share.0)) / u128::from(market_mechanism::ONE);
-        u64::try_from(part).unwrap_or(u64::MAX)
+        let parts = total.saturating_mul(share.0.into());
+        let parts = parts.saturating_add(kept.into());
+        let units = u64::try_from(parts / one).unwrap_or(u64::MAX);
+        (units, (parts % one) as u64) // below 10^18
     }
 
     /// Units that blocks 1 to `block` give all markets together.

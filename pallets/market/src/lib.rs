@@ -7,14 +7,16 @@
 //!
 //! Modules by domain: [`registration`] (slots and their price), [`serving`] (endpoints), [`staking`],
 //! [`weight_setting`], [`epoch`], [`running`] (an epoch between two blocks), [`recovery`] (an epoch whose state was lost),
-//! [`issuance`] (how much may be minted), [`snapshot`] (what clients read), [`extension`] (what the transaction pool refuses) and [`invariants`].
+//! [`issuance`] (how much may be minted), [`governance`] (markets and their rules), [`snapshot`] (what clients read), [`extension`] (what the transaction pool refuses) and [`invariants`].
 
 #![cfg_attr(not(feature = "std"), no_std)]
 
 extern crate alloc;
 
+mod bounds;
 pub mod epoch;
 pub mod extension;
+pub mod governance;
 pub mod invariants;
 pub mod issuance;
 pub mod parameters;
@@ -34,6 +36,7 @@ mod mock;
 #[cfg(test)]
 mod tests;
 
+pub use bounds::{OutOfBounds, MAX_TEMPO};
 pub use extension::CheckMarketCall;
 pub use pallet::*;
 pub use parameters::Parameters;
@@ -56,11 +59,13 @@ pub mod pallet {
         PalletId,
     };
     use frame_system::pallet_prelude::*;
-    use market_primitives::{BlockNumber, MarketId, SignedShare, Uid};
+    use market_primitives::{BlockNumber, MarketId, Modality, Share, SignedShare, Uid};
 
     /// What the runtime decides.
     #[pallet::config]
     pub trait Config: frame_system::Config<RuntimeEvent: From<Event<Self>>, Hash: Default> {
+        /// Who creates markets and sets their parameters.
+        type GovernanceOrigin: EnsureOrigin<Self::RuntimeOrigin>;
         /// The currency that is staked, burned and minted.
         type Currency: Inspect<Self::AccountId, Balance = u128> + Mutate<Self::AccountId>;
         /// Measured weights of the calls and of the epoch.
@@ -91,6 +96,15 @@ pub mod pallet {
     /// The markets: what each trades, its share of the emission and its parameters.
     #[pallet::storage]
     pub type Markets<T> = StorageMap<_, Identity, MarketId, Market>;
+
+    /// What governance decided for a market and its next epoch brings into force.
+    #[pallet::storage]
+    pub type PendingRules<T> = StorageMap<_, Identity, MarketId, Rules>;
+
+    /// What the division of the emission left over for each market, in parts of 10^-18 units; its next epoch
+    /// gets it.
+    #[pallet::storage]
+    pub type EmissionRemainders<T> = StorageMap<_, Identity, MarketId, u64, ValueQuery>;
 
     /// The slots of each market by uid, free ones included: stake, and since when they are taken.
     /// The pallet's account holds exactly the sum of all stake.
@@ -201,7 +215,10 @@ pub mod pallet {
     }
 
     #[pallet::genesis_build]
-    impl<T: Config> BuildGenesisConfig for GenesisConfig<T> {
+    impl<T: Config> BuildGenesisConfig for GenesisConfig<T>
+    where
+        BlockNumberFor<T>: Into<u32>,
+    {
         fn build(&self) {
             assert!(
                 self.markets.len() <= usize::from(T::MaxMarkets::get()),
@@ -211,16 +228,14 @@ pub mod pallet {
                 T::Currency::total_balance(&Pallet::<T>::stake_account()) == 0,
                 "the genesis endows the account that holds all stake; stake goes in by add_stake"
             );
-            let mut shares = 0u128;
             for (id, market) in (0..).zip(&self.markets) {
-                if let Err(reason) = market.parameters.validate() {
-                    panic!("genesis market {id}: {reason}");
+                if let Err(out) = market.parameters.validate() {
+                    panic!("genesis market {id}: {}", out.reason());
                 }
-                shares = shares.saturating_add(u128::from(market.emission_share.0));
                 Markets::<T>::insert(id, market);
             }
             assert!(
-                shares <= u128::from(market_mechanism::ONE),
+                Pallet::<T>::assigned_emission(None) <= u128::from(market_mechanism::ONE),
                 "the emission shares of the genesis markets exceed one"
             );
         }
@@ -291,6 +306,16 @@ pub mod pallet {
         /// An epoch was given up, since what was kept of it between two blocks cannot be read. It paid
         /// nobody.
         EpochDropped { market: MarketId, epoch: u64 },
+        /// Governance opened a market.
+        MarketCreated {
+            market: MarketId,
+            modality: Modality,
+            emission_share: Share,
+        },
+        /// Governance decided on rules of a market (`PendingRules`), which its next epoch brings into force.
+        ParametersScheduled { market: MarketId },
+        /// Rules that governance had decided on are in force, from this block on.
+        ParametersSet { market: MarketId },
     }
 
     /// Why a call was refused. The first sentences are shown by wallets, so each says what to do.
@@ -350,6 +375,43 @@ pub mod pallet {
         RevealTooLate,
         /// Too many neurons left while an epoch is running: try again a few blocks later.
         EpochRunning,
+        /// There are as many markets as there can be (`MaxMarkets`): change one that exists.
+        TooManyMarkets,
+        /// `emission_share`: those of all markets, with those that are scheduled, would exceed 1. Offer no
+        /// more than the others leave, or lower one of theirs first and wait for its next epoch.
+        EmissionShareOutOfBounds,
+        /// `rho` must be above 0 and at most 100, in parts of 10^9.
+        RhoOutOfBounds,
+        /// `kappa` must be between 0 and 1, in parts of 10^18.
+        KappaOutOfBounds,
+        /// `lambda` must be between 0 and 1, in parts of 10^18.
+        LambdaOutOfBounds,
+        /// `alpha` must be between 0 and 1, in parts of 10^18.
+        AlphaOutOfBounds,
+        /// `trust_threshold` must be between 0 and 1, in parts of 10^18.
+        TrustThresholdOutOfBounds,
+        /// `quorum` must be between 0 and 1, in parts of 10^18.
+        QuorumOutOfBounds,
+        /// `tempo` must be 1 to 100800 blocks.
+        TempoOutOfBounds,
+        /// `capacity` must be 1 to 4096, and that of a market never falls.
+        CapacityOutOfBounds,
+        /// `min_weights` must be below `capacity`.
+        MinWeightsOutOfBounds,
+        /// `max_weight` must be at least 1 / `capacity` and at most 1, in parts of 10^18.
+        MaxWeightOutOfBounds,
+        /// `weights_rate_limit` must be 1 to `activity_cutoff` blocks.
+        WeightsRateLimitOutOfBounds,
+        /// `activity_cutoff` must be at least (`reveal_period` + 1) * `tempo` blocks.
+        ActivityCutoffOutOfBounds,
+        /// `reveal_period` must be at most 10 epochs.
+        RevealPeriodOutOfBounds,
+        /// `registration_cost` must be at most 21 million NOE.
+        RegistrationCostOutOfBounds,
+        /// `registration_cost_floor` must be at least 4 units and at most `registration_cost`.
+        RegistrationCostFloorOutOfBounds,
+        /// `response_dim` must be 1 to 65536.
+        ResponseDimOutOfBounds,
     }
 
     #[pallet::hooks]
@@ -523,6 +585,36 @@ pub mod pallet {
         ) -> DispatchResult {
             let hotkey = ensure_signed(origin)?;
             Self::do_reveal_weights(market, hotkey, weights, salt)
+        }
+
+        /// Opens a market, from this block on. Its share of the emission must be one that the others leave.
+        /// By governance.
+        #[pallet::call_index(9)]
+        #[pallet::weight(T::WeightInfo::create_market(T::MaxMarkets::get().into()))]
+        pub fn create_market(origin: OriginFor<T>, market: Market) -> DispatchResult {
+            T::GovernanceOrigin::ensure_origin(origin)?;
+            Self::do_create_market(market)
+        }
+
+        /// Decides on a market's share of the emission and its parameters, from its next epoch on: the
+        /// block in which that begins is the first under them, and what that pays for the last one without.
+        /// Takes the place of what was decided before and is not in force. By governance.
+        #[pallet::call_index(10)]
+        #[pallet::weight(T::WeightInfo::set_parameters(T::MaxMarkets::get().into()))]
+        pub fn set_parameters(
+            origin: OriginFor<T>,
+            market: MarketId,
+            emission_share: Share,
+            parameters: Parameters,
+        ) -> DispatchResult {
+            T::GovernanceOrigin::ensure_origin(origin)?;
+            Self::do_set_parameters(
+                market,
+                Rules {
+                    emission_share,
+                    parameters,
+                },
+            )
         }
     }
 }

@@ -1,14 +1,11 @@
-//! The rules of a market, with their ranges.
+//! The rules of a market; `bounds` has their bounds.
 
-use crate::types::{Moment, MAX_REVEAL_PERIOD};
+use crate::types::Moment;
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
-use market_mechanism::{OutOfRange, ONE};
+use market_mechanism::ONE;
 use market_primitives::{share_parts, BlockNumber, Share, MAX_CAPACITY, NOE};
 use scale_info::TypeInfo;
 use serde::{Deserialize, Serialize};
-
-/// Below this a price does not rise by 26 percent, for want of smaller units.
-const MIN_COST: u64 = 4;
 
 /// The parameters of a market. Shares are in parts of 10^18 (in
 /// JSON too, so that a genesis never depends on floating point), amounts in units, times in blocks.
@@ -67,7 +64,7 @@ pub struct Parameters {
     pub immunity: BlockNumber,
     /// Epochs between the commitment to a row and its being shown; 0 for rows in the clear.
     pub reveal_period: u32,
-    /// Units that the first registration costs.
+    /// Units that the first registration costs, and the next one after a change of this.
     pub registration_cost: u64,
     /// Units below which the cost does not fall.
     pub registration_cost_floor: u64,
@@ -137,65 +134,6 @@ impl Parameters {
         let tempo = self.tempo.max(1);
         (now / tempo).saturating_add(1).saturating_mul(tempo)
     }
-
-    /// Checks every range; the reason names the parameter and the range.
-    pub fn validate(&self) -> Result<(), &'static str> {
-        self.mechanism().validate().map_err(|out| match out {
-            OutOfRange::Rho => "rho must be above 0 and at most 100",
-            OutOfRange::Kappa => "kappa must be between 0 and 1",
-            OutOfRange::Lambda => "lambda must be between 0 and 1",
-            OutOfRange::Alpha => "alpha must be between 0 and 1",
-            OutOfRange::TrustThreshold => "trust_threshold must be between 0 and 1",
-            OutOfRange::Quorum => "quorum must be between 0 and 1",
-        })?;
-        let rules = [
-            (
-                (1..=ONE).contains(&self.max_weight.0)
-                    && u128::from(self.max_weight.0).saturating_mul(self.capacity.into())
-                        >= u128::from(ONE),
-                "max_weight must be at most 1 and at least 1 / capacity, or no row is valid",
-            ),
-            (self.tempo >= 1, "tempo must be at least 1 block"),
-            (
-                self.weights_rate_limit >= 1,
-                "weights_rate_limit must be at least 1 block, or free calls have no limit",
-            ),
-            (
-                (1..=MAX_CAPACITY).contains(&self.capacity),
-                "capacity must be 1 to 4096",
-            ),
-            (
-                self.min_weights < self.capacity
-                    || self.self_weight && self.min_weights == self.capacity,
-                "min_weights must be below capacity",
-            ),
-            (
-                (MIN_COST..=self.registration_cost).contains(&self.registration_cost_floor),
-                "registration_cost_floor must be at least 4 units and at most registration_cost",
-            ),
-            (
-                self.reveal_period <= MAX_REVEAL_PERIOD,
-                "reveal_period must be at most 10 epochs",
-            ),
-            (
-                // A row of the first block of an epoch is a block younger than that when it first counts.
-                u64::from(self.activity_cutoff)
-                    >= u64::from(self.reveal_period)
-                        .saturating_add(1)
-                        .saturating_mul(self.tempo.into()),
-                "activity_cutoff must be at least (reveal_period + 1) * tempo blocks, or rows are too \
-                 old before they count: raise it, or lower reveal_period",
-            ),
-            (
-                (1..=65_536).contains(&self.response_dim),
-                "response_dim must be 1 to 65536",
-            ),
-        ];
-        match rules.iter().find(|(holds, _)| !holds) {
-            Some((_, reason)) => Err(reason),
-            None => Ok(()),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -216,119 +154,5 @@ mod tests {
         );
         assert_eq!(mechanism(100, 1_000), market_mechanism::Parameters::DEFAULT);
         assert_eq!(mechanism(10, 100), market_mechanism::Parameters::LOCAL);
-        for tempo in [1, 10, 100, BlockNumber::MAX] {
-            assert_eq!(Parameters::with_tempo(tempo).validate(), Ok(()));
-        }
-    }
-
-    #[test]
-    fn a_market_in_which_nothing_could_be_done_is_refused_by_name() {
-        let good = Parameters::default;
-        let wrong = [
-            (Parameters { rho: 0, ..good() }, "rho"),
-            (
-                Parameters {
-                    kappa: Share(ONE + 1),
-                    ..good()
-                },
-                "kappa",
-            ),
-            (
-                Parameters {
-                    max_weight: Share(0),
-                    ..good()
-                },
-                "max_weight",
-            ),
-            (
-                Parameters {
-                    max_weight: Share(ONE / 5000),
-                    ..good()
-                },
-                "max_weight",
-            ),
-            (Parameters { tempo: 0, ..good() }, "tempo"),
-            (
-                Parameters {
-                    weights_rate_limit: 0,
-                    ..good()
-                },
-                "weights_rate_limit",
-            ),
-            (
-                Parameters {
-                    capacity: 0,
-                    ..good()
-                },
-                "capacity",
-            ),
-            (
-                Parameters {
-                    capacity: 4097,
-                    ..good()
-                },
-                "capacity",
-            ),
-            (
-                Parameters {
-                    min_weights: 4096,
-                    ..good()
-                },
-                "min_weights",
-            ),
-            (
-                Parameters {
-                    registration_cost_floor: 3,
-                    ..good()
-                },
-                "registration_cost_floor",
-            ),
-            (
-                Parameters {
-                    registration_cost: 5,
-                    ..good()
-                },
-                "registration_cost_floor",
-            ),
-            (
-                Parameters {
-                    reveal_period: 11,
-                    ..good()
-                },
-                "reveal_period",
-            ),
-            (
-                Parameters {
-                    activity_cutoff: 99,
-                    ..good()
-                },
-                "activity_cutoff",
-            ),
-            (
-                Parameters {
-                    reveal_period: 10,
-                    activity_cutoff: 1_099,
-                    ..good()
-                },
-                "activity_cutoff",
-            ),
-            (
-                Parameters {
-                    response_dim: 0,
-                    ..good()
-                },
-                "response_dim",
-            ),
-        ];
-        for (parameters, name) in wrong {
-            let reason = parameters.validate().expect_err(name);
-            assert!(reason.contains(name), "{reason}");
-        }
-        let enough = Parameters {
-            reveal_period: 10,
-            activity_cutoff: 1_100,
-            ..good()
-        };
-        assert_eq!(enough.validate(), Ok(()));
     }
 }

@@ -1,6 +1,8 @@
 //! What each call does, each reason why it may be refused, and what an epoch pays.
 
 mod epoch;
+mod governance;
+mod issuance;
 mod model;
 mod pool;
 mod recovery;

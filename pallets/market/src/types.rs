@@ -53,6 +53,17 @@ pub struct Market {
     pub parameters: Parameters,
 }
 
+/// What governance may change of a market.
+#[derive(
+    Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+)]
+pub struct Rules {
+    /// Its share of the chain's emission.
+    pub emission_share: Share,
+    /// Its rules.
+    pub parameters: Parameters,
+}
+
 /// A moment on the chain: a call in a block, so that what happened in one block has an order.
 #[derive(
     Clone,

@@ -23,7 +23,11 @@ pub trait WeightInfo {
     fn commit_weights() -> Weight;
     /// Of `reveal_weights` with a row of `edges` edges.
     fn reveal_weights(edges: u32) -> Weight;
-    /// Of beginning the epoch of a market of so many slots, and of putting it by.
+    /// Of `create_market` where there can be so many.
+    fn create_market(markets: u32) -> Weight;
+    /// Of `set_parameters` where there can be so many markets.
+    fn set_parameters(markets: u32) -> Weight;
+    /// Of beginning the epoch of a market of so many slots, of bringing new rules into force, and of putting it by.
     fn epoch_begin(slots: u32) -> Weight;
     /// Of taking an epoch up again, and of putting it by.
     fn epoch_resume(slots: u32) -> Weight;
@@ -74,6 +78,11 @@ impl<T: frame_system::Config> Measured<T> {
         Self::each(MOST, SLOT)
     }
 
+    /// Of reading so many markets with what is pending for them.
+    fn markets(count: u32) -> Weight {
+        Self::weight(10, 3, 0).saturating_mul(count.into())
+    }
+
     /// Of taking the longest row out of the largest market.
     fn vacate() -> Weight {
         Self::weight(150, 12, 14)
@@ -118,8 +127,14 @@ impl<T: frame_system::Config> WeightInfo for Measured<T> {
             .saturating_add(Self::weight(20, 2, 1))
             .saturating_add(Self::each(edges.into(), RENEW_EDGE))
     }
+    fn create_market(markets: u32) -> Weight {
+        Self::weight(100, 4, 4).saturating_add(Self::markets(markets))
+    }
+    fn set_parameters(markets: u32) -> Weight {
+        Self::weight(100, 2, 1).saturating_add(Self::markets(markets))
+    }
     fn epoch_begin(slots: u32) -> Weight {
-        Self::weight(100, 4, 6).saturating_add(Self::each(slots.into(), 4 * SLOT))
+        Self::weight(130, 7, 10).saturating_add(Self::each(slots.into(), 4 * SLOT))
     }
     fn epoch_resume(slots: u32) -> Weight {
         Self::weight(100, 8, 6).saturating_add(Self::each(slots.into(), 10 * SLOT))

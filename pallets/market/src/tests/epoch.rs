@@ -176,24 +176,6 @@ fn an_empty_market_and_a_market_of_one_run_their_epochs() {
 }
 
 #[test]
-fn the_schedule_halves_and_ends_below_its_cap() {
-    on_chain(|| {
-        let noe = u128::from(NOE);
-        assert_eq!(MarketPallet::schedule(0), 0);
-        assert_eq!(MarketPallet::schedule(1), noe);
-        assert_eq!(MarketPallet::schedule(1_000), 1_000 * noe);
-        assert_eq!(MarketPallet::schedule(1_002), 1_001 * noe);
-        assert!(MarketPallet::schedule(u32::MAX) < 2_000 * noe);
-        let half = Share(Share::ONE.0 / 2);
-        assert_eq!(
-            MarketPallet::emission_between(990, 1_010, half),
-            15 * NOE / 2
-        );
-        assert_eq!(MarketPallet::emission_between(10, 5, Share::ONE), 0);
-    });
-}
-
-#[test]
 fn the_metagraph_shows_what_the_epoch_gave() {
     on_chain(|| {
         market();

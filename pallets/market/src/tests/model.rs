@@ -84,6 +84,14 @@ struct Settled {
 #[derive(Clone, Debug)]
 pub struct Model {
     pub rules: Parameters,
+    /// Its share of the emission.
+    pub share: u64,
+    /// The share and the rules that its next epoch brings into force.
+    pub pending: Option<(u64, Parameters)>,
+    /// What is left of a unit of its emission, in parts of 10^-18.
+    pub kept: u128,
+    /// Shares of the markets that were created, in which nothing ever happens.
+    pub others: Vec<u64>,
     pub free: BTreeMap<AccountId, u128>,
     pub slots: Vec<Option<Neuron>>,
     /// As the last epoch left it that has begun.
@@ -106,6 +114,10 @@ impl Model {
             minted: 0,
             settled: None,
             price: (rules.registration_cost, 0),
+            share: ONE,
+            pending: None,
+            kept: 0,
+            others: Vec::new(),
             rules,
         }
     }
@@ -170,8 +182,11 @@ impl Model {
             now: time((block, 0)) - 1,
         };
         let market = mechanism::Market::new(parameters, &slots, clock);
-        let reward = |block: u32| NOE >> ((block - 1) / 1_000);
-        let emission = (self.last.began + 1..=block).map(reward).sum();
+        let reward = |block: u32| u128::from(NOE >> ((block - 1) / 1_000));
+        let blocks = self.last.began + 1..=block;
+        let parts = blocks.map(reward).sum::<u128>() * u128::from(self.share) + self.kept;
+        let emission = (parts / u128::from(ONE)) as u64;
+        self.kept = parts % u128::from(ONE);
         let outcome = mechanism::epoch(&market, &mut self.graph, emission);
         check_shares(&slots, &outcome, emission);
         let owner = |neuron: &Neuron| (neuron.since, neuron.coldkey);
@@ -184,6 +199,15 @@ impl Model {
                 .map(|slot| slot.as_ref().map(owner))
                 .collect(),
         });
+        if let Some((share, rules)) = self.pending.take() {
+            let cost = match rules.registration_cost == self.rules.registration_cost {
+                true => self.price(block),
+                false => rules.registration_cost,
+            };
+            self.price = (cost, block);
+            self.share = share;
+            self.rules = rules;
+        }
     }
 
     /// Pays: into the slots, and to the coldkeys of those who left since the epoch began.

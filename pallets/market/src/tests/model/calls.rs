@@ -115,8 +115,44 @@ impl Model {
                 known(market)?;
                 self.reveal(signer, &weights, &salt)
             }
+            Call::create_market { market } => {
+                ensure(self.others.len() < 3, Error::TooManyMarkets)?;
+                let share = market.emission_share.0;
+                self.leave_enough(self.claim(), share)?;
+                self.others.push(share);
+                Ok(())
+            }
+            Call::set_parameters {
+                market,
+                emission_share,
+                parameters,
+            } => {
+                known(market)?;
+                // Of the bounds, which have tests of their own, only these are ever exceeded here.
+                ensure(parameters.tempo > 0, Error::TempoOutOfBounds)?;
+                ensure(
+                    parameters.capacity >= self.rules.capacity,
+                    Error::CapacityOutOfBounds,
+                )?;
+                self.leave_enough(0, emission_share.0)?;
+                self.pending = Some((emission_share.0, parameters));
+                Ok(())
+            }
             other => panic!("the model does not know {other:?}"),
         }
+    }
+
+    /// What the market may have of the emission, now or from its next epoch on.
+    fn claim(&self) -> u64 {
+        let pending = self.pending.as_ref().map_or(0, |(share, _)| *share);
+        pending.max(self.share)
+    }
+
+    /// Whether `taken` and what the other markets have leave `share` of the emission.
+    fn leave_enough(&self, taken: u64, share: u64) -> Outcome {
+        let sum = |shares: u128, share: &u64| shares + u128::from(*share);
+        let all = self.others.iter().chain([&taken, &share]).fold(0, sum);
+        ensure(all <= u128::from(ONE), Error::EmissionShareOutOfBounds)
     }
 
     fn register(

@@ -1,6 +1,8 @@
 //! What an attempt at a call comes to when it is made: whose neuron it is about, who signs, how much stake.
 
 use super::*;
+use crate::{types::Market, MAX_TEMPO};
+use market_primitives::{Modality, Share};
 
 impl World<'_> {
     /// Who signs what, where an attempt is made.
@@ -97,6 +99,23 @@ impl World<'_> {
                 }
             }
             Act::Reveal { which, due } => self.reveal(market, hotkey, which, due),
+            Act::CreateMarket(share) => {
+                let market = Market {
+                    modality: Modality::Image,
+                    emission_share: Share(share),
+                    // Nothing ever happens in it.
+                    parameters: Parameters::with_tempo(MAX_TEMPO),
+                };
+                return (ROOT, Call::create_market { market });
+            }
+            Act::SetParameters(parameters, share) => {
+                let call = Call::set_parameters {
+                    market,
+                    emission_share: Share(share),
+                    parameters: *parameters,
+                };
+                return (ROOT, call);
+            }
         };
         (signer.unwrap_or(may), call)
     }

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 /// Fails where the chain is not what the model says, or breaks an invariant.
 pub fn compare(model: &Model) {
     money(model);
+    rules(model);
     metagraph(model);
     slots(model);
     assert_eq!(EpochCursors::<Test>::contains_key(TEXT), model.is_running());
@@ -50,6 +51,22 @@ fn money(model: &Model) {
     assert_eq!(TotalMinted::<Test>::get(), model.minted);
     let schedule = MarketPallet::schedule(System::block_number());
     assert!(u128::from(model.minted) <= schedule);
+}
+
+/// The rules and the share of the emission that hold, and those that will.
+fn rules(model: &Model) {
+    let market = Markets::<Test>::get(TEXT).expect("the market exists");
+    assert_eq!(market.parameters, model.rules);
+    assert_eq!(market.emission_share, Share(model.share));
+    let pending = PendingRules::<Test>::get(TEXT);
+    let pending = pending.map(|rules| (rules.emission_share.0, rules.parameters));
+    assert_eq!(pending, model.pending);
+    let kept = EmissionRemainders::<Test>::get(TEXT);
+    assert_eq!(u128::from(kept), model.kept);
+    let others = (1..=model.others.len() as u16).map(Markets::<Test>::get);
+    let others = others.map(|market| market.map(|market| market.emission_share.0));
+    let expected = model.others.iter().map(|share| Some(*share));
+    assert!(others.eq(expected));
 }
 
 /// What clients are shown.

@@ -46,6 +46,10 @@ pub enum Act {
     },
     AddStake(Amount),
     RemoveStake(Amount),
+    /// By governance: a market in which nothing happens, with this share of the emission.
+    CreateMarket(u64),
+    /// By governance.
+    SetParameters(Box<Parameters>, u64),
 }
 
 /// A row of weights.
@@ -76,11 +80,7 @@ pub fn sequence() -> impl Strategy<Value = (Parameters, u64, u32, Vec<Step>)> {
 }
 
 fn sequence_of(reveal_period: u32) -> impl Strategy<Value = (Parameters, u64, u32, Vec<Step>)> {
-    let rules = rules().prop_map(move |rules| Parameters {
-        reveal_period,
-        activity_cutoff: rules.activity_cutoff.max((reveal_period + 1) * rules.tempo),
-        ..rules
-    });
+    let rules = rules().prop_map(move |rules| hiding(rules, reveal_period));
     let pieces = prop_oneof![1 => Just(WHOLE), 2 => 1..=12_u64];
     // Some begin shortly before a halving.
     let start = select(vec![1, 1, 980]);
@@ -88,6 +88,33 @@ fn sequence_of(reveal_period: u32) -> impl Strategy<Value = (Parameters, u64, u3
     let step = proptest::option::weighted(0.999_999, step(reveal_period > 0));
     let steps = vec(step, 100).prop_map(|steps| steps.into_iter().flatten().collect());
     (rules, pieces, start, steps)
+}
+
+/// The same rules, but for the epochs that weights are hidden.
+fn hiding(rules: Parameters, reveal_period: u32) -> Parameters {
+    Parameters {
+        reveal_period,
+        activity_cutoff: rules.activity_cutoff.max((reveal_period + 1) * rules.tempo),
+        ..rules
+    }
+}
+
+/// Rules that governance comes to think of: mostly such that can be.
+fn new_rules() -> impl Strategy<Value = Parameters> {
+    let more = (0..=2_u32, 6..=9_u16, select(vec![NOE, NOE, 3 * NOE]));
+    let wrong = prop::bool::weighted(0.1);
+    (rules(), more, wrong).prop_map(|(rules, (period, capacity, cost), wrong)| Parameters {
+        capacity,
+        registration_cost: cost,
+        tempo: if wrong { 0 } else { rules.tempo },
+        ..hiding(rules, period)
+    })
+}
+
+/// A share of the emission, of which some fit beside others.
+fn emission_share() -> impl Strategy<Value = u64> {
+    let one = Share::ONE.0;
+    select(vec![0, 1, one / 3, one / 7 * 5, one - 1, one, one + 1])
 }
 
 fn rules() -> impl Strategy<Value = Parameters> {
@@ -158,6 +185,9 @@ fn act(is_hidden: bool) -> impl Strategy<Value = Act> {
             .prop_map(|(which, due)| Act::Reveal { which, due }),
         3 => amount().prop_map(Act::AddStake),
         2 => amount().prop_map(Act::RemoveStake),
+        1 => (new_rules(), emission_share())
+            .prop_map(|(rules, share)| Act::SetParameters(Box::new(rules), share)),
+        1 => emission_share().prop_map(Act::CreateMarket),
     ]
 }
 

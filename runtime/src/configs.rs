@@ -85,6 +85,7 @@ impl frame_system::Config for Runtime {
     type AccountData = pallet_balances::AccountData<Balance>;
     type SS58Prefix = SS58Prefix;
     type MaxConsumers = ConstU32<16>;
+    type SingleBlockMigrations = pallet_market::migrations::v2::Migration<Runtime>;
 }
 
 impl pallet_timestamp::Config for Runtime {
@@ -191,6 +192,10 @@ impl pallet_market::Config for Runtime {
     type PalletId = MarketPalletId;
     type BlockReward = ConstU64<NOE>;
     type HalvingInterval = ConstU32<10_500_000>;
+    /// A tenth of a NOE.
+    type MinDelegation = ConstU64<{ NOE / 10 }>;
+    /// A day of blocks of six seconds.
+    type TakeNotice = ConstU32<14_400>;
 }
 
 #[cfg(test)]

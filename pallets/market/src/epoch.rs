@@ -7,7 +7,7 @@
 //! All arithmetic is [`market_mechanism`]'s: rows are handed over one by one, so that no more than one
 //! of them is in memory at a time.
 
-use crate::{pallet::*, running::*, stored_row, types::*, WeightInfo};
+use crate::{delegation::Earned, pallet::*, running::*, stored_row, types::*, WeightInfo};
 use alloc::vec::Vec;
 use frame_support::{
     traits::{fungible::Mutate, Get},
@@ -81,6 +81,7 @@ where
             parameters: market.parameters.clone(),
             emission: Self::allot_emission(id, last.began, now, market.emission_share),
             slots: Slots::<T>::get(id),
+            delegated: Self::delegated(id, now),
         };
         // It settles the time until now, by the rules of that time; from now on others may hold.
         Self::change_rules(id, market, now);
@@ -204,7 +205,8 @@ where
         );
         let mut outcome = mechanism::Outcome::new(&verdict, &dividends, &payouts);
         let mut slots = Slots::<T>::get(id);
-        let minted = Self::pay(id, slots.as_mut(), &mut outcome.neurons);
+        let earned = Self::earned(&run.view, &outcome.neurons);
+        let minted = Self::pay(id, slots.as_mut(), &mut outcome.neurons, &earned);
         for (uid, (neuron, column)) in (0..).zip(outcome.neurons.iter_mut().zip(&mut columns)) {
             if changed_hands(uid, &run.view.slots, &slots) {
                 *neuron = Default::default();
@@ -234,23 +236,28 @@ where
         });
     }
 
-    /// Mints what is to be paid: into the slots, and to the coldkeys of those who left since the epoch
-    /// began. Units minted; what could not be minted is not paid.
-    fn pay(id: MarketId, slots: &mut [Option<Slot>], neurons: &mut [mechanism::Neuron]) -> u64 {
-        let mint = |account: &T::AccountId, units: u64| match units {
-            0 => 0,
-            _ => T::Currency::mint_into(account, units.into()).map_or(0, |_| units),
-        };
+    /// Mints what is to be paid: into the slots, and to the coldkeys and the closed pools of those who left
+    /// since the epoch began. Units minted; what could not be minted is not paid.
+    fn pay(
+        id: MarketId,
+        slots: &mut [Option<Slot>],
+        neurons: &mut [mechanism::Neuron],
+        earned: &[Earned],
+    ) -> u64 {
         let mut minted = 0_u64;
         for (uid, coldkey) in Departures::<T>::get(id) {
             if let Some(neuron) = neurons.get_mut(usize::from(uid)) {
-                minted = minted.saturating_add(mint(&coldkey, neuron.payout));
+                let others = earned.binary_search_by_key(&uid, |earned| earned.uid);
+                let others = others.ok().and_then(|index| earned.get(index));
+                let others = others.map_or(0, Self::pay_closed_pool);
+                let own = Self::mint(&coldkey, neuron.payout.saturating_sub(others));
+                minted = minted.saturating_add(others).saturating_add(own);
                 neuron.payout = 0;
             }
         }
         let into_slots = neurons.iter().map(|neuron| neuron.payout);
         let due = into_slots.fold(0, u64::saturating_add);
-        if mint(&Self::stake_account(), due) == 0 {
+        if Self::mint(&Self::stake_account(), due) == 0 {
             neurons.iter_mut().for_each(|neuron| neuron.payout = 0);
         } else {
             minted = minted.saturating_add(due);
@@ -259,9 +266,18 @@ where
                     slot.stake = slot.stake.saturating_add(neuron.payout);
                 }
             }
+            Self::credit_pools(id, earned);
         }
         TotalMinted::<T>::mutate(|total| *total = total.saturating_add(minted));
         minted
+    }
+
+    /// Mints units; how many were.
+    pub(crate) fn mint(account: &T::AccountId, units: u64) -> u64 {
+        match units {
+            0 => 0,
+            _ => T::Currency::mint_into(account, units.into()).map_or(0, |_| units),
+        }
     }
 }
 

@@ -2,10 +2,17 @@
 
 use crate::{
     pallet::*,
+    pools::{PoolPlace, MAX_TAKE},
     types::{Column, Slot},
 };
-use alloc::{collections::BTreeSet, vec::Vec};
-use frame_support::{ensure, traits::fungible::Inspect};
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    vec::Vec,
+};
+use frame_support::{
+    ensure,
+    traits::{fungible::Inspect, Get},
+};
 use frame_system::pallet_prelude::BlockNumberFor;
 use market_primitives::{MarketId, Uid};
 use sp_runtime::TryRuntimeError;
@@ -22,7 +29,9 @@ where
         for market in Markets::<T>::iter_keys() {
             Self::check_slots(market)?;
             Self::check_rows(market)?;
+            Self::check_pools(market)?;
         }
+        Self::check_delegations()?;
         Ok(())
     }
 
@@ -32,6 +41,11 @@ where
         let ledger: u128 = Slots::<T>::iter_values()
             .map(|slots| slots.into_iter().flatten().map(stake).sum::<u128>())
             .sum();
+        let closed = PoolPlaces::<T>::iter_values().map(|place| match place {
+            PoolPlace::Closed(holdings) => u128::from(holdings.value),
+            PoolPlace::Slot { .. } => 0,
+        });
+        let ledger = ledger.saturating_add(closed.sum());
         ensure!(
             T::Currency::total_balance(&Self::stake_account()) == ledger,
             "the stake account does not hold what the ledger says"
@@ -110,6 +124,60 @@ where
             .map(|slot| slot.registered_at)
             .collect();
         ensure!(moments.len() == taken, "two slots were taken by one call");
+        Ok(())
+    }
+
+    /// Pools are of taken slots, in order, and hold no more than these; their terms are within bounds.
+    fn check_pools(market: MarketId) -> Result<(), TryRuntimeError> {
+        let (slots, pools) = (Slots::<T>::get(market), Pools::<T>::get(market));
+        ensure!(
+            pools.windows(2).all(|pair| pair[0].0 < pair[1].0),
+            "pools are not in order of uid"
+        );
+        for (uid, pool) in pools {
+            let slot = slots.get(usize::from(uid)).copied().flatten();
+            ensure!(
+                slot.is_some_and(|slot| pool.holdings.value <= slot.stake),
+                "a pool holds more than there is in its slot"
+            );
+            let here = PoolPlace::Slot { market, uid };
+            let place = (pool.holdings.shares > 0).then_some(here);
+            ensure!(
+                PoolPlaces::<T>::get(pool.id) == place && pool.id <= PoolCount::<T>::get(),
+                "a pool is not where it is said to be"
+            );
+            let highest = pool.raise.map_or(pool.take, |raise| raise.take);
+            ensure!(
+                pool.take <= highest && highest <= MAX_TAKE,
+                "a take is too high, or announced though it is not higher"
+            );
+        }
+        Ok(())
+    }
+
+    /// Delegators hold all shares of all pools, of which none is worth less than a unit.
+    fn check_delegations() -> Result<(), TryRuntimeError> {
+        let mut held = BTreeMap::new();
+        for (_, pool, shares) in Delegations::<T>::iter() {
+            let holdings = Self::holdings(pool).ok_or("somebody has shares of no pool")?;
+            // It paid for a share at least, and more than half of what it offered.
+            ensure!(
+                holdings.worth(shares) >= T::MinDelegation::get() / 2,
+                "a delegation is too small"
+            );
+            *held.entry(pool).or_insert(0_u64) += shares;
+        }
+        ensure!(
+            PoolPlaces::<T>::iter_keys().count() == held.len(),
+            "a pool is kept of which nobody has shares"
+        );
+        for (pool, shares) in held {
+            let holdings = Self::holdings(pool).unwrap_or_default();
+            ensure!(
+                holdings.shares == shares && shares <= holdings.value,
+                "the shares of a pool are not those that are held, or more than its units"
+            );
+        }
         Ok(())
     }
 

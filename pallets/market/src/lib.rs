@@ -5,7 +5,7 @@
 //! [`market_mechanism`], which computes rank, trust, consensus, incentive, dividends and pay. What the
 //! pallet computes itself is the price of a slot and the schedule of issuance.
 //!
-//! Modules by domain: [`registration`] (slots and their price), [`serving`] (endpoints), [`staking`],
+//! Modules by domain: [`registration`] (slots and their price), [`serving`] (endpoints), [`staking`], [`delegation`] (others' stake) and [`pools`] (how it is kept),
 //! [`weight_setting`], [`epoch`], [`running`] (an epoch between two blocks), [`recovery`] (an epoch whose state was lost),
 //! [`issuance`] (how much may be minted), [`governance`] (markets and their rules), [`snapshot`] (what clients read), [`extension`] (what the transaction pool refuses) and [`invariants`].
 
@@ -14,12 +14,15 @@
 extern crate alloc;
 
 mod bounds;
+pub mod delegation;
 pub mod epoch;
 pub mod extension;
 pub mod governance;
 pub mod invariants;
 pub mod issuance;
+pub mod migrations;
 pub mod parameters;
+pub mod pools;
 pub mod recovery;
 pub mod registration;
 pub mod running;
@@ -40,6 +43,7 @@ pub use bounds::{OutOfBounds, MAX_TEMPO};
 pub use extension::CheckMarketCall;
 pub use pallet::*;
 pub use parameters::Parameters;
+pub use pools::MAX_TAKE;
 pub use weights::WeightInfo;
 
 /// The pallet.
@@ -48,7 +52,7 @@ pub use weights::WeightInfo;
 #[frame_support::pallet]
 pub mod pallet {
     use super::*;
-    use crate::{running::*, types::*};
+    use crate::{pools::*, running::*, types::*};
     use alloc::vec::Vec;
     use frame_support::{
         pallet_prelude::*,
@@ -82,12 +86,18 @@ pub mod pallet {
         /// Units minted by a block before the first halving, for all markets together.
         #[pallet::constant]
         type BlockReward: Get<u64>;
+        /// Units of which a delegation is at least.
+        #[pallet::constant]
+        type MinDelegation: Get<u64>;
+        /// Blocks from the announcement of a higher take until it holds.
+        #[pallet::constant]
+        type TakeNotice: Get<BlockNumber>;
         /// Blocks from one halving of the reward to the next.
         #[pallet::constant]
         type HalvingInterval: Get<BlockNumber>;
     }
 
-    const STORAGE_VERSION: StorageVersion = StorageVersion::new(1);
+    const STORAGE_VERSION: StorageVersion = StorageVersion::new(2);
 
     #[pallet::pallet]
     #[pallet::storage_version(STORAGE_VERSION)]
@@ -107,9 +117,27 @@ pub mod pallet {
     pub type EmissionRemainders<T> = StorageMap<_, Identity, MarketId, u64, ValueQuery>;
 
     /// The slots of each market by uid, free ones included: stake, and since when they are taken.
-    /// The pallet's account holds exactly the sum of all stake.
+    /// The pallet's account holds exactly the sum of all stake and of what lies in closed pools.
     #[pallet::storage]
     pub type Slots<T> = StorageMap<_, Identity, MarketId, BySlot<Option<Slot>>, ValueQuery>;
+
+    /// What others have put behind the neurons of each market, and on what terms. It is a part of the stake in
+    /// their slots.
+    #[pallet::storage]
+    pub type Pools<T> = StorageMap<_, Identity, MarketId, PoolsBySlot, ValueQuery>;
+
+    /// Where each pool is of which there are shares. What lies in a closed one lies in no slot.
+    #[pallet::storage]
+    pub type PoolPlaces<T> = StorageMap<_, Identity, PoolId, PoolPlace>;
+
+    /// How many shares of a pool a delegator holds.
+    #[pallet::storage]
+    pub type Delegations<T: Config> =
+        StorageDoubleMap<_, Blake2_128Concat, T::AccountId, Identity, PoolId, u64, ValueQuery>;
+
+    /// How many pools there have been.
+    #[pallet::storage]
+    pub type PoolCount<T> = StorageValue<_, PoolId, ValueQuery>;
 
     /// The keys of the neuron in each taken slot.
     #[pallet::storage]
@@ -261,7 +289,7 @@ pub mod pallet {
             uid: Uid,
             edges: u16,
         },
-        /// A neuron left its slot; its `stake` went back to its coldkey.
+        /// A neuron left its slot; its owner's `stake` went back to its coldkey.
         Deregistered {
             market: MarketId,
             uid: Uid,
@@ -293,6 +321,37 @@ pub mod pallet {
             market: MarketId,
             uid: Uid,
             amount: u64,
+        },
+        /// Somebody bought shares of the pool behind a neuron, for `amount` units.
+        Delegated {
+            market: MarketId,
+            uid: Uid,
+            pool: PoolId,
+            delegator: T::AccountId,
+            shares: u64,
+            amount: u64,
+        },
+        /// Somebody sold shares of a pool, for `amount` units.
+        Undelegated {
+            pool: PoolId,
+            delegator: T::AccountId,
+            shares: u64,
+            amount: u64,
+        },
+        /// The neuron of a pool left its slot. The pool earns no more; `undelegate` gives back what lies in it.
+        PoolClosed {
+            market: MarketId,
+            uid: Uid,
+            pool: PoolId,
+            value: u64,
+        },
+        /// The owner of a neuron set the part that it takes of what its pool earns. It holds for epochs that
+        /// begin in block `from` or later.
+        TakeSet {
+            market: MarketId,
+            uid: Uid,
+            take: Share,
+            from: BlockNumber,
         },
         /// An epoch was finished. `minted` is 0 where the market was not in consensus, unless its
         /// `consensus_gate` is off.
@@ -356,7 +415,7 @@ pub mod pallet {
         CostAboveMaximum,
         /// Only the coldkey that registered the neuron moves its stake or gives up or changes its key.
         NotOwner,
-        /// The slot holds less stake than that.
+        /// The slot holds less stake of its owner's than that: take out less.
         InsufficientStake,
         /// The account's free balance does not suffice.
         InsufficientBalance,
@@ -373,8 +432,16 @@ pub mod pallet {
         RevealTooEarly,
         /// The epoch in which this row was to be shown is over: commit to a new one.
         RevealTooLate,
-        /// Too many neurons left while an epoch is running: try again a few blocks later.
+        /// While an epoch is running nobody delegates, and only so many neurons leave: try again a few blocks
+        /// later.
         EpochRunning,
+        /// A delegation is of at least `MinDelegation` units, and of one share: offer more. Who takes out a part
+        /// must leave as much: take out less, or all.
+        DelegationTooSmall,
+        /// You hold fewer shares of this pool than that: read `Delegations`.
+        InsufficientShares,
+        /// A take is at most 18 %, that is 180000000000000000 parts of 10^18: set a lower one.
+        TakeTooHigh,
         /// There are as many markets as there can be (`MaxMarkets`): change one that exists.
         TooManyMarkets,
         /// `emission_share`: those of all markets, with those that are scheduled, would exceed 1. Offer no
@@ -412,6 +479,15 @@ pub mod pallet {
         RegistrationCostFloorOutOfBounds,
         /// `response_dim` must be 1 to 65536.
         ResponseDimOutOfBounds,
+    }
+
+    #[pallet::extra_constants]
+    impl<T: Config> Pallet<T> {
+        /// The largest take, and that of an owner who has set none.
+        #[pallet::constant_name(MaxTake)]
+        fn max_take() -> Share {
+            MAX_TAKE
+        }
     }
 
     #[pallet::hooks]
@@ -615,6 +691,45 @@ pub mod pallet {
                     parameters,
                 },
             )
+        }
+
+        /// Buys shares of the pool behind `hotkey` for at most `amount` units of the signing account's balance:
+        /// whole shares, for what they cost. They count as the neuron's stake, and earn of its dividends
+        /// what they are a part of its stake, less the owner's take.
+        #[pallet::call_index(11)]
+        #[pallet::weight(T::WeightInfo::delegate())]
+        pub fn delegate(
+            origin: OriginFor<T>,
+            market: MarketId,
+            hotkey: T::AccountId,
+            amount: u128,
+        ) -> DispatchResult {
+            let delegator = ensure_signed(origin)?;
+            Self::do_delegate(market, hotkey, delegator, amount)
+        }
+
+        /// Sells shares of a pool that the signing account holds (`Delegations`), for what they are worth now.
+        /// It does not matter whether the neuron is still there.
+        #[pallet::call_index(12)]
+        #[pallet::weight(T::WeightInfo::undelegate())]
+        pub fn undelegate(origin: OriginFor<T>, pool: PoolId, shares: u64) -> DispatchResult {
+            let delegator = ensure_signed(origin)?;
+            Self::do_undelegate(pool, delegator, shares)
+        }
+
+        /// Sets the part that the signing coldkey takes of what others' units earn behind its neuron, at most
+        /// 18 %, in parts of 10^18: a lower one from now on, a higher one `TakeNotice` blocks from now. Takes the
+        /// place of one that was announced.
+        #[pallet::call_index(13)]
+        #[pallet::weight(T::WeightInfo::set_take())]
+        pub fn set_take(
+            origin: OriginFor<T>,
+            market: MarketId,
+            hotkey: T::AccountId,
+            take: Share,
+        ) -> DispatchResult {
+            let coldkey = ensure_signed(origin)?;
+            Self::do_set_take(market, hotkey, coldkey, take)
         }
     }
 }

@@ -71,6 +71,8 @@ impl pallet_market::Config for Test {
     type PalletId = MarketPalletId;
     type BlockReward = ConstU64<NOE>;
     type HalvingInterval = ConstU32<1_000>;
+    type MinDelegation = ConstU64<{ NOE / 10 }>;
+    type TakeNotice = ConstU32<25>;
 }
 
 /// The market that most tests use.
@@ -287,6 +289,15 @@ impl crate::WeightInfo for Pieces {
         Weight::zero()
     }
     fn reveal_weights(_: u32) -> Weight {
+        Weight::zero()
+    }
+    fn delegate() -> Weight {
+        Weight::zero()
+    }
+    fn undelegate() -> Weight {
+        Weight::zero()
+    }
+    fn set_take() -> Weight {
         Weight::zero()
     }
     fn create_market(_: u32) -> Weight {

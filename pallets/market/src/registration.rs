@@ -153,7 +153,8 @@ where
             .map(|(_, _, uid)| uid)
     }
 
-    /// Empties a slot: its stake goes back to its coldkey, all else that is kept of it goes.
+    /// Empties a slot: its owner's stake goes back to its coldkey, what others put there stays theirs in the
+    /// closed pool, and all else that is kept of it goes.
     fn vacate(market: MarketId, uid: Uid) -> DispatchResult {
         let neuron = Neurons::<T>::take(market, uid).ok_or(Error::<T>::NotRegistered)?;
         let slot = Slots::<T>::mutate(market, |slots| {
@@ -171,15 +172,16 @@ where
         Endpoints::<T>::remove(market, uid);
         LastUpdates::<T>::remove(market, uid);
         Commitments::<T>::remove(market, uid);
-        if slot.stake > 0 {
-            Self::unstake(&neuron.coldkey, slot.stake)?;
+        let stake = slot.stake.saturating_sub(Self::close_pool(market, uid));
+        if stake > 0 {
+            Self::unstake(&neuron.coldkey, stake)?;
         }
         Self::deposit_event(Event::Deregistered {
             market,
             uid,
             hotkey: neuron.hotkey,
             coldkey: neuron.coldkey,
-            stake: slot.stake,
+            stake,
         });
         Ok(())
     }

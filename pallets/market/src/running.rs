@@ -8,7 +8,7 @@
 //!   epoch has renewed the bonds of that row, which is the last time it looks at it.
 //! * So does the row of a neuron that leaves. Its pay goes to its coldkey, noted in `Departures`.
 
-use crate::{pallet::*, types::*, Parameters};
+use crate::{pallet::*, pools::DelegatedBySlot, types::*, Parameters};
 use alloc::{boxed::Box, vec::Vec};
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use frame_support::{ensure, storage::StorageMap, traits::ConstU32, BoundedVec};
@@ -89,6 +89,8 @@ pub struct View {
     pub emission: u64,
     /// Its slots, by uid.
     pub slots: BySlot<Option<Slot>>,
+    /// What of their stake is others'.
+    pub delegated: DelegatedBySlot,
 }
 
 /// Votes counted so far: the mechanism's [`Votes`](mechanism::Votes).

@@ -24,13 +24,7 @@ where
         ensure!(amount > 0, Error::<T>::AmountZero);
         // More than `u64` holds is more than will ever exist.
         let amount = u64::try_from(amount).map_err(|_| Error::<T>::InsufficientBalance)?;
-        T::Currency::transfer(
-            &coldkey,
-            &Self::stake_account(),
-            amount.into(),
-            Preservation::Preserve,
-        )
-        .map_err(|_| Error::<T>::InsufficientBalance)?;
+        Self::stake_from(&coldkey, amount)?;
         let add = |stake: u64| stake.checked_add(amount);
         Self::change_stake(market, uid, add).ok_or(Error::<T>::InsufficientBalance)?;
         Self::deposit_event(Event::StakeAdded {
@@ -41,7 +35,7 @@ where
         Ok(())
     }
 
-    /// Moves units from the slot back to the coldkey.
+    /// Moves units from the slot back to the coldkey; what others put there is not its own.
     pub(crate) fn do_remove_stake(
         market: MarketId,
         hotkey: T::AccountId,
@@ -51,7 +45,11 @@ where
         let uid = Self::owned_slot(market, &hotkey, &coldkey)?;
         ensure!(amount > 0, Error::<T>::AmountZero);
         let amount = u64::try_from(amount).map_err(|_| Error::<T>::InsufficientStake)?;
-        let take = |stake: u64| stake.checked_sub(amount);
+        let delegated = Self::pool(market, uid).map_or(0, |pool| pool.holdings.value);
+        let take = |stake: u64| {
+            let left = stake.checked_sub(amount)?;
+            (left >= delegated).then_some(left)
+        };
         Self::change_stake(market, uid, take).ok_or(Error::<T>::InsufficientStake)?;
         Self::unstake(&coldkey, amount)?;
         Self::deposit_event(Event::StakeRemoved {
@@ -77,7 +75,7 @@ where
 
     /// Changes the stake of a taken slot to what `change` makes of it; `None`, and no change, where
     /// that is nothing.
-    fn change_stake(
+    pub(crate) fn change_stake(
         market: MarketId,
         uid: Uid,
         change: impl FnOnce(u64) -> Option<u64>,
@@ -91,11 +89,23 @@ where
         .ok()
     }
 
-    /// Moves units that no longer lie in a slot to a coldkey.
-    pub(crate) fn unstake(coldkey: &T::AccountId, units: u64) -> DispatchResult {
+    /// Moves units from an account to where all stake is held.
+    pub(crate) fn stake_from(account: &T::AccountId, units: u64) -> DispatchResult {
+        T::Currency::transfer(
+            account,
+            &Self::stake_account(),
+            units.into(),
+            Preservation::Preserve,
+        )
+        .map_err(|_| Error::<T>::InsufficientBalance)?;
+        Ok(())
+    }
+
+    /// Moves units that are no longer stake to an account.
+    pub(crate) fn unstake(account: &T::AccountId, units: u64) -> DispatchResult {
         T::Currency::transfer(
             &Self::stake_account(),
-            coldkey,
+            account,
             units.into(),
             Preservation::Expendable,
         )?;

@@ -1,8 +1,10 @@
 //! What each call does, each reason why it may be refused, and what an epoch pays.
 
+mod delegation;
 mod epoch;
 mod governance;
 mod issuance;
+mod migrations;
 mod model;
 mod pool;
 mod recovery;

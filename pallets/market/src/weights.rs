@@ -23,6 +23,12 @@ pub trait WeightInfo {
     fn commit_weights() -> Weight;
     /// Of `reveal_weights` with a row of `edges` edges.
     fn reveal_weights(edges: u32) -> Weight;
+    /// Of `delegate`.
+    fn delegate() -> Weight;
+    /// Of `undelegate`.
+    fn undelegate() -> Weight;
+    /// Of `set_take`.
+    fn set_take() -> Weight;
     /// Of `create_market` where there can be so many.
     fn create_market(markets: u32) -> Weight;
     /// Of `set_parameters` where there can be so many markets.
@@ -59,6 +65,9 @@ const RENEW_EDGE: u64 = 40_000;
 /// Picoseconds for each slot of a market whose slots are read or written.
 const SLOT: u64 = 100_000;
 
+/// Picoseconds for each pool of a market whose pools are read or written.
+const POOL: u64 = 200_000;
+
 /// The longest row, and the largest market.
 const MOST: u64 = market_primitives::MAX_CAPACITY as u64;
 
@@ -78,6 +87,11 @@ impl<T: frame_system::Config> Measured<T> {
         Self::each(MOST, SLOT)
     }
 
+    /// Of reading and writing the pools of all slots of the largest market.
+    fn all_pools() -> Weight {
+        Self::each(MOST, POOL)
+    }
+
     /// Of reading so many markets with what is pending for them.
     fn markets(count: u32) -> Weight {
         Self::weight(10, 3, 0).saturating_mul(count.into())
@@ -85,7 +99,8 @@ impl<T: frame_system::Config> Measured<T> {
 
     /// Of taking the longest row out of the largest market.
     fn vacate() -> Weight {
-        Self::weight(150, 12, 14)
+        Self::weight(150, 13, 16)
+            .saturating_add(Self::all_pools())
             .saturating_add(Self::each(MOST, RENEW_EDGE))
             .saturating_add(Self::all_slots().saturating_mul(3))
     }
@@ -110,7 +125,9 @@ impl<T: frame_system::Config> WeightInfo for Measured<T> {
         Self::weight(180, 6, 4).saturating_add(Self::all_slots())
     }
     fn remove_stake() -> Weight {
-        Self::weight(180, 6, 4).saturating_add(Self::all_slots())
+        Self::weight(180, 7, 4)
+            .saturating_add(Self::all_slots())
+            .saturating_add(Self::all_pools())
     }
     fn deregister() -> Weight {
         Self::weight(100, 3, 0).saturating_add(Self::vacate())
@@ -127,6 +144,19 @@ impl<T: frame_system::Config> WeightInfo for Measured<T> {
             .saturating_add(Self::weight(20, 2, 1))
             .saturating_add(Self::each(edges.into(), RENEW_EDGE))
     }
+    fn delegate() -> Weight {
+        Self::weight(200, 10, 7)
+            .saturating_add(Self::all_slots())
+            .saturating_add(Self::all_pools())
+    }
+    fn undelegate() -> Weight {
+        Self::weight(200, 7, 6)
+            .saturating_add(Self::all_slots())
+            .saturating_add(Self::all_pools())
+    }
+    fn set_take() -> Weight {
+        Self::weight(80, 6, 2).saturating_add(Self::all_pools())
+    }
     fn create_market(markets: u32) -> Weight {
         Self::weight(100, 4, 4).saturating_add(Self::markets(markets))
     }
@@ -134,10 +164,10 @@ impl<T: frame_system::Config> WeightInfo for Measured<T> {
         Self::weight(100, 2, 1).saturating_add(Self::markets(markets))
     }
     fn epoch_begin(slots: u32) -> Weight {
-        Self::weight(130, 7, 10).saturating_add(Self::each(slots.into(), 4 * SLOT))
+        Self::weight(130, 8, 10).saturating_add(Self::each(slots.into(), 4 * SLOT + 2 * POOL))
     }
     fn epoch_resume(slots: u32) -> Weight {
-        Self::weight(100, 8, 6).saturating_add(Self::each(slots.into(), 10 * SLOT))
+        Self::weight(100, 8, 6).saturating_add(Self::each(slots.into(), 10 * SLOT + POOL))
     }
     fn epoch_count_row(edges: u32) -> Weight {
         Self::weight(10, 1, 0).saturating_add(Self::each(edges.into(), COUNT_EDGE))
@@ -150,8 +180,8 @@ impl<T: frame_system::Config> WeightInfo for Measured<T> {
     }
     fn epoch_finish(slots: u32) -> Weight {
         let left = u64::from(crate::running::MAX_DEPARTURES);
-        Self::weight(200, 6, 12)
-            .saturating_add(Self::weight(60, 1, 1).saturating_mul(left))
-            .saturating_add(Self::each(slots.into(), 20 * SLOT))
+        Self::weight(200, 7, 13)
+            .saturating_add(Self::weight(80, 3, 3).saturating_mul(left))
+            .saturating_add(Self::each(slots.into(), 20 * SLOT + 2 * POOL))
     }
 }

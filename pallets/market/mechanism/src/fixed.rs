@@ -24,6 +24,12 @@ pub fn share(part: u128, whole: u128) -> u64 {
         .unwrap_or(0)
 }
 
+/// `amount * part / whole`, rounded down; `None` where `whole` is 0 or the result has more than 64 bits.
+pub fn scaled_down(amount: u64, part: u64, whole: u64) -> Option<u64> {
+    let product = u128::from(amount).checked_mul(part.into())?;
+    u64::try_from(product.checked_div(whole.into())?).ok()
+}
+
 /// Divides `amount` in proportion to `weights`, in whole units, by largest remainder.
 ///
 /// The result sums to `amount` exactly, or to 0 where all weights are 0. Each entry is its exact

@@ -43,6 +43,7 @@ extern crate alloc;
 
 pub mod bonds;
 pub mod consensus;
+pub mod delegation;
 pub mod edges;
 pub mod emission;
 pub mod fixed;
@@ -58,6 +59,7 @@ use alloc::vec::Vec;
 
 pub use bonds::{Column, Renewal};
 pub use consensus::{Tally, Verdict, Votes};
+pub use delegation::{earnings, Backing, Pool, Purchase};
 pub use edges::{Edges, Weight, WHOLE_BOND};
 pub use fixed::ONE;
 pub use graph::Graph;

@@ -42,12 +42,31 @@ pub fn moment(time: u64) -> Moment {
 pub struct Neuron {
     pub hotkey: AccountId,
     pub coldkey: AccountId,
+    /// The owner's.
     pub stake: u64,
+    pub pool: Option<Pool>,
     pub since: Moment,
     pub last_update: Option<u32>,
     /// Where it serves, and the block in which it said so.
     pub endpoint: Option<(Vec<u8>, Option<[u8; 32]>, u32)>,
     pub promises: Vec<Promise>,
+}
+
+impl Neuron {
+    /// What counts as its stake: the owner's and what others put there.
+    pub fn whole_stake(&self) -> u64 {
+        self.stake + self.pool.as_ref().map_or(0, |pool| pool.holds.value)
+    }
+}
+
+/// What others put behind a neuron. Who holds its shares is [`Model::shares`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pool {
+    pub id: u64,
+    pub holds: mechanism::Pool,
+    pub take: u64,
+    /// A higher take, and the block from which on it holds.
+    pub raise: Option<(u64, u32)>,
 }
 
 /// A row that is promised and not yet shown.
@@ -78,6 +97,8 @@ struct Settled {
     outcome: mechanism::Outcome,
     /// Whose the slots were: since when, and who is paid if they leave.
     owners: Vec<Option<(Moment, AccountId)>>,
+    /// What of the payouts is the delegators': the pool, and its units.
+    others: Vec<Option<(u64, u64)>>,
 }
 
 /// A chain with one market.
@@ -93,6 +114,12 @@ pub struct Model {
     /// Shares of the markets that were created, in which nothing ever happens.
     pub others: Vec<u64>,
     pub free: BTreeMap<AccountId, u128>,
+    /// Shares by their holders and pools.
+    pub shares: BTreeMap<(AccountId, u64), u64>,
+    /// Pools whose neurons left and of which there are shares.
+    pub closed: BTreeMap<u64, mechanism::Pool>,
+    /// Pools that there have been.
+    pub pools: u64,
     pub slots: Vec<Option<Neuron>>,
     /// As the last epoch left it that has begun.
     pub graph: Graph,
@@ -108,6 +135,9 @@ impl Model {
     pub fn new(rules: Parameters) -> Self {
         Self {
             free: (1..=20).map(|who| (who, ENDOWMENT.into())).collect(),
+            shares: BTreeMap::new(),
+            closed: BTreeMap::new(),
+            pools: 0,
             slots: Vec::new(),
             graph: Graph::new(0),
             last: Published::default(),
@@ -126,6 +156,16 @@ impl Model {
     pub fn neurons(&self) -> impl Iterator<Item = (Uid, &Neuron)> {
         let slots = (0..).zip(&self.slots);
         slots.filter_map(|(uid, slot)| Some((uid, slot.as_ref()?)))
+    }
+
+    /// Units in all pools.
+    pub fn delegated(&self) -> u64 {
+        let open = self
+            .neurons()
+            .filter_map(|(_, neuron)| neuron.pool.as_ref());
+        let open = open.map(|pool| pool.holds.value);
+        open.chain(self.closed.values().map(|pool| pool.value))
+            .sum()
     }
 
     /// Whether an epoch has begun that is not published.
@@ -160,7 +200,7 @@ impl Model {
     /// An epoch, on the state before the block.
     fn settle(&mut self, block: u32) {
         let slot = |neuron: &Neuron| mechanism::Slot {
-            stake: neuron.stake,
+            stake: neuron.whole_stake(),
             registered_at: time(neuron.since),
         };
         let slots: Vec<_> = self
@@ -190,9 +230,27 @@ impl Model {
         let outcome = mechanism::epoch(&market, &mut self.graph, emission);
         check_shares(&slots, &outcome, emission);
         let owner = |neuron: &Neuron| (neuron.since, neuron.coldkey);
+        let earned = |(neuron, paid): (&Option<Neuron>, &mechanism::Neuron)| {
+            let neuron = neuron.as_ref()?;
+            let pool = neuron.pool.as_ref().filter(|pool| pool.holds.shares > 0)?;
+            let raise = pool.raise.filter(|(_, from)| *from <= block);
+            let backing = mechanism::Backing {
+                stake: neuron.whole_stake(),
+                delegated: pool.holds.value,
+                take: raise.map_or(pool.take, |(take, _)| take),
+            };
+            Some((pool.id, mechanism::earnings(&parameters, paid, &backing)))
+        };
+        let others = self
+            .slots
+            .iter()
+            .zip(&outcome.neurons)
+            .map(earned)
+            .collect();
         self.settled = Some(Settled {
             began: block,
             outcome,
+            others,
             owners: self
                 .slots
                 .iter()
@@ -217,18 +275,31 @@ impl Model {
             began,
             outcome,
             owners,
+            others,
         } = settled;
         let mut neurons = vec![mechanism::Neuron::default(); owners.len()];
         for (uid, (neuron, owner)) in outcome.neurons.iter().zip(owners).enumerate() {
             let Some((since, coldkey)) = owner else {
                 continue;
             };
+            let mut own = neuron.payout;
+            if let Some((id, units)) = others[uid] {
+                // Where it was, or where it is since its neuron left. If all have sold, it is nobody's.
+                let open = self.slots.iter_mut().flatten();
+                let mut open = open.filter_map(|neuron| neuron.pool.as_mut());
+                let open = open.find(|pool| pool.id == id).map(|pool| &mut pool.holds);
+                let pool = open.or_else(|| self.closed.get_mut(&id));
+                if let Some(pool) = pool.filter(|pool| pool.shares > 0) {
+                    pool.value += units;
+                    own -= units;
+                }
+            }
             match &mut self.slots[uid] {
                 Some(present) if present.since == since => {
-                    present.stake += neuron.payout;
+                    present.stake += own;
                     neurons[uid] = *neuron;
                 }
-                _ => *self.free.entry(coldkey).or_default() += u128::from(neuron.payout),
+                _ => *self.free.entry(coldkey).or_default() += u128::from(own),
             }
         }
         self.minted += outcome.minted;

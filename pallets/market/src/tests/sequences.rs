@@ -48,6 +48,8 @@ struct Tally {
     epochs_of_several_blocks: u32,
     epochs_that_minted: u32,
     epochs_that_paid_who_had_left: u32,
+    epochs_that_paid_delegators: u32,
+    closed_pools_that_were_paid: u32,
 }
 
 /// A chain and its model.
@@ -81,8 +83,11 @@ impl World<'_> {
 
         self.model.begin_block(block);
         if Epochs::<Test>::get(TEXT).epoch > finished {
+            let before = (self.model.delegated(), self.model.closed.clone());
             self.model.publish(block);
             self.count_epoch();
+            self.tally.epochs_that_paid_delegators += u32::from(self.model.delegated() > before.0);
+            self.tally.closed_pools_that_were_paid += u32::from(self.model.closed != before.1);
         }
         self.tally.blocks += 1;
         compare(&self.model);
@@ -219,11 +224,13 @@ fn the_chain_does_what_the_model_does() {
     println!("violations: 0");
     if sequences >= SEQUENCES {
         // They were worth it.
-        assert_eq!(tally.succeeded.len(), 11, "not every call succeeded");
+        assert_eq!(tally.succeeded.len(), 14, "not every call succeeded");
         assert!(
             tally.epochs_that_minted > sequences,
             "too few epochs minted anything"
         );
         assert!(tally.epochs_that_paid_who_had_left > 0);
+        assert!(tally.epochs_that_paid_delegators > sequences);
+        assert!(tally.closed_pools_that_were_paid > 0);
     }
 }

@@ -7,6 +7,9 @@ type Outcome = Result<(), Error<Test>>;
 /// Endpoints that are as they should be.
 pub const ENDPOINTS: [&str; 3] = ["localhost:1", "10.0.0.1:65535", "[::1]:80"];
 
+/// The least that anybody may delegate.
+const LEAST: u128 = NOE as u128 / 10;
+
 impl Model {
     /// A call: what comes of it, or the reason why nothing does.
     pub fn call(&mut self, signer: AccountId, call: &Call<Test>, now: Moment) -> Outcome {
@@ -115,6 +118,34 @@ impl Model {
                 known(market)?;
                 self.reveal(signer, &weights, &salt)
             }
+            Call::delegate {
+                market,
+                hotkey,
+                amount,
+            } => {
+                known(market)?;
+                self.delegate(signer, hotkey, amount)
+            }
+            Call::undelegate { pool, shares } => self.undelegate(signer, pool, shares),
+            Call::set_take {
+                market,
+                hotkey,
+                take,
+            } => {
+                known(market)?;
+                let uid = self.owned(signer, hotkey)?;
+                ensure(take.0 <= ONE / 100 * 18, Error::TakeTooHigh)?;
+                let pool = self.pool(uid);
+                if let Some((announced, _)) = pool.raise.take_if(|(_, from)| *from <= now.0) {
+                    pool.take = announced;
+                }
+                if take.0 > pool.take {
+                    pool.raise = Some((take.0, now.0 + 25));
+                } else {
+                    (pool.take, pool.raise) = (take.0, None);
+                }
+                Ok(())
+            }
             Call::create_market { market } => {
                 ensure(self.others.len() < 3, Error::TooManyMarkets)?;
                 let share = market.emission_share.0;
@@ -140,6 +171,52 @@ impl Model {
             }
             other => panic!("the model does not know {other:?}"),
         }
+    }
+
+    fn delegate(&mut self, who: AccountId, hotkey: AccountId, amount: u128) -> Outcome {
+        let uid = self.find(hotkey)?;
+        ensure(!self.is_running(), Error::EpochRunning)?;
+        ensure(amount >= LEAST, Error::DelegationTooSmall)?;
+        let amount = u64::try_from(amount).map_err(|_| Error::InsufficientBalance)?;
+        let pool = self.pool(uid);
+        let (id, bought) = (pool.id, pool.holds.buy(amount));
+        let bought = bought.ok_or(Error::DelegationTooSmall)?;
+        *self.shares.entry((who, id)).or_default() += bought.shares;
+        self.spend(who, bought.cost.into())
+    }
+
+    fn undelegate(&mut self, who: AccountId, id: u64, shares: u64) -> Outcome {
+        ensure(shares > 0, Error::AmountZero)?;
+        let held = self.shares.remove(&(who, id)).unwrap_or(0);
+        ensure(shares <= held, Error::InsufficientShares)?;
+        let open = self.slots.iter_mut().flatten();
+        let mut open = open.filter_map(|neuron| neuron.pool.as_mut());
+        let open = open.find(|pool| pool.id == id).map(|pool| &mut pool.holds);
+        let pool = open.or_else(|| self.closed.get_mut(&id));
+        let pool = pool.expect("there are shares of it");
+        let units = pool.sell(shares).expect("somebody holds them");
+        if shares < held {
+            let left = pool.worth(held - shares);
+            ensure(u128::from(left) >= LEAST, Error::DelegationTooSmall)?;
+            self.shares.insert((who, id), held - shares);
+        }
+        self.closed.retain(|_, pool| pool.shares > 0);
+        *self.free.entry(who).or_default() += u128::from(units);
+        Ok(())
+    }
+
+    /// The pool of a neuron; a new one where it has none.
+    fn pool(&mut self, uid: Uid) -> &mut Pool {
+        let id = self.pools + 1;
+        if self.neuron(uid).pool.is_none() {
+            self.pools = id;
+        }
+        self.neuron(uid).pool.get_or_insert_with(|| Pool {
+            id,
+            holds: mechanism::Pool::default(),
+            take: ONE / 100 * 18,
+            raise: None,
+        })
     }
 
     /// What the market may have of the emission, now or from its next epoch on.
@@ -190,6 +267,7 @@ impl Model {
             hotkey,
             coldkey,
             stake: 0,
+            pool: None,
             since: now,
             last_update: None,
             endpoint: None,
@@ -218,6 +296,9 @@ impl Model {
         let index = usize::from(uid);
         let left = self.slots[index].take().expect("the slot is taken");
         *self.free.entry(left.coldkey).or_default() += u128::from(left.stake);
+        if let Some(pool) = left.pool.filter(|pool| pool.holds.shares > 0) {
+            self.closed.insert(pool.id, pool.holds);
+        }
         self.graph.vacate(uid);
         if let Some(paid) = self.last.neurons.get_mut(index) {
             *paid = Default::default();

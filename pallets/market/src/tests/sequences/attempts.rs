@@ -99,6 +99,34 @@ impl World<'_> {
                 }
             }
             Act::Reveal { which, due } => self.reveal(market, hotkey, which, due),
+            Act::Delegate(delegator, amount) => {
+                let free = self.model.free.get(&delegator).copied().unwrap_or(0);
+                let amount = amount.of(free);
+                (
+                    delegator,
+                    Call::delegate {
+                        market,
+                        hotkey,
+                        amount,
+                    },
+                )
+            }
+            Act::Undelegate(which, amount) => {
+                let count = self.model.shares.len();
+                let chosen = self.model.shares.iter().nth(which % count.max(1));
+                let (delegator, pool, held) =
+                    chosen.map_or((1, 1, 0), |((who, pool), held)| (*who, *pool, *held));
+                let shares = u64::try_from(amount.of(held.into())).unwrap_or(u64::MAX);
+                (delegator, Call::undelegate { pool, shares })
+            }
+            Act::SetTake(take) => (
+                coldkey,
+                Call::set_take {
+                    market,
+                    hotkey,
+                    take: Share(take),
+                },
+            ),
             Act::CreateMarket(share) => {
                 let market = Market {
                     modality: Modality::Image,

@@ -1,7 +1,12 @@
 //! Holds the chain against the model.
 
 use super::{moment, Model, Neuron};
-use crate::{mock::*, *};
+use crate::{
+    mock::*,
+    pools::{Holdings, PoolPlace},
+    tests::model::Pool,
+    *,
+};
 use market_mechanism as mechanism;
 use market_primitives::{Neuron as Shown, Share, SignedShare, Uid};
 use std::collections::BTreeMap;
@@ -10,6 +15,7 @@ use std::collections::BTreeMap;
 pub fn compare(model: &Model) {
     money(model);
     rules(model);
+    delegation(model);
     metagraph(model);
     slots(model);
     assert_eq!(EpochCursors::<Test>::contains_key(TEXT), model.is_running());
@@ -23,9 +29,10 @@ pub fn compare(model: &Model) {
 
 /// What everybody owns, to the unit; that it is all that was issued, and no more than is scheduled.
 fn money(model: &Model) {
-    let stake: u64 = model.neurons().map(|(_, neuron)| neuron.stake).sum();
+    let own: u64 = model.neurons().map(|(_, neuron)| neuron.stake).sum();
+    let stake = u128::from(own) + u128::from(model.delegated());
     let mut owned = model.free.clone();
-    owned.insert(MarketPallet::stake_account(), stake.into());
+    owned.insert(MarketPallet::stake_account(), stake);
     owned.retain(|_, units| *units > 0);
     let mut found = BTreeMap::new();
     let mut kept_alive = Vec::new();
@@ -67,6 +74,53 @@ fn rules(model: &Model) {
     let others = others.map(|market| market.map(|market| market.emission_share.0));
     let expected = model.others.iter().map(|share| Some(*share));
     assert!(others.eq(expected));
+}
+
+/// What others put behind the neurons, on what terms, and who holds it.
+fn delegation(model: &Model) {
+    let found = Pools::<Test>::get(TEXT).into_iter();
+    let found: Vec<_> = found
+        .map(|(uid, pool)| {
+            let (take, raise) = (pool.take.0, pool.raise);
+            let raise = raise.map(|raise| (raise.take.0, raise.from));
+            let (id, holds) = (pool.id, holdings(pool.holdings));
+            (
+                uid,
+                Pool {
+                    id,
+                    holds,
+                    take,
+                    raise,
+                },
+            )
+        })
+        .collect();
+    let expected = model.neurons();
+    let expected: Vec<_> = expected
+        .filter_map(|(uid, neuron)| Some((uid, neuron.pool.clone()?)))
+        .collect();
+    assert_eq!(found, expected);
+    let closed = pallet::PoolPlaces::<Test>::iter();
+    let closed: BTreeMap<_, _> = closed
+        .filter_map(|(id, place)| match place {
+            PoolPlace::Closed(kept) => Some((id, holdings(kept))),
+            PoolPlace::Slot { .. } => None,
+        })
+        .collect();
+    assert_eq!(closed, model.closed);
+    let held = Delegations::<Test>::iter();
+    let held: BTreeMap<_, _> = held
+        .map(|(who, pool, shares)| ((who, pool), shares))
+        .collect();
+    assert_eq!(held, model.shares);
+    assert_eq!(PoolCount::<Test>::get(), model.pools);
+}
+
+fn holdings(kept: Holdings) -> mechanism::Pool {
+    mechanism::Pool {
+        value: kept.value,
+        shares: kept.shares,
+    }
 }
 
 /// What clients are shown.
@@ -115,7 +169,7 @@ fn as_shown(uid: Uid, neuron: &Neuron, outcome: mechanism::Neuron) -> Shown<Acco
         coldkey: neuron.coldkey,
         endpoint: endpoint.map(|(address, ..)| text(address)),
         certificate: endpoint.and_then(|(_, certificate, _)| *certificate),
-        stake: neuron.stake,
+        stake: neuron.whole_stake(),
         rank: Share(outcome.rank),
         trust: Share(outcome.trust),
         consensus: Share(outcome.consensus),

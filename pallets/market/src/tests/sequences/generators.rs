@@ -46,6 +46,11 @@ pub enum Act {
     },
     AddStake(Amount),
     RemoveStake(Amount),
+    /// By somebody who may have a neuron of its own.
+    Delegate(AccountId, Amount),
+    /// Of the shares that somebody holds, the so-many-th position.
+    Undelegate(usize, Amount),
+    SetTake(u64),
     /// By governance: a market in which nothing happens, with this share of the emission.
     CreateMarket(u64),
     /// By governance.
@@ -185,10 +190,26 @@ fn act(is_hidden: bool) -> impl Strategy<Value = Act> {
             .prop_map(|(which, due)| Act::Reveal { which, due }),
         3 => amount().prop_map(Act::AddStake),
         2 => amount().prop_map(Act::RemoveStake),
+        4 => (1..14_u64, amount()).prop_map(|(who, amount)| Act::Delegate(who, amount)),
+        4 => (0..100_usize, amount()).prop_map(|(which, amount)| Act::Undelegate(which, amount)),
+        1 => take().prop_map(Act::SetTake),
         1 => (new_rules(), emission_share())
             .prop_map(|(rules, share)| Act::SetParameters(Box::new(rules), share)),
         1 => emission_share().prop_map(Act::CreateMarket),
     ]
+}
+
+/// A take, of which all but the last are allowed.
+fn take() -> impl Strategy<Value = u64> {
+    let percent = Share::ONE.0 / 100;
+    select(vec![
+        0,
+        1,
+        percent,
+        9 * percent,
+        18 * percent,
+        18 * percent + 1,
+    ])
 }
 
 fn row() -> impl Strategy<Value = Row> {

@@ -24,7 +24,9 @@ pub enum MarketError {
     #[error("this coldkey does not own the hotkey: sign with the coldkey that registered it")]
     NotOwner,
     /// Not as much stake in the slot.
-    #[error("the slot holds less stake than that: ask for less, or add stake first")]
+    #[error(
+        "the slot holds less stake of its owner's than that: ask for less, or add stake first"
+    )]
     InsufficientStake,
     /// Not as much on the account.
     #[error("the account holds less than that: take a smaller amount, or send it some NOE first")]
@@ -84,11 +86,18 @@ pub enum MarketError {
     /// The epoch in which the row was to be shown is over.
     #[error("the epoch in which these weights were to be revealed is over: commit to new ones")]
     RevealTooLate,
-    /// Too many neurons left the market while its epoch is being computed.
-    #[error(
-        "too many neurons are leaving while an epoch is being computed: try again in some blocks"
-    )]
+    /// While an epoch is being computed nobody delegates, and only so many neurons leave.
+    #[error("an epoch of the market is being computed: try again in some blocks")]
     EpochRunning,
+    /// A delegation is of a least amount, and so is what is left of one.
+    #[error("a delegation is of a tenth of a NOE and of one share at least: offer more, or take out less, or all")]
+    DelegationTooSmall,
+    /// Not as many shares of the pool.
+    #[error("you hold fewer shares of this pool than that: ask for less")]
+    InsufficientShares,
+    /// More than an owner may take of what delegated units earn.
+    #[error("a take is at most 18 %: set a lower one")]
+    TakeTooHigh,
 }
 
 /// When to try again, in words.
@@ -128,6 +137,9 @@ impl MarketError {
             "RevealTooEarly" => Self::RevealTooEarly,
             "RevealTooLate" => Self::RevealTooLate,
             "EpochRunning" => Self::EpochRunning,
+            "DelegationTooSmall" => Self::DelegationTooSmall,
+            "InsufficientShares" => Self::InsufficientShares,
+            "TakeTooHigh" => Self::TakeTooHigh,
             _ => return None,
         })
     }

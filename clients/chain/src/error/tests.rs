@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::*;
 
-const PALLET_ERRORS: [&str; 25] = [
+const PALLET_ERRORS: [&str; 28] = [
     "UnknownMarket",
     "MarketFull",
     "NotRegistered",
@@ -30,6 +30,9 @@ const PALLET_ERRORS: [&str; 25] = [
     "RevealTooEarly",
     "RevealTooLate",
     "EpochRunning",
+    "DelegationTooSmall",
+    "InsufficientShares",
+    "TakeTooHigh",
 ];
 
 #[test]

@@ -6,24 +6,22 @@
 
 #[path = "support/bare.rs"]
 mod bare;
+#[path = "support/sign.rs"]
+mod sign;
 mod support;
 
-use codec::Encode;
-use frame_support::{dispatch::GetDispatchInfo, BoundedVec};
-use market_primitives::Uid;
-use noesis_runtime::{
-    Address, Runtime, RuntimeCall, Signature, SignedPayload, TransactionExtensions,
-    UncheckedExtrinsic, VERSION,
-};
+use frame_support::{dispatch::GetDispatchInfo, traits::Get, BoundedVec};
+use market_primitives::{Modality, Share, Uid, NOE};
+use noesis_runtime::{Runtime, RuntimeCall};
 use pallet_market::{
-    types::{Arrival, Commitment, Moment, MAX_REVEAL_PERIOD},
+    types::{Arrival, Commitment, Market, Moment, Rules, MAX_REVEAL_PERIOD},
     weight_setting::commitment,
-    Call,
+    Call, Parameters, MAX_TAKE,
 };
+use sign::sign;
 use sp_keyring::Sr25519Keyring::{self, Alice, Bob};
-use sp_runtime::{generic::Era, MultiAddress};
 use std::time::Duration;
-use support::{begin_block, chain, duration, epoch, epoch_on, Step, Wasm, MARKET, TEMPO};
+use support::{begin_block, chain, delegate_to_all, duration, epoch_on, Step, Wasm, MARKET, TEMPO};
 
 /// Repetitions; the median counts.
 const REPEAT: usize = 5;
@@ -34,7 +32,8 @@ fn median(mut measure: impl FnMut() -> Duration) -> Duration {
     times[REPEAT / 2]
 }
 
-/// A signed transaction, applied in a market of 1024 neurons whose rows are as long as they can be, and which
+/// A signed transaction, applied in a market of 1024 neurons whose rows are as long as they can be, to all of
+/// which Bob delegated, and which
 /// is in the state that `prepare` leaves.
 fn call(
     wasm: &Wasm,
@@ -45,10 +44,11 @@ fn call(
     let call: RuntimeCall = call.into();
     median(|| {
         let mut chain = chain(1024, 1023, 60, true);
+        delegate_to_all(&mut chain, 1024, &Bob.to_account_id());
         chain.execute_with(&prepare);
         chain.commit_all().expect("nothing is open");
         begin_block(wasm, &mut chain, 61);
-        let transaction = chain.execute_with(|| sign(signer, call.clone()));
+        let transaction = chain.execute_with(|| sign(signer, call.clone(), 0));
         let (answer, time) = wasm.call(&mut chain, "BlockBuilder_apply_extrinsic", &transaction);
         assert_eq!(answer, [0, 0], "the call was refused: {call:?}");
         time
@@ -81,6 +81,49 @@ fn hide_weights(row: &[(Uid, u16)]) {
     pallet_market::Commitments::<Runtime>::insert(MARKET, 0, made);
 }
 
+/// What governance calls where there are as many markets as there can be but one.
+fn governance() -> [(&'static str, Call<Runtime>); 2] {
+    let (emission_share, parameters) = (Share(0), Parameters::default());
+    let market = Market {
+        modality: Modality::Text,
+        emission_share,
+        parameters: parameters.clone(),
+    };
+    let rules = Call::set_parameters {
+        market: MARKET,
+        emission_share,
+        parameters,
+    };
+    [
+        ("create_market, by sudo", Call::create_market { market }),
+        ("set_parameters, by sudo", rules),
+    ]
+}
+
+/// Makes that many markets, each with new rules to come, and Alice root.
+fn many_markets() {
+    let market = pallet_market::Markets::<Runtime>::get(MARKET).expect("it exists");
+    let most = <Runtime as pallet_market::Config>::MaxMarkets::get();
+    for id in 1..most - 1 {
+        let market = Market {
+            emission_share: Share(0),
+            ..market.clone()
+        };
+        let rules = Rules {
+            emission_share: Share(0),
+            parameters: market.parameters.clone(),
+        };
+        pallet_market::Markets::<Runtime>::insert(id, market);
+        pallet_market::PendingRules::<Runtime>::insert(id, rules);
+    }
+    pallet_sudo::Key::<Runtime>::put(Alice.to_account_id());
+}
+
+/// An epoch of such a market.
+fn epoch(wasm: &Wasm, neurons: u32, row: u32, came_late: bool) -> Vec<Step> {
+    epoch_on(wasm, chain(neurons, row, TEMPO - 2, came_late))
+}
+
 /// The epoch of the largest market in which everybody sets as long a row as there is while it is running.
 fn epoch_with_arrivals(wasm: &Wasm, neurons: u32) -> Vec<Step> {
     let mut chain = chain(neurons, neurons, TEMPO - 2, false);
@@ -96,40 +139,6 @@ fn epoch_with_arrivals(wasm: &Wasm, neurons: u32) -> Vec<Step> {
     });
     chain.commit_all().expect("nothing is open");
     epoch_on(wasm, chain)
-}
-
-/// A signed transaction.
-fn sign(signer: Sr25519Keyring, call: RuntimeCall) -> Vec<u8> {
-    let extensions: TransactionExtensions = (
-        frame_system::CheckNonZeroSender::new(),
-        frame_system::CheckSpecVersion::new(),
-        frame_system::CheckTxVersion::new(),
-        frame_system::CheckGenesis::new(),
-        frame_system::CheckEra::from(Era::Immortal),
-        Default::default(),
-        frame_system::CheckNonce::from(0),
-        frame_system::CheckWeight::new(),
-        pallet_transaction_payment::ChargeTransactionPayment::from(0).into(),
-        frame_metadata_hash_extension::CheckMetadataHash::new(false),
-    );
-    let genesis = frame_system::Pallet::<Runtime>::block_hash(0);
-    let implicit = (
-        (),
-        VERSION.spec_version,
-        VERSION.transaction_version,
-        genesis,
-        genesis,
-        (),
-        (),
-        (),
-        (),
-        None,
-    );
-    let payload = SignedPayload::from_raw(call.clone(), extensions.clone(), implicit);
-    let signature = payload.using_encoded(|bytes| signer.sign(bytes));
-    let address: Address = MultiAddress::Id(signer.to_account_id());
-    UncheckedExtrinsic::new_signed(call, address, Signature::Sr25519(signature), extensions)
-        .encode()
 }
 
 /// Prints one line: microseconds measured, microseconds charged, and their ratio.
@@ -242,9 +251,12 @@ fn main() {
     }
     let steps = epoch_with_arrivals(&wasm, 4096);
     print_epoch("the same, every row set anew", &steps);
+    let mut delegated = chain(4096, 4096, TEMPO - 2, true);
+    delegate_to_all(&mut delegated, 4096, &Bob.to_account_id());
+    print_epoch("and every neuron delegated to", &epoch_on(&wasm, delegated));
     print_parts(&wasm);
     let hotkey = || Alice.to_account_id();
-    let calls: [(&str, _, Call<Runtime>); 11] = [
+    let calls: [(&str, _, Call<Runtime>); 14] = [
         (
             "register",
             Bob,
@@ -340,6 +352,25 @@ fn main() {
                 amount: 1,
             },
         ),
+        (
+            "delegate",
+            Bob,
+            Call::delegate {
+                market: MARKET,
+                hotkey: hotkey(),
+                amount: NOE.into(),
+            },
+        ),
+        ("undelegate", Bob, Call::undelegate { pool: 1, shares: 1 }),
+        (
+            "set_take",
+            Bob,
+            Call::set_take {
+                market: MARKET,
+                hotkey: hotkey(),
+                take: MAX_TAKE,
+            },
+        ),
     ];
     let nothing = call(
         &wasm,
@@ -347,6 +378,13 @@ fn main() {
         frame_system::Call::<Runtime>::remark { remark: vec![] },
         || {},
     );
+    for (name, market_call) in governance() {
+        let inner = Box::new(RuntimeCall::from(market_call));
+        let call_: RuntimeCall = pallet_sudo::Call::<Runtime>::sudo { call: inner }.into();
+        let weight = call_.get_dispatch_info().call_weight;
+        let own = call(&wasm, Alice, call_, many_markets).saturating_sub(nothing);
+        print(name, own, duration(weight));
+    }
     for (name, signer, market_call) in calls {
         let hidden = match &market_call {
             Call::commit_weights { .. } => Some(row(1)),

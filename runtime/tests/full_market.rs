@@ -1,4 +1,4 @@
-//! The largest market, every edge set, through the real Wasm: no step of its epoch takes more of a block
+//! The largest market, every edge set and every neuron delegated to, through the real Wasm: no step of its epoch takes more of a block
 //! than it may, or more memory than a heap of 32 MiB, and its edges take no more room than they may.
 
 #[path = "../benches/support/mod.rs"]
@@ -7,7 +7,7 @@ mod support;
 use frame_support::dispatch::DispatchClass;
 use noesis_runtime::Runtime;
 use std::time::Duration;
-use support::{chain, epoch, Wasm};
+use support::{chain, delegate_to_all, epoch_on, Wasm, TEMPO};
 
 /// What a block of six seconds has for computing.
 const BLOCK: Duration = Duration::from_secs(2);
@@ -17,7 +17,9 @@ fn no_step_of_the_largest_epoch_takes_more_than_a_quarter_of_a_block() {
     let limits = <Runtime as frame_system::Config>::BlockWeights::get();
     let block = support::duration(limits.max_block);
     assert!(limits.get(DispatchClass::Mandatory).max_total.is_none());
-    let steps = epoch(&Wasm::runtime(), 4096, 4096, true);
+    let mut market = chain(4096, 4096, TEMPO - 2, true);
+    delegate_to_all(&mut market, 4096, &[7; 32].into());
+    let steps = epoch_on(&Wasm::runtime(), market);
     println!("step   took ms   charged ms   of this chain's block   of a block of two seconds");
     for (number, step) in (1..).zip(&steps) {
         println!(

@@ -7,9 +7,10 @@ use frame_support::{
 use market_mechanism::{Edges, WHOLE_BOND};
 use market_primitives::{Modality, Share, Uid, NOE};
 use noesis_runtime::{
-    Balances, Header, Market, Runtime, RuntimeGenesisConfig, SLOT_DURATION, WASM_BINARY,
+    AccountId, Balances, Header, Market, Runtime, RuntimeGenesisConfig, SLOT_DURATION, WASM_BINARY,
 };
 use pallet_market::{
+    pools::{Holdings, Pool, PoolId, PoolPlace, MAX_TAKE},
     types::{Column, Market as MarketRules, Moment, Neuron, Row, Slot},
     Parameters,
 };
@@ -145,6 +146,36 @@ pub fn chain(neurons: u32, row: u32, at: u32, came_late: bool) -> TestExternalit
     chain
 }
 
+/// Makes half of everybody's stake one delegator's.
+pub fn delegate_to_all(chain: &mut TestExternalities, neurons: u32, delegator: &AccountId) {
+    chain.execute_with(|| {
+        let value = NOE / 2;
+        let pools = (0..neurons as Uid).map(|uid| {
+            let id = PoolId::from(uid) + 1;
+            let place = PoolPlace::Slot {
+                market: MARKET,
+                uid,
+            };
+            pallet_market::PoolPlaces::<Runtime>::insert(id, place);
+            pallet_market::Delegations::<Runtime>::insert(delegator, id, value);
+            let pool = Pool {
+                id,
+                holdings: Holdings {
+                    value,
+                    shares: value,
+                },
+                take: MAX_TAKE,
+                raise: None,
+            };
+            (uid, pool)
+        });
+        let pools = BoundedVec::truncate_from(pools.collect());
+        pallet_market::Pools::<Runtime>::insert(MARKET, pools);
+        pallet_market::PoolCount::<Runtime>::put(PoolId::from(neurons));
+    });
+    chain.commit_all().expect("nothing is open");
+}
+
 /// A row of weights and bonds of one neuron. Each begins where the last one ended, so that every neuron
 /// is voted for.
 fn edges(neurons: u32, row: u32, uid: Uid) -> Row {
@@ -184,13 +215,8 @@ pub struct Step {
     pub charged: Duration,
 }
 
-/// Runs the epoch that is due in block [`TEMPO`] to its end: its steps, without what a block takes
-/// anyhow.
-pub fn epoch(wasm: &Wasm, neurons: u32, row: u32, came_late: bool) -> Vec<Step> {
-    epoch_on(wasm, chain(neurons, row, TEMPO - 2, came_late))
-}
-
-/// The same on a chain that is two blocks before it.
+/// Runs the epoch that is due in block [`TEMPO`] to its end, on a chain that is two blocks before it: its
+/// steps, without what a block takes anyhow.
 pub fn epoch_on(wasm: &Wasm, mut chain: TestExternalities) -> Vec<Step> {
     let (idle_time, idle_charged) = begin_block(wasm, &mut chain, TEMPO - 1);
     let mut steps = Vec::new();

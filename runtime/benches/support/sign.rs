@@ -1,0 +1,43 @@
+//! Signed transactions.
+
+use codec::Encode;
+use noesis_runtime::{
+    Address, Balance, Runtime, RuntimeCall, Signature, SignedPayload, TransactionExtensions,
+    UncheckedExtrinsic, VERSION,
+};
+use sp_keyring::Sr25519Keyring;
+use sp_runtime::{generic::Era, MultiAddress};
+
+/// The first transaction of an account, encoded.
+pub fn sign(signer: Sr25519Keyring, call: RuntimeCall, tip: Balance) -> Vec<u8> {
+    let extensions: TransactionExtensions = (
+        frame_system::CheckNonZeroSender::new(),
+        frame_system::CheckSpecVersion::new(),
+        frame_system::CheckTxVersion::new(),
+        frame_system::CheckGenesis::new(),
+        frame_system::CheckEra::from(Era::Immortal),
+        Default::default(),
+        frame_system::CheckNonce::from(0),
+        frame_system::CheckWeight::new(),
+        pallet_transaction_payment::ChargeTransactionPayment::from(tip).into(),
+        frame_metadata_hash_extension::CheckMetadataHash::new(false),
+    );
+    let genesis = frame_system::Pallet::<Runtime>::block_hash(0);
+    let implicit = (
+        (),
+        VERSION.spec_version,
+        VERSION.transaction_version,
+        genesis,
+        genesis,
+        (),
+        (),
+        (),
+        (),
+        None,
+    );
+    let payload = SignedPayload::from_raw(call.clone(), extensions.clone(), implicit);
+    let signature = payload.using_encoded(|bytes| signer.sign(bytes));
+    let address: Address = MultiAddress::Id(signer.to_account_id());
+    UncheckedExtrinsic::new_signed(call, address, Signature::Sr25519(signature), extensions)
+        .encode()
+}

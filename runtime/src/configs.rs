@@ -8,7 +8,8 @@ use crate::{
 use frame_support::{
     derive_impl, parameter_types,
     traits::{
-        ConstBool, ConstU128, ConstU16, ConstU32, ConstU64, ConstU8, Contains, VariantCountOf,
+        ConstBool, ConstU128, ConstU16, ConstU32, ConstU64, ConstU8, Contains, FindAuthor,
+        VariantCountOf,
     },
     weights::{
         constants::{ParityDbWeight, WEIGHT_REF_TIME_PER_MILLIS},
@@ -20,9 +21,10 @@ use frame_system::limits::{BlockLength, BlockWeights};
 use market_primitives::NOE;
 use pallet_transaction_payment::{ConstFeeMultiplier, FungibleAdapter, Multiplier};
 use sp_consensus_aura::sr25519::AuthorityId as AuraId;
+use sp_core::sr25519;
 use sp_runtime::{
     traits::{One, StaticLookup},
-    Perbill,
+    ConsensusEngineId, Perbill,
 };
 use sp_version::RuntimeVersion;
 
@@ -113,6 +115,26 @@ impl pallet_grandpa::Config for Runtime {
     type EquivocationReportSystem = ();
 }
 
+/// The account of an Aura authority is its key.
+pub struct AuraAccount;
+
+impl FindAuthor<AccountId> for AuraAccount {
+    fn find_author<'a, I>(digests: I) -> Option<AccountId>
+    where
+        I: 'a + IntoIterator<Item = (ConsensusEngineId, &'a [u8])>,
+    {
+        let index = Aura::find_author(digests)?;
+        let authorities = pallet_aura::Authorities::<Runtime>::get();
+        let key = authorities.get(index as usize)?;
+        Some(AccountId::new(sr25519::Public::from(key.clone()).0))
+    }
+}
+
+impl pallet_authorship::Config for Runtime {
+    type FindAuthor = AuraAccount;
+    type EventHandler = ();
+}
+
 impl pallet_balances::Config for Runtime {
     type RuntimeEvent = RuntimeEvent;
     type RuntimeHoldReason = RuntimeHoldReason;
@@ -160,7 +182,7 @@ parameter_types! {
 
 impl pallet_transaction_payment::Config for Runtime {
     type RuntimeEvent = RuntimeEvent;
-    type OnChargeTransaction = FungibleAdapter<Balances, ()>;
+    type OnChargeTransaction = FungibleAdapter<Balances, crate::fees::ToAuthor>;
     type WeightToFee = ComputeFee;
     type LengthToFee = LengthFee;
     type FeeMultiplierUpdate = ConstFeeMultiplier<FeeMultiplier>;

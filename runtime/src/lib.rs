@@ -1,6 +1,6 @@
 //! The Noesis chain's runtime: the market pallet among the few others that a chain needs.
 //!
-//! `configs` says how each pallet is set, `genesis_presets` how a chain starts, `apis` what the node
+//! `configs` says how each pallet is set, `fees` who gets what transactions pay, `genesis_presets` how a chain starts, `apis` what the node
 //! may ask.
 
 #![cfg_attr(not(feature = "std"), no_std)]
@@ -11,6 +11,7 @@ extern crate alloc;
 
 pub mod apis;
 pub mod configs;
+pub mod fees;
 pub mod genesis_presets;
 
 use alloc::vec::Vec;
@@ -161,4 +162,7 @@ mod runtime {
 
     #[runtime::pallet_index(8)]
     pub type Market = pallet_market;
+
+    #[runtime::pallet_index(10)]
+    pub type Authorship = pallet_authorship;
 }

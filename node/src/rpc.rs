@@ -5,36 +5,93 @@ use jsonrpsee::{
     core::RpcResult,
     proc_macros::rpc,
     types::{
-        error::{ErrorObjectOwned, INTERNAL_ERROR_CODE},
+        error::{ErrorObjectOwned, INTERNAL_ERROR_CODE, INVALID_PARAMS_CODE},
         ErrorObject,
     },
     RpcModule,
 };
-use market_primitives::{MarketId, Metagraph};
+use market_primitives::{MarketId, Metagraph, Neuron, Share, Uid};
 use market_runtime_api::MarketApi;
-use noesis_runtime::{AccountId, Hash};
+use noesis_runtime::{opaque::Block, AccountId, Hash, Parameters};
 use pallet_transaction_payment_rpc::{TransactionPayment, TransactionPaymentApiServer};
 use sc_client_api::HeaderBackend;
 use sp_api::ProvideRuntimeApi;
 use std::sync::Arc;
 use substrate_frame_rpc_system::{System, SystemApiServer};
 
-/// The market's own methods.
+/// The runtime's API in some block.
+type RuntimeApi<'a> = sp_api::ApiRef<'a, <Client as ProvideRuntimeApi<Block>>::Api>;
+
+/// The market's own methods. Each answers of block `at`, or else of the last finalized one.
 #[rpc(server)]
 pub trait Market {
-    /// The results of the last finished epoch of a market and its neurons, in block `at` or else in
-    /// the last finalized one; null where there is no such market.
+    /// The results of the last finished epoch of a market and its neurons; null where there is no such
+    /// market.
     #[method(name = "market_metagraph")]
     fn metagraph(
         &self,
         market: MarketId,
         at: Option<Hash>,
     ) -> RpcResult<Option<Metagraph<AccountId>>>;
+
+    /// One neuron as in the metagraph.
+    #[method(name = "market_neuron")]
+    fn neuron(&self, market: MarketId, uid: Uid, at: Option<Hash>) -> RpcResult<Neuron<AccountId>>;
+
+    /// The row of weights that a neuron set last, as pairs of uid and weight.
+    #[method(name = "market_weights")]
+    fn weights(&self, market: MarketId, uid: Uid, at: Option<Hash>) -> RpcResult<Vec<(Uid, u16)>>;
+
+    /// The bonds that a neuron holds, as pairs of uid and its share of all bonds in that neuron.
+    #[method(name = "market_bonds")]
+    fn bonds(&self, market: MarketId, uid: Uid, at: Option<Hash>) -> RpcResult<Vec<(Uid, Share)>>;
+
+    /// All rules of a market; shares in whole parts of 10^18.
+    #[method(name = "market_parameters")]
+    fn parameters(&self, market: MarketId, at: Option<Hash>) -> RpcResult<Parameters>;
+
+    /// Units that a registration costs.
+    #[method(name = "market_registrationCost")]
+    fn registration_cost(&self, market: MarketId, at: Option<Hash>) -> RpcResult<u64>;
 }
 
 /// Answers from the runtime's own API.
 struct MarketRpc {
     client: Arc<Client>,
+}
+
+impl MarketRpc {
+    /// What the runtime answers in block `at`, or else in the last finalized one.
+    fn ask<Answer>(
+        &self,
+        at: Option<Hash>,
+        question: impl FnOnce(&RuntimeApi<'_>, Hash) -> Result<Answer, sp_api::ApiError>,
+    ) -> RpcResult<Answer> {
+        let at = at.unwrap_or_else(|| self.client.info().finalized_hash);
+        match question(&self.client.runtime_api(), at) {
+            Ok(answer) => Ok(answer),
+            Err(reason) => Err(unreadable(at, reason)),
+        }
+    }
+
+    /// What the runtime answers of a neuron, or which of market and neuron there is not.
+    fn ask_of_neuron<Answer>(
+        &self,
+        market: MarketId,
+        uid: Uid,
+        at: Option<Hash>,
+        question: impl FnOnce(&RuntimeApi<'_>, Hash) -> Result<Option<Answer>, sp_api::ApiError>,
+    ) -> RpcResult<Answer> {
+        let (answer, summary) = self.ask(at, |api, at| {
+            Ok((question(api, at)?, api.registration_cost(at, market)?))
+        })?;
+        answer.ok_or_else(|| match summary {
+            Some(_) => unknown(format!(
+                "market {market} has no neuron in slot {uid}: read market_metagraph for those that it has"
+            )),
+            None => unknown_market(market),
+        })
+    }
 }
 
 impl MarketServer for MarketRpc {
@@ -43,16 +100,46 @@ impl MarketServer for MarketRpc {
         market: MarketId,
         at: Option<Hash>,
     ) -> RpcResult<Option<Metagraph<AccountId>>> {
-        let at = at.unwrap_or_else(|| self.client.info().finalized_hash);
-        self.client
-            .runtime_api()
-            .metagraph(at, market)
-            .map_err(|reason| internal(at, reason))
+        self.ask(at, |api, at| api.metagraph(at, market))
+    }
+
+    fn neuron(&self, market: MarketId, uid: Uid, at: Option<Hash>) -> RpcResult<Neuron<AccountId>> {
+        self.ask_of_neuron(market, uid, at, |api, at| api.neuron(at, market, uid))
+    }
+
+    fn weights(&self, market: MarketId, uid: Uid, at: Option<Hash>) -> RpcResult<Vec<(Uid, u16)>> {
+        self.ask_of_neuron(market, uid, at, |api, at| api.weights(at, market, uid))
+    }
+
+    fn bonds(&self, market: MarketId, uid: Uid, at: Option<Hash>) -> RpcResult<Vec<(Uid, Share)>> {
+        self.ask_of_neuron(market, uid, at, |api, at| api.bonds(at, market, uid))
+    }
+
+    fn parameters(&self, market: MarketId, at: Option<Hash>) -> RpcResult<Parameters> {
+        let parameters = self.ask(at, |api, at| api.parameters(at, market))?;
+        parameters.ok_or_else(|| unknown_market(market))
+    }
+
+    fn registration_cost(&self, market: MarketId, at: Option<Hash>) -> RpcResult<u64> {
+        let cost = self.ask(at, |api, at| api.registration_cost(at, market))?;
+        cost.ok_or_else(|| unknown_market(market))
     }
 }
 
-/// An error of the runtime's API in words.
-fn internal(at: Hash, reason: impl std::fmt::Display) -> ErrorObjectOwned {
+/// Asked for what there is not.
+fn unknown(reason: String) -> ErrorObjectOwned {
+    ErrorObject::owned(INVALID_PARAMS_CODE, reason, None::<()>)
+}
+
+/// Asked for a market that there is not.
+fn unknown_market(market: MarketId) -> ErrorObjectOwned {
+    unknown(format!(
+        "there is no market {market}: markets are numbered from 0 in order of creation"
+    ))
+}
+
+/// A block whose state the runtime's API could not be asked in.
+fn unreadable(at: Hash, reason: impl std::fmt::Display) -> ErrorObjectOwned {
     ErrorObject::owned(
         INTERNAL_ERROR_CODE,
         format!("the state of block {at:?} cannot be read; ask for a later block"),

@@ -10,8 +10,9 @@ use frame_support::{
     view_functions::{ViewFunctionDispatchError, ViewFunctionId},
     weights::Weight,
 };
-use market_primitives::{MarketId, Metagraph};
+use market_primitives::{MarketId, MarketSummary, Metagraph, Neuron, Share, Uid};
 use pallet_grandpa::AuthorityId as GrandpaId;
+use pallet_market::Parameters;
 use pallet_transaction_payment::{FeeDetails, RuntimeDispatchInfo};
 use sp_api::impl_runtime_apis;
 use sp_consensus_aura::sr25519::AuthorityId as AuraId;
@@ -41,9 +42,37 @@ impl_runtime_apis! {
         }
     }
 
-    impl market_runtime_api::MarketApi<Block, AccountId> for Runtime {
+    impl market_runtime_api::MarketApi<Block, AccountId, Parameters> for Runtime {
         fn metagraph(market: MarketId) -> Option<Metagraph<AccountId>> {
             Market::metagraph(market)
+        }
+
+        fn summary(market: MarketId) -> Option<MarketSummary> {
+            Market::summary(market)
+        }
+
+        fn neuron(market: MarketId, uid: Uid) -> Option<Neuron<AccountId>> {
+            Market::neuron(market, uid)
+        }
+
+        fn weights(market: MarketId, uid: Uid) -> Option<Vec<(Uid, u16)>> {
+            Market::weights(market, uid)
+        }
+
+        fn bonds(market: MarketId, uid: Uid) -> Option<Vec<(Uid, Share)>> {
+            Market::bonds(market, uid)
+        }
+
+        fn parameters(market: MarketId) -> Option<Parameters> {
+            Market::parameters(market)
+        }
+
+        fn registration_cost(market: MarketId) -> Option<u64> {
+            Market::registration_cost(market)
+        }
+
+        fn preview_epoch(market: MarketId) -> Option<Metagraph<AccountId>> {
+            Market::preview_epoch(market)
         }
     }
 

@@ -25,6 +25,8 @@ use sp_version::RuntimeVersion;
 #[cfg(feature = "std")]
 include!(concat!(env!("OUT_DIR"), "/wasm_binary.rs"));
 
+pub use pallet_market::Parameters;
+
 /// Signature of a transaction, by any of Substrate's schemes.
 pub type Signature = MultiSignature;
 /// An account: 32 bytes, shown as SS58 with prefix 42.

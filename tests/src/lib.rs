@@ -4,10 +4,11 @@
 
 use anyhow::{ensure, Context, Result};
 use noesis_chain::Chain;
-use serde_json::Value;
+use serde_json::{json, Value};
 use std::{
     fs::File,
-    net::TcpListener,
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicU16, Ordering},
@@ -99,6 +100,33 @@ pub fn chain_spec(flags: &[&str]) -> Result<Value> {
         .with_context(|| String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
+/// What a node answers to a JSON-RPC question: `result`, or `error`.
+pub fn ask(rpc_port: u16, method: &str, params: Value) -> Result<Value> {
+    let question =
+        json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).to_string();
+    let answer = http(
+        rpc_port,
+        &format!(
+            "POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\n\r\n{question}",
+            question.len()
+        ),
+    )?;
+    serde_json::from_str(&answer).with_context(|| format!("{method} was answered with {answer}"))
+}
+
+/// The body of what a server on this machine answers to a whole request, which must ask it to close.
+pub fn http(port: u16, request: &str) -> Result<String> {
+    let mut connection = TcpStream::connect(("127.0.0.1", port))?;
+    connection.set_read_timeout(Some(NODE_START))?;
+    connection.write_all(request.as_bytes())?;
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer)?;
+    let (head, body) = answer.split_once("\r\n\r\n").context("no answer")?;
+    ensure!(head.contains(" 200 "), "{answer}");
+    Ok(body.to_string())
+}
+
 /// A node of the development chain.
 pub struct Node {
     /// Where it answers.
@@ -134,22 +162,27 @@ impl Node {
 
     /// Starts a node of the chain of that name, or in that file.
     fn start_chain(chain: &Path, folder: &Path, rpc_port: u16) -> Result<Self> {
+        let chain = chain.to_string_lossy();
+        let flags = ["--dev", "--chain", &chain, "--no-prometheus"];
+        Self::start_flags(folder, rpc_port, &flags)
+    }
+
+    /// Starts a node with flags of its own, beside those that every test has.
+    pub fn start_flags(folder: &Path, rpc_port: u16, flags: &[&str]) -> Result<Self> {
         let log = folder.join("node.log");
-        let process = Process::start(
-            Command::new(program("noesis-node")?)
-                .arg("--dev")
-                .arg("--chain")
-                .arg(chain)
-                .arg("--base-path")
-                .arg(folder.join("chain"))
-                .args(["--rpc-port", &rpc_port.to_string()])
-                .args(["--port", &free_port()?.to_string()])
-                .args(["--no-prometheus", "--no-telemetry", "--no-mdns"]),
-            &log,
-        )?;
+        let mut command = Command::new(program("noesis-node")?);
+        command
+            .args(flags)
+            .arg("--base-path")
+            .arg(folder.join("chain"))
+            .args(["--rpc-port", &rpc_port.to_string()])
+            .args(["--no-telemetry", "--no-mdns"]);
+        if !flags.contains(&"--port") {
+            command.args(["--port", &free_port()?.to_string()]);
+        }
         Ok(Self {
             url: format!("ws://127.0.0.1:{rpc_port}"),
-            process,
+            process: Process::start(&mut command, &log)?,
             log,
         })
     }

@@ -45,7 +45,7 @@ where
     }
 
     /// The epoch of a market that is running or due, if the budget is enough to take it up.
-    fn take_up(
+    pub(crate) fn take_up(
         id: MarketId,
         market: &Market,
         now: BlockNumber,
@@ -89,7 +89,7 @@ where
     }
 
     /// Takes an epoch as far as the budget goes, and finishes it or puts it by.
-    fn advance(id: MarketId, mut run: Run, now: BlockNumber, meter: &mut WeightMeter) {
+    pub(crate) fn advance(id: MarketId, mut run: Run, now: BlockNumber, meter: &mut WeightMeter) {
         let slots = run.cursor.slots.into();
         if Self::count_votes(id, &mut run, meter)
             && Self::renew_bonds(id, &mut run, meter)

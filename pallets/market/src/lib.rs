@@ -63,7 +63,7 @@ pub mod pallet {
         PalletId,
     };
     use frame_system::pallet_prelude::*;
-    use market_primitives::{BlockNumber, MarketId, Modality, Share, SignedShare, Uid};
+    use market_primitives::{BlockNumber, MarketId, Metagraph, Modality, Share, SignedShare, Uid};
 
     /// What the runtime decides.
     #[pallet::config]
@@ -528,6 +528,55 @@ pub mod pallet {
         #[cfg(feature = "try-runtime")]
         fn try_state(_: BlockNumberFor<T>) -> Result<(), sp_runtime::TryRuntimeError> {
             Self::check_invariants()
+        }
+    }
+
+    /// What clients read. The runtime's API answers with the same.
+    #[pallet::view_functions]
+    impl<T: Config> Pallet<T>
+    where
+        BlockNumberFor<T>: Into<u32>,
+    {
+        /// The results of the last finished epoch of a market and its neurons as they stand; `None`
+        /// where there is no such market.
+        pub fn metagraph(market: MarketId) -> Option<Metagraph<T::AccountId>> {
+            Self::read_metagraph(market)
+        }
+
+        /// One neuron as in the metagraph; `None` where there is no such market or the slot is free.
+        pub fn neuron(
+            market: MarketId,
+            uid: Uid,
+        ) -> Option<market_primitives::Neuron<T::AccountId>> {
+            Self::read_neuron(market, uid)
+        }
+
+        /// The row of weights that a neuron set last, as pairs of uid and weight in rising order of uid;
+        /// `None` where there is no such neuron.
+        pub fn weights(market: MarketId, uid: Uid) -> Option<Vec<(Uid, u16)>> {
+            Self::read_weights(market, uid)
+        }
+
+        /// The bonds that a neuron holds, as pairs of uid and its share of all bonds in that neuron;
+        /// `None` where there is no such neuron.
+        pub fn bonds(market: MarketId, uid: Uid) -> Option<Vec<(Uid, Share)>> {
+            Self::read_bonds(market, uid)
+        }
+
+        /// All rules of a market; `None` where there is no such market.
+        pub fn parameters(market: MarketId) -> Option<Parameters> {
+            Some(Markets::<T>::get(market)?.parameters)
+        }
+
+        /// Units that a registration costs now; `None` where there is no such market.
+        pub fn registration_cost(market: MarketId) -> Option<u64> {
+            Some(Self::summary(market)?.registration_cost)
+        }
+
+        /// What the metagraph will be after the running epoch, or else the next, if nothing changes
+        /// until then; `None` where there is no such market.
+        pub fn preview_epoch(market: MarketId) -> Option<Metagraph<T::AccountId>> {
+            Self::read_preview(market)
         }
     }
 

@@ -36,7 +36,7 @@ where
             Self::check_departure(market)?;
         }
         let now = Self::now();
-        let cost = Self::registration_cost(market, &rules, now);
+        let cost = Self::cost_in_block(market, &rules, now);
         ensure!(u128::from(cost) <= max_cost, Error::<T>::CostAboveMaximum);
         T::Currency::burn_from(
             &coldkey,
@@ -187,7 +187,11 @@ where
     }
 
     /// Units that a registration costs in block `now`.
-    pub fn registration_cost(market: MarketId, rules: &crate::Parameters, now: BlockNumber) -> u64 {
+    pub(crate) fn cost_in_block(
+        market: MarketId,
+        rules: &crate::Parameters,
+        now: BlockNumber,
+    ) -> u64 {
         let untouched = RegistrationPrice {
             cost: rules.registration_cost,
             at: 0,

@@ -1,12 +1,18 @@
-//! Snapshots: what clients read.
+//! Snapshots: what clients read, as view functions of the pallet and through the runtime's API.
 
 use crate::{
     pallet::*,
     types::{Market, Outcome, Slot},
 };
 use alloc::{string::String, vec::Vec};
+use frame_support::{
+    storage::{with_transaction, TransactionOutcome},
+    weights::WeightMeter,
+};
 use frame_system::pallet_prelude::BlockNumberFor;
-use market_primitives::{MarketId, MarketRules, Metagraph, Neuron, Uid};
+use market_mechanism::{ONE, WHOLE_BOND};
+use market_primitives::{MarketId, MarketRules, MarketSummary, Metagraph, Neuron, Share, Uid};
+use sp_runtime::DispatchError;
 
 impl<T: Config> Pallet<T>
 where
@@ -14,7 +20,7 @@ where
 {
     /// The results of the last finished epoch of a market, and its neurons as they stand now.
     /// `None` where there is no such market.
-    pub fn metagraph(market: MarketId) -> Option<Metagraph<T::AccountId>> {
+    pub(crate) fn read_metagraph(market: MarketId) -> Option<Metagraph<T::AccountId>> {
         let Market {
             modality,
             parameters,
@@ -22,7 +28,7 @@ where
         } = Markets::<T>::get(market)?;
         let now = Self::now();
         let last = Epochs::<T>::get(market);
-        let registration_cost = Self::registration_cost(market, &parameters, now);
+        let registration_cost = Self::cost_in_block(market, &parameters, now);
         let outcomes = Outcomes::<T>::get(market);
         let neurons: Vec<_> = (0..)
             .zip(Slots::<T>::get(market))
@@ -54,6 +60,85 @@ where
             registration_cost,
             neurons,
         })
+    }
+
+    /// How a market stands, without its neurons.
+    pub fn summary(market: MarketId) -> Option<MarketSummary> {
+        let parameters = Markets::<T>::get(market)?.parameters;
+        let (now, last) = (Self::now(), Epochs::<T>::get(market));
+        let slots = Slots::<T>::get(market);
+        let neurons = || slots.iter().flatten();
+        let arrived = neurons().filter(|slot| slot.registered_at.block == now);
+        Some(MarketSummary {
+            epoch: last.epoch,
+            begun: Self::epochs_begun(market),
+            block: last.finished,
+            loss: last.loss,
+            in_consensus: last.in_consensus,
+            minted: last.minted,
+            neurons: neurons().count() as u16, // at most 4096
+            arrived: arrived.count() as u16,
+            registration_cost: Self::cost_in_block(market, &parameters, now),
+        })
+    }
+
+    /// One neuron as in the metagraph; `None` where there is no such market or the slot is free.
+    pub(crate) fn read_neuron(market: MarketId, uid: Uid) -> Option<Neuron<T::AccountId>> {
+        let index = usize::from(uid);
+        let slot = Slots::<T>::get(market).get(index).copied().flatten()?;
+        let outcome = Outcomes::<T>::get(market).get(index).copied();
+        Self::shown(market, uid, slot, outcome.unwrap_or_default())
+    }
+
+    /// The row that a neuron set last, as pairs of uid and weight.
+    pub(crate) fn read_weights(market: MarketId, uid: Uid) -> Option<Vec<(Uid, u16)>> {
+        Neurons::<T>::contains_key(market, uid).then_some(())?;
+        // One that waits for a running epoch is younger than the one that the epoch has yet to read.
+        if let Some(arrival) = Arrivals::<T>::get(market, uid) {
+            return Some(arrival.weights.into_inner());
+        }
+        let edges = Self::row(market, uid).edges;
+        let weights = edges.iter().filter(|(_, weight, _)| *weight > 0);
+        Some(weights.map(|(to, weight, _)| (to, weight)).collect())
+    }
+
+    /// The bonds that a neuron holds, as pairs of uid and its share of all bonds in that neuron.
+    pub(crate) fn read_bonds(market: MarketId, uid: Uid) -> Option<Vec<(Uid, Share)>> {
+        Neurons::<T>::contains_key(market, uid).then_some(())?;
+        let edges = Self::row(market, uid).edges;
+        let bonds = edges.iter().filter(|(_, _, bond)| *bond > 0);
+        // A bond is at most whole, so that the product is below 2^91 and the share at most one.
+        let share =
+            |bond: u32| Share((u128::from(bond) * u128::from(ONE) / u128::from(WHOLE_BOND)) as u64);
+        Some(bonds.map(|(to, _, bond)| (to, share(bond))).collect())
+    }
+
+    /// What the running epoch, or else the next one, would publish if nothing changed until it is done:
+    /// the epoch itself, with all that it wrote taken back.
+    pub(crate) fn read_preview(market: MarketId) -> Option<Metagraph<T::AccountId>> {
+        with_transaction(|| {
+            Self::finish_next_epoch(market);
+            let shown = Self::read_metagraph(market);
+            TransactionOutcome::Rollback(Ok::<_, DispatchError>(shown))
+        })
+        .ok()
+        .flatten()
+    }
+
+    /// Runs the epoch that is running to its end, or else the next as it will stand when it is due.
+    fn finish_next_epoch(id: MarketId) {
+        let Some(market) = Markets::<T>::get(id) else {
+            return;
+        };
+        let now = Self::now();
+        let at = match EpochCursors::<T>::contains_key(id) {
+            true => now,
+            false => market.parameters.next_epoch_block(now),
+        };
+        let mut meter = WeightMeter::new(); // no limit
+        if let Some(run) = Self::take_up(id, &market, at, &mut meter) {
+            Self::advance(id, run, at, &mut meter);
+        }
     }
 
     /// The neuron in a slot, as clients see it.

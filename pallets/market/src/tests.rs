@@ -7,6 +7,7 @@ mod issuance;
 mod migrations;
 mod model;
 mod pool;
+mod queries;
 mod recovery;
 mod registration;
 mod reveal;

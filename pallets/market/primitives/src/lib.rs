@@ -150,3 +150,26 @@ pub struct Metagraph<AccountId> {
     /// The neurons, in order of uid.
     pub neurons: Vec<Neuron<AccountId>>,
 }
+
+/// How a market stands, without its neurons: what a node shows of it at every block.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, TypeInfo)]
+pub struct MarketSummary {
+    /// Epochs finished so far.
+    pub epoch: u64,
+    /// Epochs begun so far: one more than `epoch` while one is running.
+    pub begun: u64,
+    /// Block in which the last epoch was finished.
+    pub block: BlockNumber,
+    /// The consensus loss of the last epoch.
+    pub loss: SignedShare,
+    /// Whether the last epoch was in consensus.
+    pub in_consensus: bool,
+    /// Units minted by the last epoch.
+    pub minted: u64,
+    /// Slots taken.
+    pub neurons: u16,
+    /// Those of them that were taken in this very block.
+    pub arrived: u16,
+    /// Units that a registration costs now.
+    pub registration_cost: u64,
+}

@@ -86,7 +86,7 @@ fn a_coldkey_without_money_is_refused() {
 #[test]
 fn the_price_rises_with_demand_and_falls_with_every_block() {
     on_chain(|| {
-        let cost = || MarketPallet::registration_cost(TEXT, &rules(), System::block_number());
+        let cost = || MarketPallet::cost_in_block(TEXT, &rules(), System::block_number());
         assert_eq!(cost(), FIRST, "it falls from genesis on");
         run_to(10);
         assert_eq!(cost(), NOE / 2);

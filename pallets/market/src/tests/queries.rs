@@ -1,0 +1,139 @@
+//! What clients read.
+
+use crate::{mock::*, *};
+use codec::{Decode, Encode};
+use frame_support::view_functions::{DispatchViewFunction, ViewFunctionId};
+use market_primitives::{Metagraph, Share, NOE};
+
+/// Three neurons; the first two hold stake and value the third.
+fn market() {
+    (1..=3).for_each(|coldkey| {
+        register(coldkey);
+    });
+    for validator in [1, 2] {
+        stake(validator, 100 * NOE);
+        vote(validator, &[(2, 10)]);
+    }
+}
+
+/// A preview, which must leave everything as it was.
+fn preview() -> Metagraph<AccountId> {
+    let before = sp_io::storage::root(sp_runtime::StateVersion::V1);
+    let shown = MarketPallet::preview_epoch(TEXT).expect("the market exists");
+    let after = sp_io::storage::root(sp_runtime::StateVersion::V1);
+    assert_eq!(before, after, "a query has changed the state");
+    shown
+}
+
+/// Of a snapshot, what an epoch decides.
+fn decided(shown: Metagraph<AccountId>) -> (u64, bool, u64, Vec<(u64, u64, Share)>) {
+    let neurons = shown.neurons.iter();
+    let neurons = neurons.map(|neuron| (neuron.stake, neuron.pay, neuron.incentive));
+    (
+        shown.epoch,
+        shown.in_consensus,
+        shown.minted,
+        neurons.collect(),
+    )
+}
+
+#[test]
+fn each_query_tells_what_was_set_and_nothing_of_what_is_not_there() {
+    on_chain(|| {
+        market();
+        assert_eq!(MarketPallet::weights(TEXT, 0), Some(vec![(2, 10)]));
+        assert_eq!(MarketPallet::weights(TEXT, 2), Some(vec![]));
+        assert_eq!(MarketPallet::bonds(TEXT, 0), Some(vec![]));
+        run_to(TEMPO);
+
+        for validator in [0, 1] {
+            let bonds = MarketPallet::bonds(TEXT, validator).expect("it is registered");
+            let [(2, Share(bond))] = bonds[..] else {
+                panic!("{bonds:?}");
+            };
+            // Half of all, to the unit in which bonds are kept.
+            assert!(
+                bond.abs_diff(Share::ONE.0 / 2) < Share::ONE.0 >> 28,
+                "{bond}"
+            );
+        }
+        assert_eq!(MarketPallet::neuron(TEXT, 2), Some(shown(2)));
+        assert_eq!(MarketPallet::parameters(TEXT), Some(rules()));
+        let metagraph = MarketPallet::metagraph(TEXT).expect("the market exists");
+        let cost = Some(metagraph.registration_cost);
+        assert_eq!(MarketPallet::registration_cost(TEXT), cost);
+        let summary = MarketPallet::summary(TEXT).expect("the market exists");
+        assert_eq!((summary.epoch, summary.neurons), (1, 3));
+        assert_eq!(summary.minted, metagraph.minted);
+
+        for (market, uid) in [(TEXT, 3), (TEXT, u16::MAX), (7, 0)] {
+            assert_eq!(MarketPallet::neuron(market, uid), None);
+            assert_eq!(MarketPallet::weights(market, uid), None);
+            assert_eq!(MarketPallet::bonds(market, uid), None);
+        }
+        assert_eq!(MarketPallet::parameters(7), None);
+        assert_eq!(MarketPallet::registration_cost(7), None);
+        assert_eq!(MarketPallet::preview_epoch(7), None);
+        assert!(MarketPallet::summary(7).is_none());
+    });
+}
+
+#[test]
+fn a_preview_is_the_epoch_to_come_and_changes_nothing() {
+    on_chain(|| {
+        market();
+        let expected = decided(preview());
+        assert!(expected.2 > 0, "it pays nobody");
+        run_to(TEMPO);
+        let shown = MarketPallet::metagraph(TEXT).expect("the market exists");
+        assert_eq!(decided(shown), expected);
+    });
+}
+
+#[test]
+fn while_an_epoch_is_running_a_preview_is_its_end_and_weights_are_the_latest() {
+    on_chain(|| {
+        market();
+        pieces_a_block(2);
+        run_to(TEMPO);
+        let expected = decided(preview());
+        assert_eq!(expected.0, 1);
+        vote(2, &[(0, 1)]); // waits for the epoch
+        assert_eq!(MarketPallet::weights(TEXT, 1), Some(vec![(0, 1)]));
+        let mut block = TEMPO;
+        while Epochs::<Test>::get(TEXT).epoch == 0 {
+            block += 1;
+            run_to(block);
+        }
+        assert!(block > TEMPO, "the epoch was done at once");
+        let shown = MarketPallet::metagraph(TEXT).expect("the market exists");
+        assert_eq!(decided(shown), expected);
+        assert_eq!(MarketPallet::weights(TEXT, 1), Some(vec![(0, 1)]));
+    });
+}
+
+#[test]
+fn view_functions_answer_by_the_ids_in_the_metadata() {
+    on_chain(|| {
+        market();
+        let metadata = MarketPallet::pallet_view_functions_metadata();
+        let names: Vec<_> = metadata.iter().map(|function| function.name).collect();
+        let expected = [
+            "metagraph",
+            "neuron",
+            "weights",
+            "bonds",
+            "parameters",
+            "registration_cost",
+            "preview_epoch",
+        ];
+        assert_eq!(names, expected);
+        let mut answer = Vec::new();
+        let id = ViewFunctionId::decode(&mut &metadata[2].id[..]).expect("an id is 32 bytes");
+        let input = (TEXT, 0u16).encode();
+        MarketPallet::dispatch_view_function(&id, &mut &input[..], &mut answer)
+            .expect("the function exists");
+        let weights = Option::<Vec<(u16, u16)>>::decode(&mut &answer[..]);
+        assert_eq!(weights, Ok(Some(vec![(2, 10)])));
+    });
+}

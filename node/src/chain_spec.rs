@@ -1,6 +1,6 @@
 //! The chains that the node knows by name.
 
-use noesis_runtime::WASM_BINARY;
+use noesis_runtime::{genesis_presets::STAGING_RUNTIME_PRESET, WASM_BINARY};
 use sc_service::{ChainType, GenericChainSpec, Properties};
 use sp_genesis_builder::{DEV_RUNTIME_PRESET, LOCAL_TESTNET_RUNTIME_PRESET};
 
@@ -19,9 +19,15 @@ pub fn load(id: &str) -> Result<Box<dyn sc_service::ChainSpec>, String> {
             ChainType::Local,
             LOCAL_TESTNET_RUNTIME_PRESET,
         )?,
+        "staging" => preset(
+            "Noesis Staging",
+            "noesis_staging",
+            ChainType::Live,
+            STAGING_RUNTIME_PRESET,
+        )?,
         path => GenericChainSpec::from_json_file(path.into()).map_err(|reason| {
             format!(
-                "'{path}' is neither a preset (dev, local) nor a readable chain specification: \
+                "'{path}' is neither a preset (dev, local, staging) nor a readable chain specification: \
                  {reason}"
             )
         })?,

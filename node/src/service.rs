@@ -1,10 +1,10 @@
 //! The node's parts, and how they are put together: Aura authors, GRANDPA finalizes.
 
-use crate::rpc;
+use crate::{equivocation::Watched, rpc};
 use futures::FutureExt;
 use noesis_runtime::{apis::RuntimeApi, opaque::Block, Hash};
 use sc_client_api::{Backend as _, BlockBackend};
-use sc_consensus_aura::{ImportQueueParams, SlotProportion, StartAuraParams};
+use sc_consensus_aura::{CheckForEquivocation, ImportQueueParams, SlotProportion, StartAuraParams};
 use sc_consensus_grandpa::{warp_proof::NetworkProvider, SharedVoterState};
 use sc_network::NetworkBackend;
 use sc_service::{error::Error, Configuration, TaskManager, WarpSyncConfig};
@@ -15,7 +15,7 @@ use sp_consensus_aura::{
     SlotDuration,
 };
 use sp_timestamp::InherentDataProvider as TimeProvider;
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 type Executor = sc_executor::WasmExecutor<sp_io::SubstrateHostFunctions>;
 
@@ -27,6 +27,7 @@ pub type Pool = sc_transaction_pool::TransactionPoolHandle<Block, Client>;
 type Backend = sc_service::TFullBackend<Block>;
 type SelectChain = sc_consensus::LongestChain<Backend, Block>;
 type GrandpaImport = sc_consensus_grandpa::GrandpaBlockImport<Backend, Block, Client, SelectChain>;
+type Import = Watched<GrandpaImport>;
 type GrandpaLink = sc_consensus_grandpa::LinkHalf<Block, Client, SelectChain>;
 
 /// What both a running node and the subcommands need.
@@ -36,14 +37,14 @@ pub type Parts = sc_service::PartialComponents<
     SelectChain,
     sc_consensus::DefaultImportQueue<Block>,
     Pool,
-    (GrandpaImport, GrandpaLink, Option<Telemetry>),
+    (Import, GrandpaLink, Option<Telemetry>),
 >;
 
 /// Blocks between two justifications that are kept and sent on.
 const JUSTIFICATION_PERIOD: u32 = 512;
 
-/// How long GRANDPA waits for gossip. A third of a block, so that a block is final within two.
-const GOSSIP_DURATION: Duration = Duration::from_millis(noesis_runtime::SLOT_DURATION / 3);
+/// Part of a slot that GRANDPA waits for gossip, so that a block is final within two slots.
+const GOSSIP_PART: u32 = 3;
 
 /// Part of a slot that is for proposing a block.
 const PROPOSAL_PART: f32 = 2.0 / 3.0;
@@ -103,11 +104,17 @@ pub fn parts(config: &Configuration) -> Result<Parts, Error> {
         select_chain.clone(),
         telemetry_handle(),
     )?;
+    let import = Watched {
+        inner: grandpa_import.clone(),
+        client: client.clone(),
+        pool: OffchainTransactionPoolFactory::new(transaction_pool.clone()),
+        slot_duration: sc_consensus_aura::slot_duration(&*client)?,
+    };
     let slot_client = client.clone();
     let import_queue =
         sc_consensus_aura::import_queue::<AuraPair, _, _, _, _, _>(ImportQueueParams {
-            block_import: grandpa_import.clone(),
-            justification_import: Some(Box::new(grandpa_import.clone())),
+            block_import: import.clone(),
+            justification_import: Some(Box::new(grandpa_import)),
             client: client.clone(),
             create_inherent_data_providers: move |parent, ()| {
                 let client = slot_client.clone();
@@ -119,7 +126,7 @@ pub fn parts(config: &Configuration) -> Result<Parts, Error> {
             },
             spawner: &task_manager.spawn_essential_handle(),
             registry: config.prometheus_registry(),
-            check_for_equivocation: Default::default(),
+            check_for_equivocation: CheckForEquivocation::No, // `Watched` does
             telemetry: telemetry_handle(),
             compatibility_mode: Default::default(),
         })?;
@@ -132,7 +139,7 @@ pub fn parts(config: &Configuration) -> Result<Parts, Error> {
         keystore_container,
         select_chain,
         transaction_pool,
-        other: (grandpa_import, grandpa_link, telemetry),
+        other: (import, grandpa_link, telemetry),
     })
 }
 
@@ -148,8 +155,9 @@ pub fn start<Network: NetworkBackend<Block, Hash>>(
         keystore_container,
         select_chain,
         transaction_pool,
-        other: (grandpa_import, grandpa_link, mut telemetry),
+        other: (import, grandpa_link, mut telemetry),
     } = parts(&config)?;
+    let slot_duration = import.slot_duration;
 
     // The network, with GRANDPA's notifications on it.
     let mut network_config = sc_network::config::FullNetworkConfiguration::<_, _, Network>::new(
@@ -240,7 +248,6 @@ pub fn start<Network: NetworkBackend<Block, Hash>>(
     let telemetry_handle = || telemetry.as_ref().map(Telemetry::handle);
 
     if role.is_authority() {
-        let slot_duration = sc_consensus_aura::slot_duration(&*client)?;
         let proposer_factory = sc_basic_authorship::ProposerFactory::new(
             task_manager.spawn_handle(),
             client.clone(),
@@ -254,7 +261,7 @@ pub fn start<Network: NetworkBackend<Block, Hash>>(
                 slot_duration,
                 client: client.clone(),
                 select_chain,
-                block_import: grandpa_import,
+                block_import: import,
                 proposer_factory,
                 sync_oracle: sync_service.clone(),
                 justification_sync_link: sync_service.clone(),
@@ -277,7 +284,7 @@ pub fn start<Network: NetworkBackend<Block, Hash>>(
     if finalizes {
         let voter = sc_consensus_grandpa::GrandpaParams {
             config: sc_consensus_grandpa::Config {
-                gossip_duration: GOSSIP_DURATION,
+                gossip_duration: slot_duration.as_duration() / GOSSIP_PART,
                 justification_generation_period: JUSTIFICATION_PERIOD,
                 name: Some(name),
                 observer_enabled: false,

@@ -1,14 +1,15 @@
 //! How each pallet is set.
 
 use crate::{
-    AccountId, Aura, Balance, Balances, Block, BlockNumber, Market, Nonce, PalletInfo, Runtime,
-    RuntimeCall, RuntimeEvent, RuntimeFreezeReason, RuntimeHoldReason, RuntimeOrigin, RuntimeTask,
-    System, EXISTENTIAL_DEPOSIT, SLOT_DURATION, VERSION,
+    AccountId, Aura, Authorities, Balance, Balances, Block, BlockNumber, Historical, Market, Nonce,
+    Offences, PalletInfo, Runtime, RuntimeCall, RuntimeEvent, RuntimeFreezeReason,
+    RuntimeHoldReason, RuntimeOrigin, RuntimeTask, Session, SessionKeys, System,
+    UncheckedExtrinsic, EXISTENTIAL_DEPOSIT, SLOT_DURATION, VERSION,
 };
 use frame_support::{
     derive_impl, parameter_types,
     traits::{
-        ConstBool, ConstU128, ConstU16, ConstU32, ConstU64, ConstU8, Contains, FindAuthor,
+        ConstBool, ConstU128, ConstU16, ConstU32, ConstU64, ConstU8, Contains,
         VariantCountOf,
     },
     weights::{
@@ -17,18 +18,22 @@ use frame_support::{
     },
     PalletId,
 };
-use frame_system::limits::{BlockLength, BlockWeights};
+use frame_system::{
+    limits::{BlockLength, BlockWeights},
+    offchain::{CreateBare, CreateTransactionBase},
+};
 use market_primitives::NOE;
+use pallet_authorities::sessions::{HalfSlot, Length, NothingElse, SlotMillis};
+use pallet_session::PeriodicSessions;
 use pallet_transaction_payment::{ConstFeeMultiplier, FungibleAdapter, Multiplier};
 use sp_consensus_aura::sr25519::AuthorityId as AuraId;
-use sp_core::sr25519;
 use sp_runtime::{
-    traits::{One, StaticLookup},
-    ConsensusEngineId, Perbill,
+    traits::{ConvertInto, One, OpaqueKeys, StaticLookup},
+    Perbill,
 };
 use sp_version::RuntimeVersion;
 
-/// A third of the time between two blocks is for computing one.
+/// A third of the shortest time between two blocks is for computing one.
 const BLOCK_WEIGHT: Weight =
     Weight::from_parts(SLOT_DURATION / 3 * WEIGHT_REF_TIME_PER_MILLIS, u64::MAX);
 
@@ -51,31 +56,33 @@ parameter_types! {
 }
 
 /// Refuses transfers to the account that holds all stake: it must equal the ledger to the unit, and
-/// a gift would be nobody's. Stake goes in by `add_stake`.
-pub struct NoGiftsToStake;
+/// a gift would be nobody's. Stake goes in by `add_stake`. Refuses to take session keys away, too: an
+/// authority without keys would drop out of the set unasked, and the last one would end the chain. Keys
+/// are replaced by `session.setKeys`.
+pub struct CallFilter;
 
-impl Contains<RuntimeCall> for NoGiftsToStake {
+impl Contains<RuntimeCall> for CallFilter {
     fn contains(call: &RuntimeCall) -> bool {
         use pallet_balances::Call::{
             force_transfer, transfer_all, transfer_allow_death, transfer_keep_alive,
         };
-        let RuntimeCall::Balances(
-            transfer_allow_death { dest, .. }
-            | transfer_keep_alive { dest, .. }
-            | transfer_all { dest, .. }
-            | force_transfer { dest, .. },
-        ) = call
-        else {
-            return true;
-        };
-        <Runtime as frame_system::Config>::Lookup::lookup(dest.clone())
-            .map_or(true, |dest| dest != Market::stake_account())
+        match call {
+            RuntimeCall::Balances(
+                transfer_allow_death { dest, .. }
+                | transfer_keep_alive { dest, .. }
+                | transfer_all { dest, .. }
+                | force_transfer { dest, .. },
+            ) => <Runtime as frame_system::Config>::Lookup::lookup(dest.clone())
+                .map_or(true, |dest| dest != Market::stake_account()),
+            RuntimeCall::Session(call) => !matches!(call, pallet_session::Call::purge_keys {}),
+            _ => true,
+        }
     }
 }
 
 #[derive_impl(frame_system::config_preludes::SolochainDefaultConfig)]
 impl frame_system::Config for Runtime {
-    type BaseCallFilter = NoGiftsToStake;
+    type BaseCallFilter = CallFilter;
     type Block = Block;
     type BlockWeights = RuntimeBlockWeights;
     type BlockLength = RuntimeBlockLength;
@@ -93,46 +100,99 @@ impl frame_system::Config for Runtime {
 impl pallet_timestamp::Config for Runtime {
     type Moment = u64;
     type OnTimestampSet = Aura;
-    type MinimumPeriod = ConstU64<{ SLOT_DURATION / 2 }>;
+    type MinimumPeriod = HalfSlot<Runtime>;
     type WeightInfo = ();
 }
 
 impl pallet_aura::Config for Runtime {
     type AuthorityId = AuraId;
-    type DisabledValidators = ();
-    type MaxAuthorities = ConstU32<32>;
+    type DisabledValidators = Session;
+    type MaxAuthorities = MaxAuthorities;
     type AllowMultipleBlocksPerSlot = ConstBool<false>;
-    type SlotDuration = ConstU64<SLOT_DURATION>;
+    type SlotDuration = SlotMillis<Runtime>;
 }
 
 impl pallet_grandpa::Config for Runtime {
     type RuntimeEvent = RuntimeEvent;
     type WeightInfo = ();
-    type MaxAuthorities = ConstU32<32>;
+    type MaxAuthorities = MaxAuthorities;
     type MaxNominators = ConstU32<0>;
-    type MaxSetIdSessionEntries = ConstU64<0>;
-    type KeyOwnerProof = sp_core::Void;
-    type EquivocationReportSystem = ();
+    type MaxSetIdSessionEntries = ConstU64<{ SESSIONS_KEPT as u64 }>;
+    type KeyOwnerProof = sp_session::MembershipProof;
+    type EquivocationReportSystem = pallet_grandpa::EquivocationReportSystem<
+        Runtime,
+        Offences,
+        Historical,
+        ConstU64<REPORT_LONGEVITY>,
+    >;
 }
 
-/// The account of an Aura authority is its key.
-pub struct AuraAccount;
+/// Most authorities there can be.
+type MaxAuthorities = ConstU32<32>;
 
-impl FindAuthor<AccountId> for AuraAccount {
-    fn find_author<'a, I>(digests: I) -> Option<AccountId>
-    where
-        I: 'a + IntoIterator<Item = (ConsensusEngineId, &'a [u8])>,
-    {
-        let index = Aura::find_author(digests)?;
-        let authorities = pallet_aura::Authorities::<Runtime>::get();
-        let key = authorities.get(index as usize)?;
-        Some(AccountId::new(sr25519::Public::from(key.clone()).0))
-    }
-}
+/// Sessions for which an offence can be reported after they are over.
+const SESSIONS_KEPT: u32 = 168;
+
+/// Blocks for which the pool keeps a report.
+const REPORT_LONGEVITY: u64 = 600;
 
 impl pallet_authorship::Config for Runtime {
-    type FindAuthor = AuraAccount;
+    type FindAuthor = pallet_session::FindAccountFromAuthorIndex<Runtime, Aura>;
     type EventHandler = ();
+}
+
+impl pallet_session::Config for Runtime {
+    type RuntimeEvent = RuntimeEvent;
+    type ValidatorId = AccountId;
+    type ValidatorIdOf = ConvertInto;
+    type ShouldEndSession = PeriodicSessions<Length<Runtime>, ConstU32<0>>;
+    type NextSessionRotation = PeriodicSessions<Length<Runtime>, ConstU32<0>>;
+    type SessionManager = pallet_session::historical::NoteHistoricalRoot<Runtime, Authorities>;
+    type SessionHandler = <SessionKeys as OpaqueKeys>::KeyTypeIdProviders;
+    type Keys = SessionKeys;
+    // Up to a third of the others, so that as many are left as GRANDPA needs.
+    type DisablingStrategy = pallet_session::disabling::UpToLimitDisablingStrategy;
+    type WeightInfo = ();
+    type Currency = Balances;
+    type KeyDeposit = ConstU128<KEY_DEPOSIT>;
+}
+
+/// What lies on hold while an account has session keys, so that storage is not filled for a fee.
+const KEY_DEPOSIT: Balance = NOE as Balance;
+
+impl pallet_session::historical::Config for Runtime {
+    type RuntimeEvent = RuntimeEvent;
+    type FullIdentification = ();
+    type FullIdentificationOf = NothingElse;
+}
+
+impl pallet_offences::Config for Runtime {
+    type RuntimeEvent = RuntimeEvent;
+    type IdentificationTuple = pallet_session::historical::IdentificationTuple<Runtime>;
+    type OnOffenceHandler = Authorities;
+}
+
+impl pallet_authorities::Config for Runtime {
+    type SessionsKept = ConstU32<SESSIONS_KEPT>;
+    type Offences = Offences;
+}
+
+/// Reports of offences are what the runtime hands to the pool itself.
+impl<LocalCall> CreateTransactionBase<LocalCall> for Runtime
+where
+    RuntimeCall: From<LocalCall>,
+{
+    type RuntimeCall = RuntimeCall;
+    type Extrinsic = UncheckedExtrinsic;
+}
+
+impl<LocalCall> CreateBare<LocalCall> for Runtime
+where
+    RuntimeCall: From<LocalCall>,
+{
+    fn create_bare(call: RuntimeCall) -> UncheckedExtrinsic {
+        UncheckedExtrinsic::new_bare(call)
+    }
 }
 
 impl pallet_balances::Config for Runtime {
@@ -233,17 +293,21 @@ mod tests {
     }
 
     #[test]
+    fn nobody_drops_out_of_the_authorities_by_taking_its_keys_away() {
+        let purge = pallet_session::Call::purge_keys {};
+        assert!(!CallFilter::contains(&RuntimeCall::Session(purge)));
+    }
+
+    #[test]
     fn the_stake_account_takes_no_gifts() {
-        assert!(!NoGiftsToStake::contains(
-            &transfer(Market::stake_account())
-        ));
-        assert!(NoGiftsToStake::contains(&transfer([7; 32].into())));
+        assert!(!CallFilter::contains(&transfer(Market::stake_account())));
+        assert!(CallFilter::contains(&transfer([7; 32].into())));
         let all = RuntimeCall::Balances(pallet_balances::Call::transfer_all {
             dest: Market::stake_account().into(),
             keep_alive: false,
         });
-        assert!(!NoGiftsToStake::contains(&all));
+        assert!(!CallFilter::contains(&all));
         let other = RuntimeCall::System(frame_system::Call::remark { remark: vec![] });
-        assert!(NoGiftsToStake::contains(&other));
+        assert!(CallFilter::contains(&other));
     }
 }

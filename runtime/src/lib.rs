@@ -46,10 +46,9 @@ pub type Header = generic::Header<BlockNumber, BlakeTwo256>;
 /// A block.
 pub type Block = generic::Block<Header, UncheckedExtrinsic>;
 
-/// Milliseconds from one block to the next.
-///
-/// Both presets are for trying things out on one machine, where an epoch should take seconds.
-pub const SLOT_DURATION: u64 = 1_000;
+/// Milliseconds from one block to the next, of a chain whose genesis does not say otherwise
+/// (`authorities.slotDuration`). What a block may compute is a third of it, however long the slots are.
+pub const SLOT_DURATION: u64 = pallet_authorities::DEFAULT_SLOT_DURATION;
 
 /// The least that an account can own. One unit, so that the account that holds all stake can equal
 /// its ledger exactly, whatever is left in it; what keeps people from creating accounts without
@@ -165,6 +164,19 @@ mod runtime {
     #[runtime::pallet_index(8)]
     pub type Market = pallet_market;
 
+    // Before the sessions, whose genesis asks it for the first set.
+    #[runtime::pallet_index(9)]
+    pub type Authorities = pallet_authorities;
+
     #[runtime::pallet_index(10)]
     pub type Authorship = pallet_authorship;
+
+    #[runtime::pallet_index(11)]
+    pub type Session = pallet_session;
+
+    #[runtime::pallet_index(12)]
+    pub type Historical = pallet_session::historical;
+
+    #[runtime::pallet_index(13)]
+    pub type Offences = pallet_offences;
 }

@@ -18,6 +18,10 @@ pub struct Cli {
     /// How to run it.
     #[clap(flatten)]
     pub run: sc_cli::RunCmd,
+
+    /// When to stop for want of disk.
+    #[clap(flatten)]
+    pub storage_monitor: sc_storage_monitor::StorageMonitorParams,
 }
 
 /// What the node does besides running.

@@ -112,14 +112,15 @@ pub fn run() -> sc_cli::Result<()> {
 
 /// Runs a node until it is told to stop.
 fn run_node(cli: &Cli) -> sc_cli::Result<()> {
+    let monitor = cli.storage_monitor.clone();
     cli.create_runner(&cli.run)?
         .run_node_until_exit(|config| async move {
             match config.network.network_backend {
                 NetworkBackendType::Libp2p => {
-                    service::start::<sc_network::NetworkWorker<_, _>>(config)
+                    service::start::<sc_network::NetworkWorker<_, _>>(config, monitor)
                 }
                 NetworkBackendType::Litep2p => {
-                    service::start::<sc_network::Litep2pNetworkBackend>(config)
+                    service::start::<sc_network::Litep2pNetworkBackend>(config, monitor)
                 }
             }
             .map_err(sc_cli::Error::Service)

@@ -6,7 +6,9 @@
 mod chain_spec;
 mod cli;
 mod command;
+mod counted_pool;
 mod equivocation;
+mod metrics;
 mod rpc;
 mod service;
 

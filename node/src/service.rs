@@ -1,6 +1,6 @@
 //! The node's parts, and how they are put together: Aura authors, GRANDPA finalizes.
 
-use crate::{equivocation::Watched, rpc};
+use crate::{counted_pool::CountedPool, equivocation::Watched, metrics, rpc};
 use futures::FutureExt;
 use noesis_runtime::{apis::RuntimeApi, opaque::Block, Hash};
 use sc_client_api::{Backend as _, BlockBackend};
@@ -8,6 +8,7 @@ use sc_consensus_aura::{CheckForEquivocation, ImportQueueParams, SlotProportion,
 use sc_consensus_grandpa::{warp_proof::NetworkProvider, SharedVoterState};
 use sc_network::NetworkBackend;
 use sc_service::{error::Error, Configuration, TaskManager, WarpSyncConfig};
+use sc_storage_monitor::{StorageMonitorParams, StorageMonitorService};
 use sc_telemetry::{Telemetry, TelemetryWorker};
 use sc_transaction_pool_api::OffchainTransactionPoolFactory;
 use sp_consensus_aura::{
@@ -146,6 +147,7 @@ pub fn parts(config: &Configuration) -> Result<Parts, Error> {
 /// Starts a node; it runs as long as the returned tasks do.
 pub fn start<Network: NetworkBackend<Block, Hash>>(
     config: Configuration,
+    storage_monitor: StorageMonitorParams,
 ) -> Result<TaskManager, Error> {
     let Parts {
         client,
@@ -158,6 +160,25 @@ pub fn start<Network: NetworkBackend<Block, Hash>>(
         other: (import, grandpa_link, mut telemetry),
     } = parts(&config)?;
     let slot_duration = import.slot_duration;
+    // What comes in by network and RPC is counted where it is refused; the rest asks the pool itself.
+    let counted_pool = CountedPool::new(transaction_pool.clone(), config.prometheus_registry())
+        .map_err(|reason| Error::Application(reason.into()))?;
+    let counted_pool = Arc::new(counted_pool);
+    if let Some(path) = config.database.path() {
+        StorageMonitorService::try_spawn(
+            storage_monitor,
+            path.to_path_buf(),
+            &task_manager.spawn_essential_handle(),
+        )
+        .map_err(|reason| Error::Application(reason.into()))?;
+    }
+    if let Some(registry) = config.prometheus_registry().cloned() {
+        task_manager.spawn_handle().spawn_blocking(
+            "market-metrics",
+            None,
+            metrics::run(client.clone(), registry),
+        );
+    }
 
     // The network, with GRANDPA's notifications on it.
     let mut network_config = sc_network::config::FullNetworkConfiguration::<_, _, Network>::new(
@@ -187,7 +208,7 @@ pub fn start<Network: NetworkBackend<Block, Hash>>(
             config: &config,
             net_config: network_config,
             client: client.clone(),
-            transaction_pool: transaction_pool.clone(),
+            transaction_pool: counted_pool.clone(),
             spawn_handle: task_manager.spawn_handle(),
             spawn_essential_handle: task_manager.spawn_essential_handle(),
             import_queue,
@@ -234,7 +255,7 @@ pub fn start<Network: NetworkBackend<Block, Hash>>(
         backend,
         task_manager: &mut task_manager,
         keystore: keystore_container.keystore(),
-        transaction_pool: transaction_pool.clone(),
+        transaction_pool: counted_pool,
         rpc_builder: Box::new(move |_| {
             rpc::methods(rpc_client.clone(), rpc_pool.clone()).map_err(Into::into)
         }),

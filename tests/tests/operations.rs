@@ -1,0 +1,145 @@
+//! What an operator does with a node: metrics, backup of blocks and restore, the guard of the disk.
+
+use anyhow::{ensure, Context, Result};
+use noesis_chain::{keypair, ChainError, NOE};
+use noesis_tests::{ask, free_port, http, program, Node};
+use serde_json::json;
+use std::{
+    path::Path,
+    process::{Command, Output},
+    time::{Duration, Instant},
+};
+
+const TEXT: u16 = 0;
+
+/// The value of a line of a Prometheus page that begins so.
+fn value(page: &str, begin: &str) -> Option<f64> {
+    let line = page.lines().find(|line| line.starts_with(begin))?;
+    line.rsplit_once(' ')?.1.parse().ok()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_market_and_what_the_pool_refuses_are_shown_to_prometheus() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let prometheus = free_port()?;
+    let port = prometheus.to_string();
+    let flags = ["--dev", "--prometheus-port", &port];
+    let mut node = Node::start_flags(folder.path(), free_port()?, &flags)?;
+    let chain = node.chain().await?;
+    let (coldkey, hotkey) = (keypair("//Alice")?, keypair("//Alice//hotkey")?);
+    let id = hotkey.public_key().0;
+    chain.register(&coldkey, TEXT, id, 10 * NOE).await?;
+    chain.serve(&hotkey, TEXT, "127.0.0.1:9101", None).await?;
+    for _ in 0..2 {
+        let again = chain.serve(&hotkey, TEXT, "127.0.0.1:9102", None).await;
+        ensure!(matches!(again, Err(ChainError::Market(_))), "{again:?}");
+    }
+
+    let request = "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    let start = Instant::now();
+    let page = loop {
+        let page = http(prometheus, request)?;
+        let epoch = value(&page, "noesis_market_epoch{").unwrap_or_default();
+        if epoch >= 1.0 || start.elapsed() > Duration::from_secs(40) {
+            break page;
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    };
+    let text = "{market=\"0\",chain=\"noesis_dev\"}";
+    let shown = |name: &str| {
+        let found = value(&page, &format!("{name}{text}"));
+        found.with_context(|| format!("no {name} in\n{page}"))
+    };
+    ensure!(shown("noesis_market_epoch")? >= 1.0);
+    ensure!(shown("noesis_market_loss")? <= 1.0);
+    ensure!(shown("noesis_market_emission")? >= 0.0);
+    ensure!(shown("noesis_market_neurons")? == 1.0);
+    ensure!(shown("noesis_market_registrations_total")? == 1.0);
+    ensure!(shown("noesis_market_registration_cost")? > 0.0);
+    let steps = value(&page, "noesis_market_epoch_step_seconds_count");
+    ensure!(steps.is_some_and(|steps| steps >= 1.0), "{steps:?}");
+    let refused = value(&page, "noesis_pool_refused_total{reason=\"ServeTooEarly\"");
+    ensure!(refused.is_some_and(|refused| refused >= 2.0), "{page}");
+    Ok(())
+}
+
+/// Runs a subcommand of the node on the chain in a folder.
+fn subcommand(folder: &Path, arguments: &[&str]) -> Result<Output> {
+    let (name, rest) = arguments.split_first().context("no subcommand")?;
+    let output = Command::new(program("noesis-node")?)
+        .args([name, "--chain", "dev", "--base-path"])
+        .arg(folder)
+        .args(rest)
+        .output()?;
+    ensure!(
+        output.status.success(),
+        "{arguments:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(output)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn blocks_are_exported_and_imported_to_the_same_chain() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let port = free_port()?;
+    let mut node = Node::start(folder.path(), port)?;
+    node.chain().await?;
+    let start = Instant::now();
+    let number = |port| -> Result<u64> {
+        let header = ask(port, "chain_getHeader", json!([]))?["result"].clone();
+        let number = header["number"].as_str().context("no header")?;
+        Ok(u64::from_str_radix(number.trim_start_matches("0x"), 16)?)
+    };
+    while number(port)? < 12 {
+        ensure!(
+            start.elapsed() < Duration::from_secs(60),
+            "no blocks are made"
+        );
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    let tenth = ask(port, "chain_getBlockHash", json!([10]))?["result"].clone();
+    drop(node);
+
+    let (old, new) = (folder.path().join("chain"), folder.path().join("restored"));
+    let file = folder.path().join("blocks");
+    let file = file.to_str().context("the path is no text")?;
+    subcommand(&old, &["export-blocks", "--to", "10", file])?;
+    subcommand(&old, &["check-block", "10"])?;
+    subcommand(&new, &["import-blocks", file])?;
+    subcommand(&old, &["purge-chain", "-y"])?;
+
+    let again = folder.path().join("again");
+    std::fs::create_dir(&again)?;
+    std::fs::rename(&new, again.join("chain"))?;
+    let port = free_port()?;
+    let mut node = Node::start(&again, port)?;
+    node.chain().await?;
+    let restored = ask(port, "chain_getBlockHash", json!([10]))?["result"].clone();
+    ensure!(
+        restored == tenth && tenth.is_string(),
+        "{restored} is not {tenth}"
+    );
+    Ok(())
+}
+
+#[test]
+fn a_node_without_room_on_its_disk_does_not_start() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let output = Command::new(program("noesis-node")?)
+        .args([
+            "--dev",
+            "--db-storage-threshold",
+            "1000000000",
+            "--base-path",
+        ])
+        .arg(folder.path())
+        .args(["--rpc-port", &free_port()?.to_string(), "--no-prometheus"])
+        .output()?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    ensure!(
+        !output.status.success() && said.contains("Out of storage space"),
+        "{said}"
+    );
+    Ok(())
+}

@@ -66,10 +66,15 @@ impl<'de> Deserialize<'de> for AccountId {
 /// A text that is no secret URI. Never holds the text, which may be a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no key can be made of the secret URI ({0}): give a development key such as //Charlie//hotkey, a 12 to 24 word phrase, or a 0x seed of 32 bytes")]
-pub struct KeyError(String);
+pub struct KeyError(pub String);
 
 /// The sr25519 key pair of a secret URI such as `//Charlie//hotkey`.
+///
+/// Nothing at all is no secret: the empty phrase would stand for the one that all development keys come from.
 pub fn keypair(uri: &str) -> Result<Keypair, KeyError> {
+    if uri.trim().is_empty() {
+        return Err(KeyError("it is empty".into()));
+    }
     let uri = SecretUri::from_str(uri).map_err(|error| KeyError(error.to_string()))?;
     Keypair::from_uri(&uri).map_err(|error| KeyError(error.to_string()))
 }
@@ -104,5 +109,6 @@ mod tests {
         let error = keypair("one two three").unwrap_err().to_string();
         assert!(!error.contains("one two"));
         assert!(error.contains("//Charlie//hotkey"));
+        assert!(keypair("").is_err() && keypair(" ").is_err());
     }
 }

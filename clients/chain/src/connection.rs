@@ -22,6 +22,9 @@ const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 /// training processes on the node's own cores.
 pub(crate) const QUERY_DEADLINE: Duration = Duration::from_secs(20);
 
+/// The name of our runtime.
+const RUNTIME: &str = "noesis";
+
 /// Pause between two attempts to reach a node that went away.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(500);
 
@@ -40,8 +43,8 @@ pub struct Chain {
 impl Chain {
     /// Connects to the node at `url`, e.g. `ws://127.0.0.1:9944`.
     ///
-    /// Fails with [`ChainError::BadUrl`], or with [`ChainError::Unreachable`] when no node answers
-    /// within five seconds.
+    /// Fails with [`ChainError::BadUrl`], with [`ChainError::Unreachable`] when no node answers
+    /// within five seconds, and with [`ChainError::NotNoesis`] when it follows a chain of another kind.
     pub async fn connect(url: &str) -> Result<Self, ChainError> {
         if !url.starts_with("ws://") && !url.starts_with("wss://") {
             return Err(ChainError::BadUrl { url: url.into() });
@@ -78,12 +81,18 @@ impl Chain {
             Ok(Err(error)) => return Err(unreachable(error.to_string())),
             Err(_) => return Err(unreachable("it accepts connections and is silent".into())),
         };
-        Ok(Self {
+        let chain = Self {
             url: url.into(),
             methods: LegacyRpcMethods::new(rpc.clone()),
             rpc,
             client,
-        })
+        };
+        let runtime = chain
+            .ask(chain.methods.state_get_runtime_version(None))
+            .await?;
+        let name = runtime.other.get("specName").and_then(|name| name.as_str());
+        check_runtime(url, name.unwrap_or("without a name"))?;
+        Ok(chain)
     }
 
     /// Address of the node.
@@ -137,9 +146,31 @@ impl Chain {
     }
 }
 
+/// Whether the chain's runtime is one of a market, before anything is asked of it.
+fn check_runtime(url: &str, name: &str) -> Result<(), ChainError> {
+    match name {
+        RUNTIME => Ok(()),
+        other => Err(ChainError::NotNoesis {
+            url: url.into(),
+            what: format!("the runtime `{RUNTIME}` (its runtime is `{other}`)"),
+        }),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_node_of_another_chain_is_named_with_its_runtime() {
+        check_runtime("ws://here", "noesis").unwrap();
+        let error = check_runtime("ws://here", "polkadot").unwrap_err();
+        let words = error.to_string();
+        assert!(
+            words.contains("ws://here") && words.contains("`polkadot`"),
+            "{words}"
+        );
+    }
 
     #[tokio::test]
     async fn a_node_that_is_not_there_is_named_with_what_to_do() {

@@ -64,6 +64,9 @@ pub enum ChainError {
     /// Another transaction of the account waits with the same nonce ("priority is too low").
     #[error("another transaction of this account is already waiting for a block: wait for it, then try again")]
     AlreadyPending,
+    /// Another transaction of the account, signed at the same moment, took the place of this one in the pool.
+    #[error("another transaction of this account was sent at the same moment and took the place of this one, which did nothing: let one program at a time sign with a key, and try again")]
+    Displaced,
     /// The node's pool has no room.
     #[error("the node's transaction pool takes no more ({0}): try again in some blocks")]
     PoolFull(String),

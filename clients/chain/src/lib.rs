@@ -19,14 +19,18 @@
 
 mod account;
 mod blocks;
+mod call;
 mod commitment;
 mod connection;
 mod error;
 pub mod market_state;
 mod query;
+mod status;
 mod submit;
+mod verbs;
 
 pub use account::{keypair, AccountId, AccountIdError, KeyError};
+pub use call::Call;
 pub use commitment::commitment;
 pub use connection::Chain;
 pub use error::{ChainError, MarketError};
@@ -34,6 +38,8 @@ pub use market_primitives::{
     BlockNumber, MarketId, MarketRules, Modality, Share, SignedShare, Uid, MAX_ENDPOINT_LENGTH, NOE,
 };
 pub use market_state::{MarketState, StateError};
+pub use status::NodeStatus;
+pub use submit::{Preview, Sent};
 pub use subxt_signer::sr25519::Keypair;
 
 /// Public key of a neuron's hotkey.

@@ -9,9 +9,12 @@ use std::collections::BTreeMap;
 use market_primitives::{BlockNumber, MarketId, Uid};
 use subxt::{
     client::{ClientAtBlock, OnlineClientAtBlockImpl},
-    dynamic,
+    dynamic::{self, At, Value},
     error::{OnlineClientAtBlockError, StorageError},
-    ext::scale_decode::{self, DecodeAsType},
+    ext::{
+        scale_decode::{self, DecodeAsType},
+        scale_value::{Composite, Primitive, ValueDef},
+    },
     SubstrateConfig,
 };
 
@@ -227,6 +230,40 @@ impl Chain {
         })
     }
 
+    /// The row of a neuron after the last finalized block; `None` where it has no edge.
+    pub async fn row(&self, market: MarketId, uid: Uid) -> Result<Option<Row>, StateError> {
+        const ENTRY: &str = "Rows";
+        let state = self.state_after(self.finalized_block().await?).await?;
+        let address = dynamic::storage::<(MarketId, Uid), Row>(PALLET, ENTRY);
+        let question = async {
+            let storage = state.client.storage();
+            storage.try_fetch(address, (market, uid)).await
+        };
+        let row = state.ask(ENTRY, question).await?;
+        let decoded = row.map(|row| row.decode()).transpose();
+        decoded.map_err(|error| unreadable(ENTRY, &error))
+    }
+
+    /// Every parameter of a market after the last finalized block by its name, in the runtime's order: a
+    /// number as it is stored, or `true` or `false`.
+    pub async fn parameters(
+        &self,
+        market: MarketId,
+    ) -> Result<Vec<(String, serde_json::Value)>, StateError> {
+        let state = self.state_after(self.finalized_block().await?).await?;
+        let market: Value = state
+            .value(market, "Markets")
+            .await?
+            .ok_or(ChainError::Market(crate::MarketError::UnknownMarket))?;
+        let parameters = market.at("parameters").map(|value| &value.value);
+        let Some(ValueDef::Composite(Composite::Named(fields))) = parameters else {
+            return Err(unreadable("Markets", &"it has no parameters by name"));
+        };
+        let plain = |(name, value): &(String, Value)| Some((name.clone(), plain(value)?));
+        let plain: Option<Vec<_>> = fields.iter().map(plain).collect();
+        plain.ok_or_else(|| unreadable("Markets", &"a parameter is no number"))
+    }
+
     async fn state_after(&self, block: BlockNumber) -> Result<State<'_>, StateError> {
         let mut absent = false;
         let question = async {
@@ -269,12 +306,12 @@ struct State<'a> {
 
 impl State<'_> {
     /// The value of a map by market; `None` where none is stored.
-    async fn value<Value: DecodeAsType>(
+    async fn value<Stored: DecodeAsType>(
         &self,
         market: MarketId,
         entry: &'static str,
-    ) -> Result<Option<Value>, StateError> {
-        let address = dynamic::storage::<(MarketId,), Value>(PALLET, entry);
+    ) -> Result<Option<Stored>, StateError> {
+        let address = dynamic::storage::<(MarketId,), Stored>(PALLET, entry);
         let value = self
             .ask(entry, async {
                 self.client.storage().try_fetch(address, (market,)).await
@@ -334,6 +371,16 @@ impl State<'_> {
             }
             self.chain.explain_state(error, self.block)
         })
+    }
+}
+
+/// A number or a truth value, also as the only field of a type of its own.
+fn plain(value: &Value) -> Option<serde_json::Value> {
+    match &value.value {
+        ValueDef::Primitive(Primitive::Bool(yes)) => Some((*yes).into()),
+        ValueDef::Primitive(Primitive::U128(number)) => u64::try_from(*number).ok().map(Into::into),
+        ValueDef::Composite(Composite::Unnamed(fields)) if fields.len() == 1 => plain(&fields[0]),
+        _ => None,
     }
 }
 

@@ -1,26 +1,23 @@
-//! Signed calls, each sent once and awaited until its block is finalized.
+//! Signed calls: what one would cost, and one sent and awaited until its block is finalized.
 
 use std::time::Duration;
 
-use market_primitives::{MarketId, Uid, MAX_ENDPOINT_LENGTH};
 use subxt::{
+    client::OnlineClientAtBlockImpl,
     config::DefaultExtrinsicParamsBuilder,
     error::{
         BackendError, ExtrinsicError, RpcError, TransactionEventsError,
         TransactionFinalizedSuccessError, TransactionProgressError, TransactionStatusError,
     },
-    ext::scale_encode::EncodeAsFields,
-    tx,
-    utils::H256,
+    metadata::{ArcMetadata, Metadata},
+    tx::SubmittableTransaction,
+    utils::{AccountId32, MultiSignature},
+    SubstrateConfig,
 };
 use subxt_signer::sr25519::Keypair;
 use tokio::time::timeout;
 
-use crate::{
-    connection::QUERY_DEADLINE,
-    error::{self, PALLET},
-    find_neuron, AccountId, Chain, ChainError, Hotkey, MarketError,
-};
+use crate::{connection::QUERY_DEADLINE, error, AccountId, Call, Chain, ChainError};
 
 /// Blocks after which a call that no block took is void, so that none lingers.
 const MORTALITY: u64 = 64;
@@ -28,149 +25,116 @@ const MORTALITY: u64 = 64;
 /// How long a call may take to be finalized: a mortal call's lifetime in blocks of some two seconds.
 const FINALITY_DEADLINE: Duration = Duration::from_secs(120);
 
+/// How often a call is signed anew because another of the same account took its nonce.
+const NONCE_ATTEMPTS: u32 = 5;
+
+/// Pause before a call is signed anew.
+const NONCE_PAUSE: Duration = Duration::from_millis(300);
+
+/// A call that is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// Hash of the signed call.
+    pub transaction: [u8; 32],
+    /// Hash of the finalized block that holds it.
+    pub block: [u8; 32],
+}
+
+/// What a call would be, were it sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Preview {
+    /// The call as bytes, which any wallet can decode and sign.
+    pub call_data: Vec<u8>,
+    /// Units that the chain would take for it from an account that holds no slot.
+    pub fee: u64,
+}
+
+type Signed = SubmittableTransaction<SubstrateConfig, OnlineClientAtBlockImpl<SubstrateConfig>>;
+
 impl Chain {
-    /// Takes a slot for `hotkey`, paid for by `coldkey`, which burns at most `max_cost` units.
+    /// Signs the call, sends it and waits until the block that holds it is finalized.
     ///
-    /// Returns the slot. Fails with [`MarketError::CostAboveMaximum`], `MarketFull`,
-    /// `AlreadyRegistered`, `InsufficientBalance` or `UnknownMarket`, among others.
-    pub async fn register(
-        &self,
-        coldkey: &Keypair,
-        market: MarketId,
-        hotkey: Hotkey,
-        max_cost: u64,
-    ) -> Result<Uid, ChainError> {
-        let arguments = (market, hotkey, u128::from(max_cost));
-        let block = self.submit(coldkey, "register", arguments).await?;
-        let metagraph = self.metagraph_at_hash(market, Some(block)).await?;
-        find_neuron(&metagraph, &hotkey)
-            .map(|neuron| neuron.uid)
-            .ok_or_else(|| {
-                ChainError::Unexpected("registered, and not in the metagraph of that block".into())
-            })
-    }
-
-    /// Publishes where the neuron of `hotkey` serves, as `host:port`. Costs nothing.
-    ///
-    /// Fails with [`MarketError::EndpointInvalid`], `NotRegistered` or `ServeTooEarly`.
-    pub async fn serve(
-        &self,
-        hotkey: &Keypair,
-        market: MarketId,
-        endpoint: &str,
-        certificate: Option<[u8; 32]>,
-    ) -> Result<(), ChainError> {
-        // What the pallet's bound forbids cannot even be encoded; say so before anything is sent.
-        if endpoint.is_empty() || endpoint.len() > MAX_ENDPOINT_LENGTH as usize {
-            return Err(MarketError::EndpointInvalid.into());
-        }
-        let arguments = (market, endpoint.as_bytes().to_vec(), certificate);
-        self.submit(hotkey, "serve", arguments).await.map(drop)
-    }
-
-    /// Sets the row of weights of `hotkey`: pairs of uid and weight, strictly increasing in uid.
-    /// Costs nothing.
-    ///
-    /// Fails with [`MarketError::CommitFirst`] in a market that hides weights,
-    /// [`MarketError::WeightsTooEarly`] naming the first block that will take a row, and
-    /// with the error of each rule that a row can break.
-    pub async fn set_weights(
-        &self,
-        hotkey: &Keypair,
-        market: MarketId,
-        weights: &[(Uid, u16)],
-    ) -> Result<(), ChainError> {
-        check_sorted(weights)?;
-        let arguments = (market, weights.to_vec());
-        match self.submit(hotkey, "set_weights", arguments).await {
-            Err(ChainError::Market(MarketError::WeightsTooEarly { .. })) => {
-                let next = self.next_weights(market, hotkey.public_key().0).await;
-                Err(MarketError::WeightsTooEarly { next }.into())
-            }
-            other => other.map(drop),
+    /// Where another program that signs with the same key was faster with the nonce, it is signed anew. A
+    /// lost connection is never answered by sending again: before the call left, it is `Unreachable`, and
+    /// after, `Uncertain`.
+    pub async fn send(&self, signer: &Keypair, call: &Call) -> Result<Sent, ChainError> {
+        let sent = self.with_nonce(signer, call, Self::send_once).await;
+        match sent {
+            Ok(sent) => Ok(sent),
+            Err(error) => Err(self.date(error, call, signer.public_key().0).await),
         }
     }
 
-    /// Commits `hotkey` to a row that it will reveal `reveal_period` epochs later; `hash` is the row's
-    /// [`commitment`](crate::commitment). Of the commitments of one epoch the last counts. Costs nothing.
-    ///
-    /// Fails with [`MarketError::WeightsInTheClear`] in a market that hides nothing, and with
-    /// `WeightsTooEarly` within the rate limit since the last commitment.
-    pub async fn commit_weights(
-        &self,
-        hotkey: &Keypair,
-        market: MarketId,
-        hash: [u8; 32],
-    ) -> Result<(), ChainError> {
-        self.submit(hotkey, "commit_weights", (market, hash))
-            .await
-            .map(drop)
+    /// Signs the call and sends it, without waiting for a block. Returns its hash.
+    pub async fn send_off(&self, signer: &Keypair, call: &Call) -> Result<[u8; 32], ChainError> {
+        let sent = self.with_nonce(signer, call, Self::send_off_once).await;
+        match sent {
+            Ok(hash) => Ok(hash),
+            Err(error) => Err(self.date(error, call, signer.public_key().0).await),
+        }
     }
 
-    /// Shows the row that `hotkey` committed to; it counts as set when it was committed to. Costs nothing.
-    ///
-    /// Fails with [`MarketError::RevealTooEarly`] before the epoch in which it is due, `RevealTooLate`
-    /// after it, `NothingCommitted` where row and salt are not what was committed to, or were revealed
-    /// already, and with the error of each rule that a row can break.
-    pub async fn reveal_weights(
-        &self,
-        hotkey: &Keypair,
-        market: MarketId,
-        weights: &[(Uid, u16)],
-        salt: [u8; 32],
-    ) -> Result<(), ChainError> {
-        check_sorted(weights)?;
-        let arguments = (market, weights.to_vec(), salt);
-        self.submit(hotkey, "reveal_weights", arguments)
-            .await
-            .map(drop)
+    /// The call as bytes, and what the chain would take for it from `account`. Nothing is signed or sent.
+    pub async fn preview(&self, account: AccountId, call: &Call) -> Result<Preview, ChainError> {
+        call.check()?;
+        let (payload, account) = (call.payload(), AccountId32(account.0));
+        let block = self.ask(self.client.at_current_block()).await?;
+        let call_data = block
+            .transactions()
+            .call_data(&payload)
+            .map_err(|error| self.explain_unsigned(call, error))?;
+        let question = async {
+            let params = DefaultExtrinsicParamsBuilder::new()
+                .mortal(MORTALITY)
+                .nonce(0);
+            let transactions = block.transactions();
+            let mut unsigned = transactions
+                .create_signable(&payload, &account, params.build())
+                .await?;
+            // The fee depends on the length of the signature, not on whose it is.
+            let nobodys = MultiSignature::Sr25519([0; 64]);
+            unsigned
+                .sign_with_account_and_signature(&account, &nobodys)?
+                .partial_fee_estimate()
+                .await
+        };
+        let fee = self.ask(question).await?;
+        Ok(Preview {
+            call_data,
+            fee: u64::try_from(fee)
+                .map_err(|_| ChainError::Unexpected(format!("a fee of {fee} units")))?,
+        })
     }
 
-    /// Moves `amount` units from `coldkey` into the slot of its `hotkey`.
-    pub async fn add_stake(
-        &self,
-        coldkey: &Keypair,
-        market: MarketId,
-        hotkey: Hotkey,
-        amount: u64,
-    ) -> Result<(), ChainError> {
-        let arguments = (market, hotkey, u128::from(amount));
-        self.submit(coldkey, "add_stake", arguments).await.map(drop)
-    }
-
-    /// Moves `amount` units from the slot of `hotkey` back to its `coldkey`.
-    pub async fn remove_stake(
-        &self,
-        coldkey: &Keypair,
-        market: MarketId,
-        hotkey: Hotkey,
-        amount: u64,
-    ) -> Result<(), ChainError> {
-        let arguments = (market, hotkey, u128::from(amount));
-        self.submit(coldkey, "remove_stake", arguments)
-            .await
-            .map(drop)
-    }
-
-    /// First block in which a row of `hotkey` will be taken, where that can be found out.
-    async fn next_weights(&self, market: MarketId, hotkey: Hotkey) -> Option<u32> {
-        let metagraph = self.metagraph(market).await.ok()?;
-        let last = find_neuron(&metagraph, &hotkey)?.last_update?;
-        Some(last.saturating_add(metagraph.rules.weights_rate_limit))
-    }
-
-    /// Signs the call, sends it once and waits for the finalized block that holds it, whose hash it
-    /// returns.
-    ///
-    /// A lost connection is never answered by sending again: before the call left, it is
-    /// `Unreachable`, and after, `Uncertain`.
-    async fn submit(
+    /// Tries to send a call, each time with the next nonce, as long as others are faster.
+    async fn with_nonce<Done>(
         &self,
         signer: &Keypair,
-        call: &'static str,
-        arguments: impl EncodeAsFields,
-    ) -> Result<H256, ChainError> {
-        let payload = tx::dynamic(PALLET, call, arguments);
+        call: &Call,
+        send: impl AsyncFn(&Self, &Metadata, Signed) -> Result<Done, ChainError>,
+    ) -> Result<Done, ChainError> {
+        call.check()?;
+        let mut attempt = 1;
+        loop {
+            let (metadata, signed) = self.sign(signer, call).await?;
+            match send(self, &metadata, signed).await {
+                Err(ChainError::AlreadyPending) if attempt < NONCE_ATTEMPTS => {
+                    tracing::debug!(attempt, "the nonce is taken");
+                    tokio::time::sleep(NONCE_PAUSE).await;
+                    attempt += 1;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    /// The signed call, with the account's next nonce, and the metadata that it was encoded by.
+    async fn sign(
+        &self,
+        signer: &Keypair,
+        call: &Call,
+    ) -> Result<(ArcMetadata, Signed), ChainError> {
+        let payload = call.payload();
         let account = signer.public_key().to_account_id();
         let block = self.ask(self.client.at_current_block()).await?;
         // The nonce counts what waits in the pool too, so that two calls in a row do not collide.
@@ -188,29 +152,50 @@ impl Chain {
                 .await?
                 .sign(signer)
         };
-        let signed = match timeout(QUERY_DEADLINE, signed).await {
-            Ok(Ok(signed)) => signed,
-            Ok(Err(error)) => return Err(self.explain_unsigned(call, error)),
-            Err(_) => return Err(self.unreachable("no answer in time".into())),
-        };
+        let (_, name) = call.name();
+        tracing::debug!(call = name, account = %AccountId(account.0), nonce, "sending");
+        match timeout(QUERY_DEADLINE, signed).await {
+            Ok(Ok(signed)) => Ok((block.metadata(), signed)),
+            Ok(Err(error)) => Err(self.explain_unsigned(call, error)),
+            Err(_) => Err(self.unreachable("no answer in time".into())),
+        }
+    }
 
-        tracing::debug!(call, account = %AccountId(account.0), nonce, "sending");
+    /// Hands a signed call to the pool.
+    async fn send_off_once(
+        &self,
+        metadata: &Metadata,
+        signed: Signed,
+    ) -> Result<[u8; 32], ChainError> {
+        match timeout(QUERY_DEADLINE, signed.submit()).await {
+            Ok(Ok(hash)) => Ok(hash.0),
+            Ok(Err(error)) => Err(explain_refusal(error, |index| {
+                error::rule_of_index(metadata, index)
+            })),
+            Err(_) => Err(ChainError::Uncertain("the node fell silent".into())),
+        }
+    }
+
+    /// Hands a signed call to the pool and follows it.
+    async fn send_once(&self, metadata: &Metadata, signed: Signed) -> Result<Sent, ChainError> {
         let progress = match timeout(QUERY_DEADLINE, signed.submit_and_watch()).await {
             Ok(Ok(progress)) => progress,
             Ok(Err(error)) => {
-                let rule = |index| error::rule_of_index(block.metadata_ref(), index);
-                return Err(explain_refusal(error, rule));
+                return Err(explain_refusal(error, |index| {
+                    error::rule_of_index(metadata, index)
+                }));
             }
             Err(_) => return Err(ChainError::Uncertain("the node fell silent".into())),
         };
+        let transaction = progress.extrinsic_hash().0;
         let finalized = async {
             let included = progress.wait_for_finalized().await?;
-            let hash = included.block_hash();
+            let block = included.block_hash().0;
             included.wait_for_success().await?;
-            Ok::<_, TransactionFinalizedSuccessError>(hash)
+            Ok::<_, TransactionFinalizedSuccessError>(Sent { transaction, block })
         };
         match timeout(FINALITY_DEADLINE, finalized).await {
-            Ok(Ok(hash)) => Ok(hash),
+            Ok(Ok(sent)) => Ok(sent),
             Ok(Err(error)) => Err(explain_failure(error)),
             Err(_) => Err(ChainError::Uncertain(format!(
                 "no block held it within {} seconds",
@@ -220,22 +205,15 @@ impl Chain {
     }
 
     /// The error of a call that could not be encoded or signed; nothing was sent.
-    fn explain_unsigned(&self, call: &str, error: ExtrinsicError) -> ChainError {
+    fn explain_unsigned(&self, call: &Call, error: ExtrinsicError) -> ChainError {
+        let (pallet, name) = call.name();
         match error {
             ExtrinsicError::EncodeError(reason) => ChainError::NotNoesis {
                 url: self.url.to_string(),
-                what: format!("the call {PALLET}.{call} as this client knows it ({reason})"),
+                what: format!("the call {pallet}.{name} as this client knows it ({reason})"),
             },
             other => self.explain(other.into()),
         }
-    }
-}
-
-/// Refuses a row that no market takes before anything is sent.
-fn check_sorted(weights: &[(Uid, u16)]) -> Result<(), MarketError> {
-    match weights.windows(2).all(|pair| pair[0].0 < pair[1].0) {
-        true => Ok(()),
-        false => Err(MarketError::WeightsUnsorted),
     }
 }
 
@@ -263,6 +241,9 @@ fn explain_failure(error: TransactionFinalizedSuccessError) -> ChainError {
     use TransactionFinalizedSuccessError::{FinalizationError, SuccessError};
     match error {
         SuccessError(TransactionEventsError::ExtrinsicFailed(reason)) => error::of_dispatch(reason),
+        FinalizationError(TransactionProgressError::TransactionStatusError(
+            TransactionStatusError::Invalid(reason),
+        )) if reason.contains("usurped") => ChainError::Displaced,
         FinalizationError(TransactionProgressError::TransactionStatusError(
             TransactionStatusError::Invalid(reason),
         )) => ChainError::Refused(reason),

@@ -10,7 +10,7 @@ use subxt::{
 
 use crate::{AccountId, Chain, ChainError, MarketError, Metagraph};
 
-/// Most markets that are looked through for a name.
+/// Most markets that are looked through.
 const MOST_MARKETS: MarketId = 64;
 
 /// The part of `frame_system::AccountInfo` that is needed here.
@@ -66,6 +66,19 @@ impl Chain {
         )
         .await?
         .ok_or(ChainError::Market(MarketError::UnknownMarket))
+    }
+
+    /// Every market, in order of its number.
+    pub async fn markets(&self) -> Result<Vec<Metagraph>, ChainError> {
+        let mut found = Vec::new();
+        for market in 0..MOST_MARKETS {
+            match self.metagraph(market).await {
+                Ok(metagraph) => found.push(metagraph),
+                Err(ChainError::Market(MarketError::UnknownMarket)) => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(found)
     }
 
     /// The market called `name`: its number, or the first of the modality `text`, `image` or `tensor`.

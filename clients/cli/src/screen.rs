@@ -25,13 +25,15 @@ impl Screen {
     pub fn open() -> Result<Self> {
         if !on_terminal() {
             bail!(
-                "a live table needs a terminal: `noesis metagraph` prints the market without one"
+                "a live table needs a terminal: `noesis market metagraph` prints the market without one"
             );
         }
         ratatui::try_init()
             .map(|terminal| Self { terminal })
             .inspect_err(|_| ratatui::restore())
-            .context("cannot take the terminal: `noesis metagraph` prints the market without")
+            .context(
+                "cannot take the terminal: `noesis market metagraph` prints the market without",
+            )
     }
 
     /// Draws the state.

@@ -1,4 +1,9 @@
-//! The table of neurons in words: the same columns on the screen and in plain text.
+//! Tables: columns that fit the terminal, and the columns of the neurons, the same on the live screen and in
+//! plain text.
+
+use std::io::{self, IsTerminal};
+
+use ratatui::crossterm::terminal;
 
 use crate::{row::Row, words};
 
@@ -9,8 +14,11 @@ pub const LEGEND: &str = "rank: what the validators' stake says a neuron is wort
     who are. pay: of the last epoch. consensus loss: pay is minted where it is below 0. held-out \
     loss: nats a byte on text kept apart, with the peers' answers; alone: the same without peers.";
 
-/// What a narrow screen goes without, the most dispensable first.
-const DISPENSABLE: [&str; 6] = ["stake NOE", "uid", "rank", "trust", "consensus", "dividend"];
+/// Characters between two columns of plain text.
+const GAP: usize = 2;
+
+/// What a narrow screen goes without of the neurons, the most dispensable first.
+pub const DISPENSABLE: [&str; 6] = ["stake NOE", "uid", "rank", "trust", "consensus", "dividend"];
 
 /// One column.
 pub struct Column {
@@ -23,6 +31,23 @@ pub struct Column {
 }
 
 impl Column {
+    /// A column of words.
+    pub fn words(header: &'static str, cells: impl IntoIterator<Item = String>) -> Self {
+        Self {
+            header,
+            words: true,
+            cells: cells.into_iter().collect(),
+        }
+    }
+
+    /// A column of numbers.
+    pub fn numbers(header: &'static str, cells: impl IntoIterator<Item = String>) -> Self {
+        Self {
+            words: false,
+            ..Self::words(header, cells)
+        }
+    }
+
     /// Characters that it needs so that nothing in it is cut.
     pub fn width(&self) -> usize {
         let cells = self.cells.iter().map(|cell| cell.chars().count());
@@ -64,16 +89,79 @@ pub fn answers(rows: &[Row]) -> Column {
     }
 }
 
-/// The columns that fit beside each other, one character apart, into `width`.
-pub fn fit(mut columns: Vec<Column>, width: usize) -> Vec<Column> {
-    for header in DISPENSABLE {
-        let needed: usize = columns.iter().map(|column| column.width() + 1).sum();
-        if needed <= width + 1 {
+/// The columns that fit beside each other, `gap` characters apart, into `width`, without the first of the
+/// `dispensable` as far as need be.
+pub fn fit(
+    mut columns: Vec<Column>,
+    dispensable: &[&str],
+    gap: usize,
+    width: usize,
+) -> Vec<Column> {
+    for header in dispensable {
+        if needed(&columns, gap) <= width {
             break;
         }
-        columns.retain(|column| column.header != header);
+        columns.retain(|column| column.header != *header);
     }
     columns
+}
+
+/// Characters that the columns need.
+fn needed(columns: &[Column], gap: usize) -> usize {
+    let cells: usize = columns.iter().map(|column| column.width() + gap).sum();
+    cells.saturating_sub(gap)
+}
+
+/// The columns as lines of text no longer than `width`: without the `dispensable` where need be, then with the
+/// widest words cut.
+pub fn fitted(columns: Vec<Column>, dispensable: &[&str], width: usize) -> Vec<String> {
+    let mut columns = fit(columns, dispensable, GAP, width);
+    loop {
+        let over = needed(&columns, GAP).saturating_sub(width);
+        let widest = columns
+            .iter_mut()
+            .filter(|column| column.words && column.width() > column.header.len().max(SHORTEST))
+            .max_by_key(|column| column.width());
+        let (1.., Some(column)) = (over, widest) else {
+            return lines(&columns);
+        };
+        let least = column.header.len().max(SHORTEST);
+        let width = column.width().saturating_sub(over).max(least);
+        for cell in &mut column.cells {
+            *cell = cut(cell, width);
+        }
+    }
+}
+
+/// Words are not cut shorter.
+const SHORTEST: usize = 8;
+
+/// The beginning of a text that is too long, with an ellipsis.
+fn cut(text: &str, width: usize) -> String {
+    match text.chars().count() > width {
+        true => text.chars().take(width - 1).chain(['…']).collect(),
+        false => text.into(),
+    }
+}
+
+/// The columns as a table that fits the terminal; whole where the output goes elsewhere.
+pub fn text(columns: Vec<Column>, dispensable: &[&str]) -> String {
+    let width = match terminal::size() {
+        Ok((width, _)) if io::stdout().is_terminal() => width.into(),
+        _ => usize::MAX,
+    };
+    fitted(columns, dispensable, width).join("\n")
+}
+
+/// Labels and values beneath each other.
+pub fn pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+    let pairs: Vec<_> = pairs.into_iter().collect();
+    let width = pairs.iter().map(|(label, _)| label.chars().count()).max();
+    let width = width.unwrap_or(0);
+    let lines = pairs
+        .iter()
+        .map(|(label, value)| format!("{label:<width$}  {value}"));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// The columns as lines of plain text, the header first.
@@ -87,7 +175,7 @@ pub fn lines(columns: &[Column]) -> Vec<String> {
             }
         });
         let cells: Vec<String> = cells.collect();
-        cells.join("  ").trim_end().to_owned()
+        cells.join(&" ".repeat(GAP)).trim_end().to_owned()
     };
     let neurons = columns.first().map_or(0, |column| column.cells.len());
     std::iter::once(line(&|column| column.header.into()))
@@ -113,7 +201,7 @@ mod tests {
     #[test]
     fn a_narrow_screen_goes_without_what_tells_least() {
         let headers = |width: usize| -> Vec<&str> {
-            let columns = fit(all(), width).into_iter();
+            let columns = fit(all(), &DISPENSABLE, 1, width).into_iter();
             columns.map(|column| column.header).collect()
         };
         assert_eq!(headers(200).len(), 10);
@@ -123,6 +211,28 @@ mod tests {
             ["who", "incentive", "dividend", "pay NOE", "last answer"]
         );
         assert_eq!(headers(0), ["who", "incentive", "pay NOE", "last answer"]);
+    }
+
+    #[test]
+    fn no_line_is_longer_than_the_terminal() {
+        let addresses = || {
+            vec![
+                Column::words("name", ["a".into(), "b".repeat(30)]),
+                Column::words("address", ["5".repeat(48), "5".repeat(48)]),
+                Column::numbers("stake", ["1000".into(), "2".into()]),
+            ]
+        };
+        let longest = |width| {
+            let lines = fitted(addresses(), &[], width);
+            lines.iter().map(|line| line.chars().count()).max().unwrap()
+        };
+        assert_eq!(longest(usize::MAX), 30 + 2 + 48 + 2 + 5);
+        assert_eq!(longest(60), 60);
+        assert_eq!(longest(30), 30);
+        let lines = fitted(addresses(), &["address"], 60);
+        assert!(!lines[0].contains("address") && !lines[2].contains('…'));
+        // Narrower than anything can be: no loop, and nothing lost but the ends of words.
+        assert!(longest(1) >= SHORTEST);
     }
 
     #[test]

@@ -6,9 +6,11 @@ use anyhow::{bail, Result};
 use clap::Args;
 
 use crate::{
+    flags::MarketFlags,
     follow::{follow, Update},
     row::{rows, Answers, Names},
     screen::{ended, say, Screen},
+    settings::Settings,
     view::View,
 };
 
@@ -19,20 +21,19 @@ const TICK: Duration = Duration::from_millis(100);
 #[derive(Args)]
 #[command(after_help = "Example:\n  noesis watch --market text --url ws://127.0.0.1:9900")]
 pub struct Arguments {
-    /// Which market: by its number, or by what it trades, such as text.
-    #[arg(long, default_value = "text")]
-    market: String,
-    /// Address of the node.
-    #[arg(long, default_value = "ws://127.0.0.1:9944")]
-    url: String,
+    #[command(flatten)]
+    market: MarketFlags,
 }
 
 /// Shows the market until `q`, Ctrl-C or SIGTERM, and leaves the last table behind.
 pub async fn run(arguments: Arguments) -> Result<()> {
-    let mut view = View::new(format!("{} market at {}", arguments.market, arguments.url));
+    let settings = Settings::load()?;
+    let market = arguments.market.name(&settings);
+    let url = arguments.market.node.url(&settings);
+    let mut view = View::new(format!("{market} market at {url}"));
     view.hints.push("q or Ctrl-C ends".into());
     let screen = Screen::open()?;
-    let outcome = watch(arguments, &mut view, screen).await;
+    let outcome = watch(url, market, &mut view, screen).await;
     if let Some(table) = view.plain() {
         say(&table);
     }
@@ -40,8 +41,8 @@ pub async fn run(arguments: Arguments) -> Result<()> {
 }
 
 /// Keeps the view and the screen up to date.
-async fn watch(arguments: Arguments, view: &mut View, mut screen: Screen) -> Result<()> {
-    let mut updates = follow(arguments.url, arguments.market);
+async fn watch(url: String, market: String, view: &mut View, mut screen: Screen) -> Result<()> {
+    let mut updates = follow(url, market);
     let mut tick = tokio::time::interval(TICK);
     let ended = ended()?;
     tokio::pin!(ended);
@@ -107,16 +108,12 @@ mod tests {
         assert_eq!(view.stage, "");
     }
 
-    #[tokio::test]
-    async fn without_a_terminal_it_says_what_does_without() {
+    #[test]
+    fn without_a_terminal_it_says_what_does_without() {
         if crate::screen::on_terminal() {
             return;
         }
-        let arguments = Arguments {
-            market: "text".into(),
-            url: "ws://127.0.0.1:1".into(),
-        };
-        let error = run(arguments).await.unwrap_err().to_string();
-        assert!(error.contains("noesis metagraph"), "{error}");
+        let error = Screen::open().err().unwrap().to_string();
+        assert!(error.contains("noesis market metagraph"), "{error}");
     }
 }

@@ -252,8 +252,10 @@ pub(crate) fn read_private(path: &Path) -> Result<String, KeyFileError> {
     Ok(text)
 }
 
-/// Writes a new file, in folders that are made where need be, for its owner alone.
-pub(crate) fn write_private(path: &Path, text: &str) -> Result<(), KeyFileError> {
+/// Writes a new file, in folders that are made where need be, for its owner alone, whole or not at all.
+///
+/// Fails with [`KeyFileError::Exists`] where there is a file of that name.
+pub fn write_private(path: &Path, text: &str) -> Result<(), KeyFileError> {
     const WRITING: &str = "cannot write";
     let folder = path.parent().unwrap_or(Path::new(""));
     if !folder.as_os_str().is_empty() {

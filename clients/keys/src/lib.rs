@@ -18,8 +18,8 @@ mod secret;
 mod wallets;
 
 pub use error::KeyFileError;
-pub use file::KeyFile;
-pub use password::{on_terminal, Password, PasswordFlags};
+pub use file::{write_private, KeyFile};
+pub use password::{ask, on_terminal, Password, PasswordFlags};
 pub use secret::new_phrase;
 pub use wallets::{Entry, Wallets};
 pub use zeroize::Zeroizing;

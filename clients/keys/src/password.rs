@@ -72,8 +72,10 @@ pub fn on_terminal() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
-/// Asks at the terminal, without showing what is typed.
-fn ask(prompt: &str, what: &str) -> Result<Password, KeyFileError> {
+/// Asks at the terminal for a secret, without showing what is typed. `what` is what it is needed for.
+///
+/// Fails with [`KeyFileError::NoPassword`] where there is no terminal.
+pub fn ask(prompt: &str, what: &str) -> Result<Password, KeyFileError> {
     if !on_terminal() {
         return Err(KeyFileError::NoPassword { what: what.into() });
     }

@@ -83,7 +83,7 @@ async fn find_epoch(chain: &Chain, market: MarketId, wanted: Option<u64>) -> Res
     let mut found = chain.epoch_after(market, head).await?;
     ensure!(
         found.epoch > 0,
-        "market {market} has finished no epoch up to block {head}: wait for the first (noesis metagraph --market {market} says when it is due)"
+        "market {market} has finished no epoch up to block {head}: wait for the first (noesis market show --market {market} says when it is due)"
     );
     let wanted = wanted.unwrap_or(found.epoch);
     ensure!(

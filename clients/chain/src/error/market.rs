@@ -6,7 +6,7 @@ use market_primitives::BlockNumber;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MarketError {
     /// No market has the number.
-    #[error("no market has that number: `noesis metagraph --market text` finds one by its name")]
+    #[error("no market has that number: `noesis market list` shows those there are")]
     UnknownMarket,
     /// Every slot of the market is taken, and by neurons that cannot be replaced yet.
     #[error("every slot of the market is taken, by neurons too young to be replaced: try again later, or choose another market")]

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     row::{Role, Row},
-    table::{answers, columns, fit, LEGEND},
+    table::{answers, columns, fit, DISPENSABLE, LEGEND},
     words::noe,
 };
 
@@ -148,7 +148,9 @@ fn draw_neurons(frame: &mut Frame, area: Rect, rows: &[Row]) {
     let mut block = Block::bordered();
     if shown < rows.len() {
         let hidden = rows.len() - shown;
-        block = block.title_bottom(format!(" and {hidden} more: noesis metagraph shows all "));
+        block = block.title_bottom(format!(
+            " and {hidden} more: noesis market metagraph shows all "
+        ));
     }
     if rows.is_empty() {
         let empty = Paragraph::new("nobody has registered yet").block(block);
@@ -156,7 +158,7 @@ fn draw_neurons(frame: &mut Frame, area: Rect, rows: &[Row]) {
     }
     let rows = &rows[..shown];
     let width = usize::from(area.width).saturating_sub(FRAME);
-    let columns = fit(columns(rows, answers(rows)), width);
+    let columns = fit(columns(rows, answers(rows)), &DISPENSABLE, 1, width);
     let cell = |words: bool, text: &str| match words {
         true => Cell::from(text.to_owned()),
         false => Cell::from(Line::from(text.to_owned()).right_aligned()),

@@ -49,7 +49,8 @@ fn running() -> View {
     view.hints = vec![
         "q or Ctrl-C ends everything".into(),
         "logs in /tmp/x/logs".into(),
-        "/root/.cache/noesis/target/release/noesis metagraph --url ws://127.0.0.1:9900".into(),
+        "/root/.cache/noesis/target/release/noesis market metagraph --url ws://127.0.0.1:9900"
+            .into(),
     ];
     view
 }
@@ -166,7 +167,7 @@ fn at_80_by_24_everything_is_there_and_nothing_cut() {
     line_with(&lines, "next epoch in");
     assert!(line_with(&lines, "steps/s").contains("alone"));
     line_with(&lines, "processes");
-    line_with(&lines, "noesis metagraph --url ws://127.0.0.1:9900");
+    line_with(&lines, "noesis market metagraph --url ws://127.0.0.1:9900");
 }
 
 #[test]
@@ -263,7 +264,7 @@ fn a_small_terminal_and_a_large_market_do_no_harm() {
         rows(&metagraph, &Names::new(), &Answers::new()),
     );
     let lines = screen(&view, 100, 30);
-    line_with(&lines, "more: noesis metagraph shows all");
+    line_with(&lines, "more: noesis market metagraph shows all");
     for (width, height) in [(1, 1), (20, 5), (80, 24), (300, 100)] {
         screen(&view, width, height);
     }

@@ -1,41 +1,37 @@
-//! `noesis metagraph`: one market, once.
+//! `noesis market metagraph`: one market, once.
 
 use std::fmt::Write;
 
 use anyhow::Result;
 use clap::Args;
-use noesis_chain::{Chain, Metagraph, Neuron};
+use noesis_chain::{Metagraph, Neuron};
 
 use crate::{
+    flags::{MarketFlags, OutputFlags},
     row::{rows, Answers, Names},
     screen::say,
-    table::{columns, lines, Column},
+    settings::Settings,
+    table::{self, columns, Column, DISPENSABLE},
     words,
 };
 
-/// Flags of `noesis metagraph`.
+/// Flags of `noesis market metagraph`.
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  noesis metagraph --market text\n  noesis metagraph --market 0 --json --url ws://127.0.0.1:9900 | jq .neurons"
+    after_help = "Examples:\n  noesis market metagraph --market text\n  noesis market metagraph --market 0 --json --url ws://127.0.0.1:9900 | jq .neurons"
 )]
 pub struct Arguments {
-    /// Which market: by its number, or by what it trades, such as text.
-    #[arg(long, default_value = "text")]
-    market: String,
-    /// Address of the node.
-    #[arg(long, default_value = "ws://127.0.0.1:9944")]
-    url: String,
-    /// Print it as JSON, whole, for programs. Amounts are exact, in units of 10^-9 NOE.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    market: MarketFlags,
+    #[command(flatten)]
+    output: OutputFlags,
 }
 
 /// Prints the market.
 pub async fn run(arguments: Arguments) -> Result<()> {
-    let chain = Chain::connect(&arguments.url).await?;
-    let market = chain.find_market(&arguments.market).await?;
+    let (chain, market) = arguments.market.open(&Settings::load()?).await?;
     let metagraph = chain.metagraph(market).await?;
-    if arguments.json {
+    if arguments.output.json {
         say(&serde_json::to_string_pretty(&metagraph)?);
     } else {
         say(text(&metagraph).trim_end());
@@ -71,14 +67,9 @@ fn text(metagraph: &Metagraph) -> String {
     );
     let rows = rows(metagraph, &Names::new(), &Answers::new());
     let endpoint = |neuron: &Neuron| neuron.endpoint.clone().unwrap_or_else(|| "-".into());
-    let endpoints = Column {
-        header: "endpoint",
-        words: true,
-        cells: metagraph.neurons.iter().map(endpoint).collect(),
-    };
-    for line in lines(&columns(&rows, endpoints)) {
-        let _ = writeln!(out, "{line}");
-    }
+    let endpoints = Column::words("endpoint", metagraph.neurons.iter().map(endpoint));
+    out.push_str(&table::text(columns(&rows, endpoints), &DISPENSABLE));
+    out.push('\n');
     if rows.is_empty() {
         let _ = writeln!(out, "nobody has registered yet");
     }
@@ -114,19 +105,5 @@ mod tests {
         let mut market = market(0, 0);
         market.neurons.clear();
         assert!(text(&market).contains("nobody has registered yet"));
-    }
-
-    #[tokio::test]
-    async fn an_absent_node_is_an_error_in_words() {
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("ws://{}", free.local_addr().unwrap());
-        drop(free);
-        let arguments = Arguments {
-            market: "text".into(),
-            url,
-            json: false,
-        };
-        let error = run(arguments).await.unwrap_err().to_string();
-        assert!(error.contains("no node answers"), "{error}");
     }
 }

@@ -1,0 +1,121 @@
+//! `noesis config`: what commands go by where no flag says otherwise.
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use serde_json::{json, Map};
+
+use crate::{
+    exit::Usage,
+    flags::OutputFlags,
+    screen::say,
+    settings::{Settings, Source, ALL},
+    table::{self, Column},
+};
+
+/// What can be done with the settings.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Show every setting and where its value comes from.
+    Show(Show),
+    /// Set one in the configuration file.
+    Set(Set),
+    /// Take one out of the configuration file.
+    Unset(Unset),
+    /// Print where the configuration file lies.
+    Path(Path),
+}
+
+/// Flags of `noesis config show`.
+#[derive(Args)]
+#[command(after_help = "Example:\n  noesis config show")]
+pub struct Show {
+    #[command(flatten)]
+    output: OutputFlags,
+}
+
+/// Flags of `noesis config set`.
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  noesis config set url ws://127.0.0.1:9900\n  noesis config set market image"
+)]
+pub struct Set {
+    /// Which setting, as `noesis config show` names it.
+    key: String,
+    /// Its value.
+    value: String,
+}
+
+/// Flags of `noesis config unset`.
+#[derive(Args)]
+#[command(after_help = "Example:\n  noesis config unset market")]
+pub struct Unset {
+    /// Which setting.
+    key: String,
+}
+
+/// Flags of `noesis config path`.
+#[derive(Args)]
+#[command(after_help = "Example:\n  cat \"$(noesis config path)\"")]
+pub struct Path {}
+
+/// Does it.
+pub fn run(command: Command) -> Result<()> {
+    let mut settings = Settings::load()?;
+    match command {
+        Command::Show(arguments) => show(&settings, arguments.output.json),
+        Command::Set(Set { key, value }) => {
+            if value.trim().is_empty() {
+                return Err(Usage(format!(
+                    "the value is empty: noesis config unset {key} takes it out"
+                ))
+                .into());
+            }
+            settings.write(&key, Some(&value))?;
+        }
+        Command::Unset(Unset { key }) => settings.write(&key, None)?,
+        Command::Path(Path {}) => say(&settings.path().display().to_string()),
+    }
+    Ok(())
+}
+
+fn show(settings: &Settings, json: bool) {
+    let all: Vec<_> = ALL
+        .into_iter()
+        .map(|setting| (setting, settings.origin(setting)))
+        .collect();
+    if json {
+        let object: Map<_, _> = all
+            .into_iter()
+            .map(|(setting, (value, source))| {
+                (
+                    setting.key.into(),
+                    json!({ "value": value, "source": source }),
+                )
+            })
+            .collect();
+        return say(&json!(object).to_string());
+    }
+    let source = |setting: &crate::settings::Setting, source: Source| match source {
+        Source::Environment => setting.variable.to_owned(),
+        Source::File => "file".to_owned(),
+        Source::Default => "default".to_owned(),
+    };
+    let columns = vec![
+        Column::words("setting", all.iter().map(|(setting, _)| setting.key.into())),
+        Column::words(
+            "value",
+            all.iter()
+                .map(|(_, (value, _))| value.clone().unwrap_or_else(|| "-".into())),
+        ),
+        Column::words(
+            "from",
+            all.iter()
+                .map(|(setting, (_, from))| source(setting, *from)),
+        ),
+        Column::words(
+            "meaning",
+            all.iter().map(|(setting, _)| setting.meaning.into()),
+        ),
+    ];
+    say(&table::text(columns, &["meaning"]));
+}

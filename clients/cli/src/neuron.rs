@@ -1,0 +1,307 @@
+//! `noesis neuron`: slots in a market, and who speaks from them.
+
+use anyhow::{Context, Result};
+use clap::{Args, Subcommand};
+use noesis_chain::{find_neuron, AccountId, Call, ChainError, MarketError, Metagraph, Neuron};
+
+use crate::{
+    amount::Amount,
+    exit::Usage,
+    flags::{account_of, HotkeyFlags, MarketFlags, OutputFlags, SigningFlags, WalletFlags},
+    screen::say,
+    settings::Settings,
+    table,
+    transaction::{carry_out, Fact, Outcome, Plan},
+    words::share,
+};
+
+/// What can be done with neurons.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Take a slot of a market for a hotkey; the coldkey pays what it costs.
+    Register(Register),
+    /// Publish where a hotkey serves.
+    Serve(Serve),
+    /// Show a neuron: its stake, its worth, its pay.
+    Show(Show),
+    /// Give up the slot of a hotkey; its stake goes back to the coldkey.
+    Deregister(Deregister),
+    /// Let another hotkey speak from the slot of one.
+    Swap(Swap),
+}
+
+/// Whom a call is about, and how it is signed.
+#[derive(Args)]
+pub struct Subject {
+    #[command(flatten)]
+    market: MarketFlags,
+    #[command(flatten)]
+    hotkey: HotkeyFlags,
+    #[command(flatten)]
+    signing: SigningFlags,
+}
+
+/// Flags of `noesis neuron register`.
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  noesis neuron register --market text --dry-run\n  noesis neuron register --market text --hotkey miner --max-cost 2.5"
+)]
+pub struct Register {
+    /// Most that it may cost, in NOE; without it, twice what it costs now.
+    #[arg(long, value_name = "AMOUNT", allow_negative_numbers = true)]
+    max_cost: Option<Amount>,
+    #[command(flatten)]
+    subject: Subject,
+}
+
+/// Flags of `noesis neuron serve`.
+#[derive(Args)]
+#[command(
+    after_help = "Example:\n  noesis neuron serve 203.0.113.7:9101 --market text --hotkey miner\n\nnoesis-miner publishes its endpoint itself."
+)]
+pub struct Serve {
+    /// Where it serves.
+    #[arg(value_name = "HOST:PORT")]
+    endpoint: String,
+    /// BLAKE3 fingerprint of its TLS certificate: 64 hexadecimal digits.
+    #[arg(long, value_name = "FINGERPRINT")]
+    certificate: Option<String>,
+    #[command(flatten)]
+    subject: Subject,
+}
+
+/// Flags of `noesis neuron show`.
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  noesis neuron show --hotkey miner\n  noesis neuron show --hotkey 5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY --json | jq .pay"
+)]
+pub struct Show {
+    #[command(flatten)]
+    market: MarketFlags,
+    #[command(flatten)]
+    hotkey: HotkeyFlags,
+    #[command(flatten)]
+    wallet: WalletFlags,
+    #[command(flatten)]
+    output: OutputFlags,
+}
+
+/// Flags of `noesis neuron deregister`.
+#[derive(Args)]
+#[command(
+    after_help = "Example:\n  noesis neuron deregister --market text --hotkey miner --dry-run"
+)]
+pub struct Deregister {
+    #[command(flatten)]
+    subject: Subject,
+}
+
+/// Flags of `noesis neuron swap`.
+#[derive(Args)]
+#[command(
+    after_help = "Example:\n  noesis neuron swap second --market text --hotkey miner\n\nThe neuron keeps its uid, its stake and its bonds."
+)]
+pub struct Swap {
+    /// The new hotkey: its name in the wallet, or an address.
+    #[arg(value_name = "NEW_HOTKEY")]
+    to: String,
+    #[command(flatten)]
+    subject: Subject,
+}
+
+/// Does it.
+pub async fn run(command: Command) -> Result<()> {
+    match command {
+        Command::Register(arguments) => register(arguments).await,
+        Command::Serve(arguments) => serve(arguments).await,
+        Command::Show(arguments) => show(arguments).await,
+        Command::Deregister(arguments) => deregister(arguments.subject).await,
+        Command::Swap(arguments) => swap(arguments).await,
+    }
+}
+
+async fn register(arguments: Register) -> Result<()> {
+    let settings = Settings::load()?;
+    let subject = arguments.subject;
+    let key = subject.signing.wallet.coldkey(&settings)?;
+    let hotkey = subject.hotkey.account(&settings, &subject.signing.wallet)?;
+    let (chain, market) = subject.market.open(&settings).await?;
+    let cost = chain.metagraph(market).await?.registration_cost;
+    let max_cost = match arguments.max_cost {
+        Some(Amount(most)) => most,
+        None => cost.saturating_mul(2),
+    };
+    let plan = Plan {
+        call: Call::Register {
+            market,
+            hotkey,
+            max_cost,
+        },
+        key: &key,
+        facts: vec![
+            Fact::number("market", market.into()),
+            Fact::account("hotkey", hotkey),
+            Fact::amount("cost_now", cost),
+            Fact::amount("max_cost", max_cost),
+        ],
+        costs: max_cost,
+    };
+    let mut told = carry_out(&chain, &settings, &subject.signing, plan).await?;
+    if let Outcome::Done = told.outcome {
+        let metagraph = chain.metagraph(market).await?;
+        let neuron = neuron(&metagraph, hotkey)?;
+        told.tell("uid", neuron.uid);
+        told.line(format!(
+            "registered in market {market} as uid {}",
+            neuron.uid
+        ));
+    }
+    told.print();
+    Ok(())
+}
+
+async fn serve(arguments: Serve) -> Result<()> {
+    let settings = Settings::load()?;
+    let subject = arguments.subject;
+    let certificate = arguments.certificate.as_deref().map(fingerprint);
+    let certificate = certificate.transpose()?;
+    let key = subject.hotkey.file(&settings, &subject.signing.wallet)?;
+    let (chain, market) = subject.market.open(&settings).await?;
+    let metagraph = chain.metagraph(market).await?;
+    let neuron = neuron(&metagraph, key.account())?;
+    let before = neuron.endpoint.as_deref().unwrap_or("none");
+    let plan = Plan {
+        facts: vec![
+            Fact::number("market", market.into()),
+            Fact::number("uid", neuron.uid.into()),
+            Fact::text("endpoint", &arguments.endpoint),
+            Fact::text("endpoint_before", before),
+        ],
+        call: Call::Serve {
+            market,
+            endpoint: arguments.endpoint,
+            certificate,
+        },
+        key: &key,
+        costs: 0,
+    };
+    let told = carry_out(&chain, &settings, &subject.signing, plan).await?;
+    told.print();
+    Ok(())
+}
+
+async fn deregister(subject: Subject) -> Result<()> {
+    let settings = Settings::load()?;
+    let key = subject.signing.wallet.coldkey(&settings)?;
+    let hotkey = subject.hotkey.account(&settings, &subject.signing.wallet)?;
+    let (chain, market) = subject.market.open(&settings).await?;
+    let metagraph = chain.metagraph(market).await?;
+    let neuron = neuron(&metagraph, hotkey)?;
+    let plan = Plan {
+        call: Call::Deregister { market, hotkey },
+        key: &key,
+        facts: vec![
+            Fact::number("market", market.into()),
+            Fact::number("uid", neuron.uid.into()),
+            Fact::account("hotkey", hotkey),
+            Fact::amount("stake_returned", neuron.stake),
+        ],
+        costs: 0,
+    };
+    let told = carry_out(&chain, &settings, &subject.signing, plan).await?;
+    told.print();
+    Ok(())
+}
+
+async fn swap(arguments: Swap) -> Result<()> {
+    let settings = Settings::load()?;
+    let subject = arguments.subject;
+    let key = subject.signing.wallet.coldkey(&settings)?;
+    let hotkey = subject.hotkey.account(&settings, &subject.signing.wallet)?;
+    let new_hotkey = account_of(&arguments.to, &settings, &subject.signing.wallet)?;
+    let (chain, market) = subject.market.open(&settings).await?;
+    let metagraph = chain.metagraph(market).await?;
+    let neuron = neuron(&metagraph, hotkey)?;
+    let plan = Plan {
+        call: Call::SwapHotkey {
+            market,
+            hotkey,
+            new_hotkey,
+        },
+        key: &key,
+        facts: vec![
+            Fact::number("market", market.into()),
+            Fact::number("uid", neuron.uid.into()),
+            Fact::account("hotkey", hotkey),
+            Fact::account("new_hotkey", new_hotkey),
+        ],
+        costs: 0,
+    };
+    let told = carry_out(&chain, &settings, &subject.signing, plan).await?;
+    told.print();
+    Ok(())
+}
+
+async fn show(arguments: Show) -> Result<()> {
+    let settings = Settings::load()?;
+    let hotkey = arguments.hotkey.account(&settings, &arguments.wallet)?;
+    let (chain, market) = arguments.market.open(&settings).await?;
+    let metagraph = chain.metagraph(market).await?;
+    let neuron = neuron(&metagraph, hotkey)?;
+    if arguments.output.json {
+        say(&serde_json::to_string_pretty(neuron)?);
+        return Ok(());
+    }
+    let updated = |block: u32| format!("block {block}");
+    let pairs = [
+        ("market", market.to_string()),
+        ("uid", neuron.uid.to_string()),
+        ("hotkey", neuron.hotkey.to_string()),
+        ("coldkey", neuron.coldkey.to_string()),
+        (
+            "endpoint",
+            neuron.endpoint.clone().unwrap_or_else(|| "-".into()),
+        ),
+        (
+            "certificate",
+            neuron.certificate.map_or("-".into(), hex::encode),
+        ),
+        ("stake", Amount(neuron.stake).to_string()),
+        ("rank", share(neuron.rank.to_f64())),
+        ("trust", share(neuron.trust.to_f64())),
+        ("consensus", share(neuron.consensus.to_f64())),
+        ("incentive", share(neuron.incentive.to_f64())),
+        ("dividend", share(neuron.dividend.to_f64())),
+        (
+            "last pay",
+            format!("{} (epoch {})", Amount(neuron.pay), metagraph.epoch),
+        ),
+        (
+            "weights set",
+            neuron.last_update.map_or("-".into(), updated),
+        ),
+        ("registered", updated(neuron.registered_at)),
+    ];
+    say(&table::pairs(
+        pairs.iter().map(|(label, value)| (*label, value.as_str())),
+    ));
+    Ok(())
+}
+
+/// The neuron of a hotkey; without a slot, the error that says to register it.
+pub fn neuron(metagraph: &Metagraph, hotkey: AccountId) -> Result<&Neuron> {
+    find_neuron(metagraph, &hotkey.0)
+        .ok_or(ChainError::Market(MarketError::NotRegistered))
+        .with_context(|| format!("{hotkey} in market {}", metagraph.market))
+}
+
+/// The bytes of a fingerprint.
+fn fingerprint(text: &str) -> Result<[u8; 32]> {
+    let mut bytes = [0; 32];
+    hex::decode_to_slice(text.trim_start_matches("0x"), &mut bytes).map_err(|_| {
+        Usage(format!(
+            "--certificate {text}: a fingerprint has 64 hexadecimal digits"
+        ))
+    })?;
+    Ok(bytes)
+}

@@ -1,0 +1,223 @@
+//! A call from the plan to its block: shown, confirmed, signed, sent, told.
+
+use std::io::{self, Write};
+
+use anyhow::{Context, Result};
+use noesis_chain::{AccountId, Call, Chain, Sent};
+use noesis_keys::{on_terminal, KeyFile};
+use serde_json::{json, Map, Value};
+
+use crate::{
+    amount::Amount,
+    exit::NotConfirmed,
+    flags::{passwords, SigningFlags},
+    screen::say,
+    settings::Settings,
+    table,
+};
+
+/// Something to know about a call before it is sent: a label, in words, and for programs.
+pub struct Fact(&'static str, String, Value);
+
+impl Fact {
+    /// An amount.
+    pub fn amount(label: &'static str, units: u64) -> Self {
+        Self(label, Amount(units).to_string(), units.into())
+    }
+
+    /// An account.
+    pub fn account(label: &'static str, account: AccountId) -> Self {
+        Self::text(label, account.to_string())
+    }
+
+    /// A number.
+    pub fn number(label: &'static str, number: u64) -> Self {
+        Self(label, number.to_string(), number.into())
+    }
+
+    /// Anything else.
+    pub fn text(label: &'static str, text: impl Into<String>) -> Self {
+        let text = text.into();
+        Self(label, text.clone(), text.into())
+    }
+}
+
+/// A call, who signs it, and what there is to know about it.
+pub struct Plan<'a> {
+    /// The call.
+    pub call: Call,
+    /// Who signs it.
+    pub key: &'a KeyFile,
+    /// What it does.
+    pub facts: Vec<Fact>,
+    /// What it takes at most from the signer's balance, in units, beside the fee.
+    pub costs: u64,
+}
+
+/// What became of a call.
+pub enum Outcome {
+    /// Nothing was to be sent.
+    DryRun,
+    /// It waits for a block.
+    SentOff,
+    /// The block that holds it is finalized.
+    Done,
+}
+
+/// What of a call is told at its end.
+pub struct Told<'a> {
+    flags: &'a SigningFlags,
+    json: Map<String, Value>,
+    lines: Vec<String>,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+/// Shows the call and, unless that is all, has it confirmed, signs it, sends it and waits for its block.
+pub async fn carry_out<'a>(
+    chain: &Chain,
+    settings: &Settings,
+    flags: &'a SigningFlags,
+    plan: Plan<'_>,
+) -> Result<Told<'a>> {
+    let signer = plan.key.account();
+    let preview = chain.preview(signer, &plan.call).await?;
+    // Free calls are planned only for hotkeys that hold a slot.
+    let fee = match plan.call.free_for_neurons() {
+        true => 0,
+        false => preview.fee,
+    };
+    let (pallet, name) = plan.call.name();
+    let mut facts = vec![
+        Fact::text("call", format!("{pallet}.{name}")),
+        Fact::account("signer", signer),
+    ];
+    facts.extend(plan.facts);
+    facts.push(Fact::amount("fee", fee));
+    if plan.costs + fee > 0 {
+        facts.push(balance(
+            chain.balance(signer).await?,
+            plan.costs.saturating_add(fee),
+        ));
+    }
+    facts.push(Fact::text(
+        "call_data",
+        format!("0x{}", hex::encode(preview.call_data)),
+    ));
+    let mut told = Told {
+        flags,
+        json: Map::new(),
+        lines: Vec::new(),
+        outcome: Outcome::DryRun,
+    };
+    if !flags.output.json && (flags.dry_run || !flags.yes) {
+        say(&table::pairs(
+            facts
+                .iter()
+                .map(|Fact(label, words, _)| (*label, words.as_str())),
+        ));
+    }
+    for Fact(label, _, value) in facts {
+        told.json.insert(label.into(), value);
+    }
+    if flags.dry_run {
+        told.json.insert("dry_run".into(), true.into());
+        told.lines.push("nothing was sent".into());
+        return Ok(told);
+    }
+    if !flags.yes {
+        confirm()?;
+    }
+    let words = format!("{} ({signer})", plan.key.name().unwrap_or("the key"));
+    let password = passwords(&flags.password, settings).password(&words)?;
+    let keypair = plan.key.open(&password)?;
+    drop(password);
+    if flags.no_wait {
+        let hash = chain.send_off(&keypair, &plan.call).await?;
+        told.tell("transaction", hex_of(&hash));
+        told.lines.push(format!("sent as {}", hex_of(&hash)));
+        told.outcome = Outcome::SentOff;
+    } else {
+        let Sent { transaction, block } = chain.send(&keypair, &plan.call).await?;
+        told.tell("transaction", hex_of(&transaction));
+        told.tell("block", hex_of(&block));
+        told.lines.push(format!("done in block {}", hex_of(&block)));
+        told.outcome = Outcome::Done;
+    }
+    Ok(told)
+}
+
+impl Told<'_> {
+    /// Adds something for programs.
+    pub fn tell(&mut self, label: &str, value: impl Into<Value>) {
+        self.json.insert(label.into(), value.into());
+    }
+
+    /// Adds something for people.
+    pub fn line(&mut self, line: String) {
+        self.lines.push(line);
+    }
+
+    /// Prints it.
+    pub fn print(self) {
+        match self.flags.output.json {
+            true => say(&json!(self.json).to_string()),
+            false => self.lines.iter().for_each(|line| say(line)),
+        }
+    }
+}
+
+/// The balance before and after.
+fn balance(before: u64, costs: u64) -> Fact {
+    let words = match before.checked_sub(costs) {
+        Some(after) => format!("{}, then at least {}", Amount(before), Amount(after)),
+        None => format!(
+            "{}, which is {} too little",
+            Amount(before),
+            Amount(costs - before)
+        ),
+    };
+    Fact("balance", words, before.into())
+}
+
+/// Asks whether to send it.
+fn confirm() -> Result<()> {
+    if !on_terminal() {
+        return Err(NotConfirmed::NobodyToAsk.into());
+    }
+    eprint!("Send it? [y/N] ");
+    io::stderr().flush().context("cannot ask")?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer).context("cannot ask")?;
+    match answer.trim().to_ascii_lowercase().as_str() {
+        "y" | "yes" => Ok(()),
+        _ => Err(NotConfirmed::Declined.into()),
+    }
+}
+
+/// Bytes as hexadecimal digits after `0x`.
+fn hex_of(bytes: &[u8]) -> String {
+    format!("0x{}", hex::encode(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use noesis_chain::NOE;
+
+    #[test]
+    fn the_balance_says_what_is_left_or_lacking() {
+        assert_eq!(balance(3 * NOE, NOE).1, "3 NOE, then at least 2 NOE");
+        assert_eq!(balance(NOE, 3 * NOE).1, "1 NOE, which is 2 NOE too little");
+    }
+
+    #[test]
+    fn without_a_terminal_nobody_is_waited_for() {
+        if on_terminal() {
+            return;
+        }
+        let error = confirm().unwrap_err();
+        assert_eq!(crate::exit::code(&error), 6);
+        assert!(error.to_string().contains("--yes"));
+    }
+}

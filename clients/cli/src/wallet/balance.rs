@@ -1,0 +1,62 @@
+//! `noesis wallet balance`: what an account holds, free and as stake of its neurons.
+
+use anyhow::Result;
+use clap::Args;
+use noesis_chain::AccountId;
+use serde_json::json;
+
+use crate::{
+    amount::Amount,
+    flags::{NodeFlags, OutputFlags, WalletFlags},
+    screen::say,
+    settings::Settings,
+    stake, table,
+};
+
+/// Flags of `noesis wallet balance`.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  noesis wallet balance
+  noesis wallet balance 5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY --json")]
+pub struct Arguments {
+    /// Whose: an address. Without it, the wallet's coldkey.
+    address: Option<AccountId>,
+    #[command(flatten)]
+    node: NodeFlags,
+    #[command(flatten)]
+    wallet: WalletFlags,
+    #[command(flatten)]
+    output: OutputFlags,
+}
+
+/// Prints it.
+pub async fn run(arguments: Arguments) -> Result<()> {
+    let settings = Settings::load()?;
+    let account = match arguments.address {
+        Some(account) => account,
+        None => arguments.wallet.coldkey(&settings)?.account(),
+    };
+    let chain = arguments.node.connect(&settings).await?;
+    let free = chain.balance(account).await?;
+    let staked = stake::of_coldkey(&chain, account)
+        .await?
+        .iter()
+        .map(|(_, neuron)| neuron.stake)
+        .sum::<u64>();
+    let total = free.saturating_add(staked);
+    if arguments.output.json {
+        let value = json!({ "address": account, "free": free, "staked": staked, "total": total });
+        say(&value.to_string());
+        return Ok(());
+    }
+    let pairs = [
+        ("address", account.to_string()),
+        ("free", Amount(free).to_string()),
+        ("staked", Amount(staked).to_string()),
+        ("total", Amount(total).to_string()),
+    ];
+    say(&table::pairs(
+        pairs.iter().map(|(label, value)| (*label, value.as_str())),
+    ));
+    Ok(())
+}

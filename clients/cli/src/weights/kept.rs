@@ -1,0 +1,98 @@
+//! Rows that were committed to and are still to be shown, a file each in the wallet's folder. Without its file
+//! a commitment is worth nothing.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+use noesis_chain::{AccountId, MarketId, Uid};
+use noesis_keys::{write_private, KeyFileError};
+use serde::{Deserialize, Serialize};
+
+/// A row that was committed to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// Which chain, by its first block.
+    pub genesis: [u8; 32],
+    /// Which market.
+    pub market: MarketId,
+    /// Who committed to it.
+    pub hotkey: AccountId,
+    /// Epochs that the market had begun then. The chain counts it in this epoch, or in the next where that
+    /// began meanwhile.
+    pub epoch: u64,
+    /// The row.
+    pub weights: Vec<(Uid, u16)>,
+    /// What hides it.
+    pub salt: [u8; 32],
+}
+
+impl Kept {
+    /// Writes it into `folder`. Returns the file.
+    pub fn write(&self, folder: &Path) -> Result<PathBuf, KeyFileError> {
+        let name = format!("{}-{}.json", self.epoch, hex::encode(&self.salt[..8]));
+        let path = folder.join(name);
+        let text = serde_json::to_string(self).expect("numbers and lists are always JSON");
+        write_private(&path, &text)?;
+        Ok(path)
+    }
+}
+
+/// The rows of a hotkey in a market that are due or overdue, in order of epoch, with their files.
+pub fn due(folder: &Path, wanted: impl Fn(&Kept) -> bool) -> Result<Vec<(PathBuf, Kept)>> {
+    if !folder.exists() {
+        return Ok(Vec::new());
+    }
+    let cannot = || format!("cannot read {}", folder.display());
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).with_context(cannot)? {
+        let path = entry.with_context(cannot)?.path();
+        if path.extension().is_none_or(|end| end != "json") {
+            continue;
+        }
+        let text = fs::read_to_string(&path).with_context(cannot)?;
+        let kept: Kept = serde_json::from_str(&text).with_context(|| {
+            format!(
+                "{} is no row that was committed to: move it away",
+                path.display()
+            )
+        })?;
+        if wanted(&kept) {
+            found.push((path, kept));
+        }
+    }
+    found.sort_by_key(|(_, kept)| kept.epoch);
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kept_row_is_found_again_in_order_and_a_damaged_file_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().join("commitments");
+        assert!(due(&folder, |_| true).unwrap().is_empty());
+        let kept = |epoch: u64| Kept {
+            genesis: [1; 32],
+            market: 0,
+            hotkey: AccountId([2; 32]),
+            epoch,
+            weights: vec![(1, 65535), (4, 1)],
+            salt: [epoch as u8; 32],
+        };
+        for epoch in [12, 9, 10] {
+            kept(epoch).write(&folder).unwrap();
+        }
+        let found = due(&folder, |kept| kept.epoch < 12).unwrap();
+        let rows: Vec<_> = found.into_iter().map(|(_, kept)| kept).collect();
+        assert_eq!(rows, [kept(9), kept(10)]);
+
+        fs::write(folder.join("13-x.json"), "{").unwrap();
+        let error = due(&folder, |_| true).unwrap_err();
+        assert!(error.to_string().contains("13-x.json"), "{error}");
+    }
+}

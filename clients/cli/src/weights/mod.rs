@@ -1,0 +1,315 @@
+//! `noesis weights`: rows of weights, in the clear, or committed to and shown later.
+
+mod kept;
+mod row;
+
+use std::{fs, path::PathBuf};
+
+use anyhow::{Context, Result};
+use clap::{Args, Subcommand};
+use market_mechanism::Edges;
+use noesis_chain::{commitment, Call, Chain, ChainError, MarketError, MarketId, Metagraph, Uid};
+use rand::{rngs::OsRng, TryRngCore};
+use serde_json::json;
+
+use crate::{
+    exit::Usage,
+    flags::{HotkeyFlags, MarketFlags, OutputFlags, SigningFlags, WalletFlags},
+    neuron::neuron,
+    screen::say,
+    settings::Settings,
+    table::{self, Column},
+    transaction::{carry_out, Fact, Outcome, Plan},
+    words::{share, short},
+};
+use kept::{due, Kept};
+
+/// Folder of the rows that were committed to, in the wallet's.
+const COMMITMENTS: &str = "commitments";
+
+/// What can be done with weights.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Set the row of a hotkey, in a market that takes rows in the clear.
+    Set(Set),
+    /// Show the row of a hotkey as the chain has it.
+    Show(Show),
+    /// Commit a hotkey to a row, in a market that hides rows; the row is kept in the wallet's folder.
+    Commit(Set),
+    /// Show the chain the rows that were committed to and are due.
+    Reveal(Reveal),
+}
+
+/// Flags of `noesis weights set` and `commit`.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  noesis weights set 1=0.7 4=0.3 --market text --dry-run
+  noesis weights commit 1=0.7 4=0.3 --market image      where the market hides rows
+
+Only proportions count. noesis market metagraph shows the uids. A validator of noesis-validator votes by itself.")]
+pub struct Set {
+    /// The row: for each neuron its uid and a weight.
+    #[arg(value_name = "UID=WEIGHT", required = true)]
+    row: Vec<String>,
+    #[command(flatten)]
+    market: MarketFlags,
+    #[command(flatten)]
+    hotkey: HotkeyFlags,
+    #[command(flatten)]
+    signing: SigningFlags,
+}
+
+/// Flags of `noesis weights reveal`.
+#[derive(Args)]
+#[command(after_help = "Example:\n  noesis weights reveal --market text --hotkey judge --yes")]
+pub struct Reveal {
+    #[command(flatten)]
+    market: MarketFlags,
+    #[command(flatten)]
+    hotkey: HotkeyFlags,
+    #[command(flatten)]
+    signing: SigningFlags,
+}
+
+/// Flags of `noesis weights show`.
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  noesis weights show --hotkey judge\n  noesis weights show --hotkey 5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY --json"
+)]
+pub struct Show {
+    #[command(flatten)]
+    market: MarketFlags,
+    #[command(flatten)]
+    hotkey: HotkeyFlags,
+    #[command(flatten)]
+    wallet: WalletFlags,
+    #[command(flatten)]
+    output: OutputFlags,
+}
+
+/// Does it.
+pub async fn run(command: Command) -> Result<()> {
+    match command {
+        Command::Set(arguments) => set(arguments).await,
+        Command::Show(arguments) => show(arguments).await,
+        Command::Commit(arguments) => commit(arguments).await,
+        Command::Reveal(arguments) => reveal(arguments).await,
+    }
+}
+
+async fn set(arguments: Set) -> Result<()> {
+    let settings = Settings::load()?;
+    let weights = row::parse(&arguments.row)?;
+    let key = arguments
+        .hotkey
+        .file(&settings, &arguments.signing.wallet)?;
+    let (chain, market) = arguments.market.open(&settings).await?;
+    let metagraph = chain.metagraph(market).await?;
+    let uid = neuron(&metagraph, key.account())?.uid;
+    if metagraph.rules.reveal_period > 0 {
+        return Err(ChainError::from(MarketError::CommitFirst))
+            .context("give the same row to noesis weights commit");
+    }
+    let plan = Plan {
+        facts: facts(&metagraph, uid, &weights),
+        call: Call::SetWeights { market, weights },
+        key: &key,
+        costs: 0,
+    };
+    let told = carry_out(&chain, &settings, &arguments.signing, plan).await?;
+    told.print();
+    Ok(())
+}
+
+async fn commit(arguments: Set) -> Result<()> {
+    let settings = Settings::load()?;
+    let weights = row::parse(&arguments.row)?;
+    let wallet = &arguments.signing.wallet;
+    let key = arguments.hotkey.file(&settings, wallet)?;
+    let folder = commitments(&settings, wallet)?;
+    let (chain, market) = arguments.market.open(&settings).await?;
+    let metagraph = chain.metagraph(market).await?;
+    let uid = neuron(&metagraph, key.account())?.uid;
+    let mut salt = [0; 32];
+    OsRng
+        .try_fill_bytes(&mut salt)
+        .context("the system has no randomness")?;
+    let kept = Kept {
+        genesis: chain.genesis_hash(),
+        market,
+        hotkey: key.account(),
+        epoch: metagraph.begun,
+        weights,
+        salt,
+    };
+    let reveal_in = metagraph.begun + u64::from(metagraph.rules.reveal_period);
+    let mut facts = facts(&metagraph, uid, &kept.weights);
+    facts.push(Fact::number("reveal_in_epoch", reveal_in));
+    let plan = Plan {
+        facts,
+        call: Call::CommitWeights {
+            market,
+            hash: commitment(market, uid, &kept.weights, &salt),
+        },
+        key: &key,
+        costs: 0,
+    };
+    // Kept before it is sent: a commitment whose row is forgotten is worth nothing.
+    let path = match arguments.signing.dry_run {
+        true => None,
+        false => Some(kept.write(&folder)?),
+    };
+    let outcome = carry_out(&chain, &settings, &arguments.signing, plan).await;
+    if let (Err(error), Some(path)) = (&outcome, &path) {
+        // One that may have been taken is kept: whether it was is known when the row is shown.
+        let uncertain = matches!(error.downcast_ref(), Some(ChainError::Uncertain(_)));
+        if !uncertain {
+            fs::remove_file(path).with_context(|| format!("cannot remove {}", path.display()))?;
+        }
+    }
+    let mut told = outcome?;
+    if let Some(path) = path {
+        told.tell("kept", path.display().to_string());
+        told.line(format!(
+            "the row is kept in {}\nshow it with noesis weights reveal when epoch {reveal_in} runs",
+            path.display()
+        ));
+    }
+    told.print();
+    Ok(())
+}
+
+async fn reveal(arguments: Reveal) -> Result<()> {
+    let settings = Settings::load()?;
+    let wallet = &arguments.signing.wallet;
+    let key = arguments.hotkey.file(&settings, wallet)?;
+    let folder = commitments(&settings, wallet)?;
+    let (chain, market) = arguments.market.open(&settings).await?;
+    let metagraph = chain.metagraph(market).await?;
+    let uid = neuron(&metagraph, key.account())?.uid;
+    let period = u64::from(metagraph.rules.reveal_period);
+    let ours = |kept: &Kept| {
+        (kept.genesis, kept.market, kept.hotkey) == (chain.genesis_hash(), market, key.account())
+    };
+    let mut waiting = due(&folder, ours)?;
+    // One more epoch: the commitment may count in the one after. What is older can be shown no more.
+    waiting.retain(|(path, kept)| {
+        let over = kept.epoch + period + 1 < metagraph.begun;
+        if over {
+            let _ = fs::remove_file(path);
+        }
+        !over
+    });
+    let Some((path, kept)) = waiting
+        .into_iter()
+        .find(|(_, kept)| kept.epoch + period <= metagraph.begun)
+    else {
+        return Err(Usage(format!(
+            "no row of this hotkey is due in market {market} while epoch {} runs: {} keeps none",
+            metagraph.begun,
+            folder.display()
+        ))
+        .into());
+    };
+    let plan = Plan {
+        facts: facts(&metagraph, uid, &kept.weights),
+        call: Call::RevealWeights {
+            market,
+            weights: kept.weights,
+            salt: kept.salt,
+        },
+        key: &key,
+        costs: 0,
+    };
+    let told = carry_out(&chain, &settings, &arguments.signing, plan).await;
+    let gone = match &told {
+        Ok(told) => matches!(told.outcome, Outcome::Done),
+        Err(error) => matches!(
+            error.downcast_ref(),
+            Some(ChainError::Market(
+                MarketError::NothingCommitted | MarketError::RevealTooLate
+            ))
+        ),
+    };
+    if gone {
+        let _ = fs::remove_file(path);
+    }
+    told?.print();
+    Ok(())
+}
+
+/// What there is to know about a row before it is sent.
+fn facts(metagraph: &Metagraph, uid: Uid, weights: &[(Uid, u16)]) -> Vec<Fact> {
+    let row: Vec<_> = shares(weights)
+        .map(|(uid, share)| format!("{uid}={share:.3}"))
+        .collect();
+    vec![
+        Fact::number("market", metagraph.market.into()),
+        Fact::number("uid", uid.into()),
+        Fact::text("row", row.join(" ")),
+    ]
+}
+
+/// Each edge with its share of the row.
+fn shares(weights: &[(Uid, u16)]) -> impl Iterator<Item = (Uid, f64)> + '_ {
+    let sum: f64 = weights.iter().map(|(_, weight)| f64::from(*weight)).sum();
+    weights
+        .iter()
+        .map(move |(uid, weight)| (*uid, f64::from(*weight) / sum))
+}
+
+/// Where the wallet's rows are kept.
+fn commitments(settings: &Settings, wallet: &WalletFlags) -> Result<PathBuf> {
+    let coldkey = wallet.folder(settings)?.coldkey(&wallet.name(settings))?;
+    Ok(coldkey.with_file_name(COMMITMENTS))
+}
+
+async fn show(arguments: Show) -> Result<()> {
+    let settings = Settings::load()?;
+    let hotkey = arguments.hotkey.account(&settings, &arguments.wallet)?;
+    let (chain, market) = arguments.market.open(&settings).await?;
+    let metagraph = chain.metagraph(market).await?;
+    let neuron = neuron(&metagraph, hotkey)?;
+    let weights = read(&chain, market, neuron.uid).await?;
+    if arguments.output.json {
+        let value = json!({
+            "market": market,
+            "uid": neuron.uid,
+            "set_at": neuron.last_update,
+            "weights": weights,
+        });
+        say(&value.to_string());
+        return Ok(());
+    }
+    let Some(block) = neuron.last_update.filter(|_| !weights.is_empty()) else {
+        say(&format!("uid {} has set no weights", neuron.uid));
+        return Ok(());
+    };
+    say(&format!(
+        "row of uid {}, set in block {block}\n",
+        neuron.uid
+    ));
+    let who = |(uid, _): &(Uid, u16)| {
+        let named = metagraph.neurons.iter().find(|neuron| neuron.uid == *uid);
+        named.map_or("-".into(), |neuron| short(neuron.hotkey))
+    };
+    let columns = vec![
+        Column::numbers("uid", weights.iter().map(|(uid, _)| uid.to_string())),
+        Column::words("who", weights.iter().map(who)),
+        Column::numbers("share", shares(&weights).map(|(_, part)| share(part))),
+    ];
+    say(&table::text(columns, &[]));
+    Ok(())
+}
+
+/// The weights of a row as the chain stores it, without the edges that are but bonds.
+async fn read(chain: &Chain, market: MarketId, uid: Uid) -> Result<Vec<(Uid, u16)>> {
+    let Some(row) = chain.row(market, uid).await? else {
+        return Ok(Vec::new());
+    };
+    let edges = Edges::from_parts(row.gaps, row.weights, row.bonds).ok_or_else(|| {
+        ChainError::Unexpected("the row is not coded as this program knows it".into())
+    })?;
+    let weights = edges.iter().map(|(uid, weight, _)| (uid, weight));
+    Ok(weights.filter(|(_, weight)| *weight > 0).collect())
+}

@@ -1,0 +1,258 @@
+//! The command line as a new user meets it: from a wallet to stake and weights, and every wrong turn in words and
+//! with its exit code.
+
+use anyhow::{ensure, Context, Result};
+use noesis_tests::{free_port, program, Node};
+use serde_json::{json, Value};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+};
+
+const NOE: u64 = 1_000_000_000;
+
+/// A user with a home folder and a password in a file, at no terminal.
+struct User {
+    home: PathBuf,
+    url: String,
+}
+
+impl User {
+    fn new(home: &Path, url: &str) -> Result<Self> {
+        let user = Self {
+            home: home.into(),
+            url: url.into(),
+        };
+        user.keep("password", "over the hills\n")?;
+        Ok(user)
+    }
+
+    /// Writes a file that nobody else can read.
+    fn keep(&self, name: &str, text: &str) -> Result<PathBuf> {
+        let path = self.home.join(name);
+        fs::write(&path, text)?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+        Ok(path)
+    }
+
+    fn command(&self, arguments: &str) -> Result<Command> {
+        let mut command = Command::new(program("noesis")?);
+        command
+            .args(arguments.split(' '))
+            .env_clear()
+            .env("HOME", &self.home)
+            .env("NOESIS_URL", &self.url)
+            .env("NOESIS_PASSWORD_FILE", self.home.join("password"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        Ok(command)
+    }
+
+    /// What a command prints as JSON; it must succeed.
+    fn json(&self, arguments: &str) -> Result<Value> {
+        told(
+            arguments,
+            self.command(&format!("{arguments} --json"))?.output()?,
+        )
+    }
+
+    /// A command that must end with `code` and tell `words`.
+    fn refused(&self, arguments: &str, code: i32, words: &str) -> Result<()> {
+        refused(self.command(arguments)?, code, words)
+    }
+
+    /// Imports a secret, which goes by the standard input.
+    fn import(&self, secret: &str, arguments: &str) -> Result<()> {
+        let file = self.keep("secret", secret)?;
+        let arguments = format!("wallet import {arguments}");
+        let mut command = self.command(arguments.trim_end())?;
+        let output = command.stdin(fs::File::open(file)?).output()?;
+        ensure!(output.status.success(), "{output:?}");
+        Ok(())
+    }
+}
+
+fn told(what: &str, output: Output) -> Result<Value> {
+    ensure!(output.status.success(), "noesis {what}: {output:?}");
+    serde_json::from_slice(&output.stdout).with_context(|| format!("noesis {what}: {output:?}"))
+}
+
+fn refused(mut command: Command, code: i32, words: &str) -> Result<()> {
+    let output = command.output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(
+        output.status.code() == Some(code) && said.contains(words),
+        "{command:?} is to end with {code} and tell `{words}`: {output:?}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn from_a_wallet_to_stake_and_weights() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut node = Node::start(folder.path(), free_port()?)?;
+    node.chain().await?;
+    let user = User::new(folder.path(), &node.url)?;
+
+    // A rich coldkey, and one of one's own that it pays into.
+    user.import("//Alice", "--wallet rich")?;
+    let mine = user.json("wallet create")?;
+    let address = mine["address"].as_str().context("address")?.to_owned();
+    let words = mine["phrase"].as_str().context("phrase")?.split(' ');
+    ensure!(words.count() == 12, "{mine}");
+    let sent = user.json(&format!(
+        "wallet send {address} 100.000000001 --wallet rich --yes"
+    ))?;
+    ensure!(sent["amount"] == json!(100 * NOE + 1), "{sent}");
+    let balance = user.json("wallet balance")?;
+    ensure!(balance["free"] == json!(100 * NOE + 1), "{balance}");
+
+    // The phrase gives the same key back.
+    user.import(mine["phrase"].as_str().context("phrase")?, "--wallet again")?;
+    let keys = user.json("wallet list")?;
+    let addresses: Vec<_> = keys
+        .as_array()
+        .context("keys")?
+        .iter()
+        .filter(|key| key["address"] == json!(address))
+        .collect();
+    ensure!(addresses.len() == 2, "{keys}");
+
+    // A dry run tells the fee and changes nothing, and needs no password.
+    user.json("wallet create --hotkey default")?;
+    user.json("wallet create --hotkey other")?;
+    let mut dry = user.command("neuron register --dry-run --json")?;
+    let dry = told("dry run", dry.env_remove("NOESIS_PASSWORD_FILE").output()?)?;
+    let fee = dry["fee"].as_u64().context("fee")?;
+    let cost = dry["cost_now"].as_u64().context("cost_now")?;
+    ensure!(dry["dry_run"] == json!(true) && fee > 0, "{dry}");
+    user.refused("neuron show", 1, "register it first")?;
+    user.refused("neuron register", 6, "--yes")?;
+
+    // Fee and cost are what the dry run told, up to the fall of the cost with every block.
+    let registered = user.json("neuron register --yes")?;
+    ensure!(registered["uid"] == json!(0), "{registered}");
+    let left = user.json("wallet balance")?["free"]
+        .as_u64()
+        .context("free")?;
+    let paid = 100 * NOE + 1 - left;
+    ensure!(
+        paid > fee && paid <= fee + cost,
+        "{paid} was paid; fee {fee}, cost {cost}"
+    );
+    user.refused(
+        "neuron register --yes",
+        1,
+        "holds a slot in that market already",
+    )?;
+    user.json("neuron register --hotkey other --yes")?;
+
+    user.json("stake add 20.5 --yes")?;
+    user.json("stake remove 500000000units --yes")?;
+    let stake = user.json("stake show")?;
+    ensure!(stake["total"] == json!(20 * NOE), "{stake}");
+    user.refused("stake remove 21 --yes", 1, "less stake than that")?;
+    user.refused("stake add 1000 --yes", 1, "holds less than that")?;
+
+    let served = user.json("neuron serve 127.0.0.1:9101 --hotkey other --yes")?;
+    ensure!(served["fee"] == json!(0), "{served}");
+    user.refused("neuron serve nowhere --yes", 1, "host:port")?;
+    user.json("weights set 1=0.7 --yes")?;
+    let weights = user.json("weights show")?;
+    ensure!(weights["weights"] == json!([[1, 65535]]), "{weights}");
+    user.refused("weights set 0=1 --yes", 1, "own uid")?;
+    user.refused("weights set 1=-1 --yes", 2, "UID=WEIGHT")?;
+    user.refused("weights commit 1=1 --yes", 1, "weights in the clear")?;
+
+    let neuron = user.json("neuron show --hotkey other")?;
+    ensure!(neuron["endpoint"] == json!("127.0.0.1:9101"), "{neuron}");
+    user.json("neuron deregister --hotkey other --yes")?;
+    user.json("neuron swap other --yes")?;
+    let swapped = user.json("neuron show --hotkey other")?;
+    // At least: its votes may have been paid since.
+    let stake = swapped["stake"].as_u64().context("stake")?;
+    ensure!(swapped["uid"] == json!(0) && stake >= 20 * NOE, "{swapped}");
+
+    wrong_turns(&user).await
+}
+
+/// What is refused before anything reaches the chain.
+async fn wrong_turns(user: &User) -> Result<()> {
+    user.refused("stake add 1.0000000001 --yes", 2, "9 decimals")?;
+    user.refused("stake add -1 --yes", 2, "negative")?;
+    user.refused("stake add 21000001 --yes", 2, "never be more than")?;
+    user.refused("market show --market 9", 2, "there are text (0)")?;
+    user.refused("market list --url ws://127.0.0.1:1", 3, "no node answers")?;
+    user.refused("market list --url localhost", 2, "no address of a node")?;
+
+    // A node of another chain than the one that is wanted.
+    let genesis = format!("0x{}", "0".repeat(64));
+    let mut command = user.command("market list")?;
+    command.env("NOESIS_GENESIS", &genesis);
+    refused(command, 3, "follows another chain")?;
+
+    // Keys that cannot be used.
+    let stake = "stake add 1 --hotkey other --yes";
+    let wrong = user.keep("wrong", "something else")?;
+    let mut command = user.command(stake)?;
+    command.env("NOESIS_PASSWORD_FILE", wrong);
+    refused(command, 4, "the password does not open")?;
+    let mut command = user.command(stake)?;
+    command.env_remove("NOESIS_PASSWORD_FILE");
+    refused(command, 4, "there is no terminal")?;
+    user.refused("wallet create", 4, "is not overwritten")?;
+    let coldkey = user
+        .home
+        .join(".local/share/noesis/wallets/default/coldkey.json");
+    fs::set_permissions(&coldkey, fs::Permissions::from_mode(0o644))?;
+    user.refused(stake, 4, "chmod 600")?;
+    fs::set_permissions(&coldkey, fs::Permissions::from_mode(0o600))?;
+    let whole = fs::read_to_string(&coldkey)?;
+    fs::write(&coldkey, &whole[..whole.len() / 2])?;
+    user.refused(stake, 4, "no whole key file")?;
+    fs::write(&coldkey, whole)?;
+
+    // A setting that means nothing.
+    let config = user.home.join(".config/noesis/config.toml");
+    fs::create_dir_all(config.parent().context("a folder")?)?;
+    fs::write(&config, "markt = \"image\"\n")?;
+    user.refused("market list", 2, "`markt` is no setting")?;
+    fs::write(&config, "market = \"image\"\n")?;
+    let market = user.json("market show")?;
+    ensure!(market["modality"] == json!("image"), "{market}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn two_programs_with_one_key_both_get_through() -> Result<()> {
+    const EACH: u64 = 2;
+    let folder = tempfile::tempdir()?;
+    let mut node = Node::start(folder.path(), free_port()?)?;
+    node.chain().await?;
+    let user = User::new(folder.path(), &node.url)?;
+    user.import("//Alice", "")?;
+    user.json("wallet create --hotkey default")?;
+    user.json("neuron register --yes")?;
+
+    let outputs = std::thread::scope(|scope| {
+        let program = || {
+            scope.spawn(|| -> Result<()> {
+                for _ in 0..EACH {
+                    user.json("stake add 1 --yes")?;
+                }
+                Ok(())
+            })
+        };
+        [program(), program(), program()].map(|thread| thread.join())
+    });
+    for output in outputs {
+        output.ok().context("a thread failed")??;
+    }
+    // Nothing was lost, and nothing was done twice.
+    let total = user.json("stake show")?["total"].clone();
+    ensure!(total == json!(3 * EACH * NOE), "{total}");
+    Ok(())
+}

@@ -9,6 +9,7 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
+    time::{Duration, Instant},
 };
 
 const NOE: u64 = 1_000_000_000;
@@ -223,6 +224,47 @@ async fn wrong_turns(user: &User) -> Result<()> {
     fs::write(&config, "market = \"image\"\n")?;
     let market = user.json("market show")?;
     ensure!(market["modality"] == json!("image"), "{market}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_row_is_committed_to_kept_and_shown() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let parameters = [("reveal_period", json!(1))];
+    let mut node = Node::start_with(&parameters, folder.path(), free_port()?)?;
+    node.chain().await?;
+    let user = User::new(folder.path(), &node.url)?;
+    user.import("//Alice", "")?;
+    user.json("wallet create --hotkey default")?;
+    user.json("wallet create --hotkey other")?;
+    user.json("neuron register --yes")?;
+    user.json("neuron register --hotkey other --yes")?;
+    user.refused("weights set 1=1 --yes", 2, "weights commit")?;
+    user.refused("weights reveal --yes", 2, "keeps no row")?;
+
+    // What is not sent is not kept.
+    user.refused("weights commit 1=1", 6, "--yes")?;
+    user.refused("weights reveal --yes", 2, "keeps no row")?;
+
+    let committed = user.json("weights commit 1=1 --yes")?;
+    let kept = PathBuf::from(committed["kept"].as_str().context("kept")?);
+    let mode = fs::metadata(&kept)?.permissions().mode() & 0o777;
+    ensure!(mode == 0o600, "{mode:o}");
+    let start = Instant::now();
+    loop {
+        let output = user.command("weights reveal --yes")?.output()?;
+        if output.status.success() {
+            break;
+        }
+        // Its epoch has not begun.
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(said.contains("in a later epoch"), "{said}");
+        ensure!(start.elapsed() < Duration::from_secs(60), "{said}");
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    ensure!(!kept.exists(), "a row that was shown is kept");
+    let weights = user.json("weights show")?;
+    ensure!(weights["weights"] == json!([[1, 65535]]), "{weights}");
     Ok(())
 }
 

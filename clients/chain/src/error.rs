@@ -154,7 +154,9 @@ pub(crate) fn of_pool(
                 None => ChainError::Refused(words(message, data)),
             }
         }
-        1013 | 1014 => ChainError::AlreadyPending,
+        // The very same bytes: it arrived before, and is not to be signed anew.
+        1013 => ChainError::Uncertain("the node has this very transaction already".into()),
+        1014 => ChainError::AlreadyPending,
         1012 | 1016 => ChainError::PoolFull(words(message, data)),
         _ => ChainError::Refused(words(message, data)),
     }

@@ -58,20 +58,12 @@ impl Chain {
     /// lost connection is never answered by sending again: before the call left, it is `Unreachable`, and
     /// after, `Uncertain`.
     pub async fn send(&self, signer: &Keypair, call: &Call) -> Result<Sent, ChainError> {
-        let sent = self.with_nonce(signer, call, Self::send_once).await;
-        match sent {
-            Ok(sent) => Ok(sent),
-            Err(error) => Err(self.date(error, call, signer.public_key().0).await),
-        }
+        self.with_nonce(signer, call, Self::send_once).await
     }
 
     /// Signs the call and sends it, without waiting for a block. Returns its hash.
     pub async fn send_off(&self, signer: &Keypair, call: &Call) -> Result<[u8; 32], ChainError> {
-        let sent = self.with_nonce(signer, call, Self::send_off_once).await;
-        match sent {
-            Ok(hash) => Ok(hash),
-            Err(error) => Err(self.date(error, call, signer.public_key().0).await),
-        }
+        self.with_nonce(signer, call, Self::send_off_once).await
     }
 
     /// The call as bytes, and what the chain would take for it from `account`. Nothing is signed or sent.
@@ -123,6 +115,7 @@ impl Chain {
                     tokio::time::sleep(NONCE_PAUSE).await;
                     attempt += 1;
                 }
+                Err(error) => return Err(self.date(error, call, signer.public_key().0).await),
                 done => return done,
             }
         }

@@ -4,13 +4,17 @@
 use std::{
     env,
     io::{self, IsTerminal},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use clap::Args;
+use noesis_chain::Keypair;
 use zeroize::Zeroizing;
 
-use crate::{error::KeyFileError, file::read_private};
+use crate::{
+    error::KeyFileError,
+    file::{read_private, KeyFile},
+};
 
 /// The variable that holds a password itself.
 const VARIABLE: &str = "NOESIS_PASSWORD";
@@ -49,6 +53,15 @@ impl PasswordFlags {
             true => Ok(password),
             false => Err(KeyFileError::PasswordsDiffer),
         }
+    }
+
+    /// The pair of a secret URI such as //Alice, or of a key file, whose name ends in `.json`.
+    pub fn keypair(&self, secret_or_file: &str) -> Result<Keypair, KeyFileError> {
+        if !secret_or_file.ends_with(".json") {
+            return Ok(noesis_chain::keypair(secret_or_file)?);
+        }
+        let file = KeyFile::read(Path::new(secret_or_file))?;
+        file.open(&self.password(secret_or_file)?)
     }
 
     /// The password that needs nobody to be asked.
@@ -111,6 +124,24 @@ mod tests {
             flags.new_password("it"),
             Err(KeyFileError::EmptyPassword)
         ));
+    }
+
+    #[test]
+    fn a_program_takes_a_secret_or_a_key_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        crate::write_private(&path("password"), "over the hills").unwrap();
+        let key = KeyFile::seal("//Bob", "bob", "over the hills").unwrap();
+        key.write(&path("bob.json")).unwrap();
+        let flags = PasswordFlags {
+            password_file: Some(path("password")),
+        };
+        let bob = noesis_chain::keypair("//Bob").unwrap().public_key().0;
+        let file = path("bob.json").display().to_string();
+        assert_eq!(flags.keypair(&file).unwrap().public_key().0, bob);
+        assert_eq!(flags.keypair("//Bob").unwrap().public_key().0, bob);
+        let missing = flags.keypair("nowhere.json").unwrap_err();
+        assert!(matches!(missing, KeyFileError::Missing { .. }));
     }
 
     #[test]

@@ -48,25 +48,28 @@ pub struct Config {
     /// Address of a node.
     #[arg(long, value_name = "URL", default_value = "ws://127.0.0.1:9944")]
     pub chain: String,
-    /// Secret of the key that owns the neuron and pays for it, such as //Charlie. Better given in the
-    /// environment than in a list of processes.
+    /// Key that owns the neuron and pays for it: a key file (.json) of noesis wallet or polkadot-js, or a
+    /// secret such as //Charlie, better given in the environment than in a list of processes.
     #[arg(
         long,
-        value_name = "SECRET",
+        value_name = "FILE or SECRET",
         env = "NOESIS_COLDKEY",
         hide_env_values = true,
         required_unless_present_any = ["train_only", "evaluate"]
     )]
     pub coldkey: Option<String>,
-    /// Secret of the key that serves, such as //Charlie//hotkey.
+    /// Key that serves: a key file, or a secret such as //Charlie//hotkey.
     #[arg(
         long,
-        value_name = "SECRET",
+        value_name = "FILE or SECRET",
         env = "NOESIS_HOTKEY",
         hide_env_values = true,
         required_unless_present_any = ["train_only", "evaluate"]
     )]
     pub hotkey: Option<String>,
+    /// Where the password of key files comes from; one for both.
+    #[command(flatten)]
+    pub password: noesis_keys::PasswordFlags,
     /// Most that a registration may cost, in NOE.
     #[arg(long, value_name = "NOE", default_value_t = 100)]
     pub max_cost: u64,

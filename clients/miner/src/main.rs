@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{anyhow, bail, Context, Result};
 use clap::Parser;
-use noesis_chain::{keypair, Chain, Keypair};
+use noesis_chain::{Chain, Keypair};
 use noesis_miner::{
     callers::{callers, follow, Ourselves},
     config::{Config, ModelChoice},
@@ -184,8 +184,8 @@ async fn serve(config: &Config, source: Source, stop: watch::Receiver<bool>) -> 
         bail!("--coldkey and --hotkey are needed to serve");
     };
     let (coldkey, hotkey) = (
-        keypair(coldkey).context("--coldkey")?,
-        keypair(hotkey).context("--hotkey")?,
+        config.password.keypair(coldkey).context("--coldkey")?,
+        config.password.keypair(hotkey).context("--hotkey")?,
     );
     // Bound before anything is paid for, so that a port in use costs nothing.
     let listener = bind(config.listen).await?;

@@ -118,22 +118,25 @@ pub struct Config {
     /// Address of a node.
     #[arg(long, value_name = "URL", default_value = "ws://127.0.0.1:9944")]
     pub chain: String,
-    /// Secret URI of the key that owns and pays, such as //Alice.
+    /// Key that owns and pays: a key file (.json) of noesis wallet or polkadot-js, or a secret such as //Alice.
     #[arg(
         long,
-        value_name = "URI",
+        value_name = "FILE or SECRET",
         env = "NOESIS_COLDKEY",
         hide_env_values = true
     )]
     pub coldkey: String,
-    /// Secret URI of the key that signs requests and weights, such as //Alice//hotkey.
+    /// Key that signs requests and weights: a key file, or a secret such as //Alice//hotkey.
     #[arg(
         long,
-        value_name = "URI",
+        value_name = "FILE or SECRET",
         env = "NOESIS_HOTKEY",
         hide_env_values = true
     )]
     pub hotkey: String,
+    /// Where the password of key files comes from; one for both.
+    #[command(flatten)]
+    pub password: noesis_keys::PasswordFlags,
     /// What to train on and to score by: a text file, or for image and tensor a folder of images.
     #[arg(long, value_name = "PATH")]
     pub data: PathBuf,

@@ -3,7 +3,7 @@
 use anyhow::{bail, Context};
 use indicatif::{ProgressBar, ProgressStyle};
 use market_primitives::NOE;
-use noesis_chain::{keypair, Chain};
+use noesis_chain::Chain;
 use noesis_model::{held_out, DataSet, Folder, NetworkConfig};
 use noesis_neuron::Client;
 use noesis_telemetry::Telemetry;
@@ -116,8 +116,8 @@ fn run_until_stopped(config: Config) -> anyhow::Result<()> {
 }
 
 async fn validate(config: Config) -> anyhow::Result<()> {
-    let coldkey = keypair(&config.coldkey).context("--coldkey")?;
-    let hotkey = keypair(&config.hotkey).context("--hotkey")?;
+    let coldkey = (config.password.keypair(&config.coldkey)).context("--coldkey")?;
+    let hotkey = (config.password.keypair(&config.hotkey)).context("--hotkey")?;
     let ourselves = hotkey.public_key().0;
     let device = config.device.resolve()?;
     noesis_model::set_threads(config.threads);

@@ -95,6 +95,12 @@ fn priority_too_low_says_to_wait() {
 }
 
 #[test]
+fn a_transaction_that_arrived_twice_is_not_signed_anew() {
+    let error = of_pool(1013, "Transaction is already imported", None, |_| None);
+    assert!(matches!(error, ChainError::Uncertain(_)), "{error}");
+}
+
+#[test]
 fn an_empty_account_is_told_to_get_some_noe() {
     let error = of_pool(
         1010,

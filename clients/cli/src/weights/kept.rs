@@ -40,8 +40,8 @@ impl Kept {
     }
 }
 
-/// The rows of a hotkey in a market that are due or overdue, in order of epoch, with their files.
-pub fn due(folder: &Path, wanted: impl Fn(&Kept) -> bool) -> Result<Vec<(PathBuf, Kept)>> {
+/// The kept rows that are wanted, in order of epoch, with their files.
+pub fn all(folder: &Path, wanted: impl Fn(&Kept) -> bool) -> Result<Vec<(PathBuf, Kept)>> {
     if !folder.exists() {
         return Ok(Vec::new());
     }
@@ -75,7 +75,7 @@ mod tests {
     fn a_kept_row_is_found_again_in_order_and_a_damaged_file_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path().join("commitments");
-        assert!(due(&folder, |_| true).unwrap().is_empty());
+        assert!(all(&folder, |_| true).unwrap().is_empty());
         let kept = |epoch: u64| Kept {
             genesis: [1; 32],
             market: 0,
@@ -87,12 +87,12 @@ mod tests {
         for epoch in [12, 9, 10] {
             kept(epoch).write(&folder).unwrap();
         }
-        let found = due(&folder, |kept| kept.epoch < 12).unwrap();
+        let found = all(&folder, |kept| kept.epoch < 12).unwrap();
         let rows: Vec<_> = found.into_iter().map(|(_, kept)| kept).collect();
         assert_eq!(rows, [kept(9), kept(10)]);
 
         fs::write(folder.join("13-x.json"), "{").unwrap();
-        let error = due(&folder, |_| true).unwrap_err();
+        let error = all(&folder, |_| true).unwrap_err();
         assert!(error.to_string().contains("13-x.json"), "{error}");
     }
 }

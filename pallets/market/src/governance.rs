@@ -66,7 +66,7 @@ where
         let (old, new) = (&market.parameters, &rules.parameters);
         // The price goes on from where it is, however fast it falls from now on.
         let cost = match old.registration_cost == new.registration_cost {
-            true => Self::registration_cost(id, old, now),
+            true => Self::cost_in_block(id, old, now),
             false => new.registration_cost,
         };
         RegistrationPrices::<T>::insert(id, RegistrationPrice { cost, at: now });

@@ -140,7 +140,7 @@ fn the_price_of_a_slot_goes_on_from_where_it_is() {
             },
             ONE
         ));
-        let price = || MarketPallet::registration_cost(TEXT, &in_force(), System::block_number());
+        let price = || MarketPallet::cost_in_block(TEXT, &in_force(), System::block_number());
         run_to(TEMPO - 1);
         let before = price();
         run_to(TEMPO);

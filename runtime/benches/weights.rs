@@ -103,7 +103,7 @@ fn governance() -> [(&'static str, Call<Runtime>); 2] {
 /// Makes that many markets, each with new rules to come, and Alice root.
 fn many_markets() {
     let market = pallet_market::Markets::<Runtime>::get(MARKET).expect("it exists");
-    let most = <Runtime as pallet_market::Config>::MaxMarkets::get();
+    let most: u16 = <Runtime as pallet_market::Config>::MaxMarkets::get();
     for id in 1..most - 1 {
         let market = Market {
             emission_share: Share(0),

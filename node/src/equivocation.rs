@@ -93,7 +93,7 @@ impl<Inner> Watched<Inner> {
         let best = self.client.info().best_hash;
         let mut api = self.client.runtime_api();
         api.register_extension(self.pool.offchain_transaction_pool(best));
-        // A report that the pool has, or the chain, is refused; the pool says so in the log.
+        // One that the pool or the chain has already is refused, and nothing is to be done about it.
         let _ = api.submit_aura_equivocation(best, equivocation, key_owner)?;
         Ok(())
     }

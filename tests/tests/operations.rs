@@ -138,7 +138,7 @@ fn a_node_without_room_on_its_disk_does_not_start() -> Result<()> {
         .output()?;
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     ensure!(
-        !output.status.success() && said.contains("Out of storage space"),
+        !output.status.success() && said.contains("dropped below threshold"),
         "{said}"
     );
     Ok(())

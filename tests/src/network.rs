@@ -25,6 +25,18 @@ pub const LOCAL: Preset = Preset {
     authorities: &["//Alice", "//Bob"],
 };
 
+/// Four authorities with keys of their own, blocks of six seconds.
+pub const STAGING: Preset = Preset {
+    id: "staging",
+    name: "Noesis Staging",
+    authorities: &[
+        "//noesis//staging//0",
+        "//noesis//staging//1",
+        "//noesis//staging//2",
+        "//noesis//staging//3",
+    ],
+};
+
 /// The nodes of a preset's authorities, which find each other by the first.
 pub struct Network {
     /// The chain's specification as a light client wants it: raw, with the first node's address.

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use noesis_tests::{
     foreign::{self, javascript, Ways},
     free_port,
-    network::{Network, Preset, LOCAL},
+    network::{Network, Preset, LOCAL, STAGING},
     Node,
 };
 
@@ -44,7 +44,6 @@ async fn follows(preset: &Preset) -> Result<()> {
     let chain = node.chain().await?;
     let mut command = javascript(folder.path(), "smoldot.mjs")?;
     command.arg("--chain-spec").arg(&network.spec);
-    command.args(["--deadline", "400"]);
     let coldkey = preset.authorities.first().context("no authority")?;
     let ways = Ways {
         runtime_api: true,
@@ -56,4 +55,9 @@ async fn follows(preset: &Preset) -> Result<()> {
 #[tokio::test]
 async fn smoldot() -> Result<()> {
     follows(&LOCAL).await
+}
+
+#[tokio::test]
+async fn smoldot_of_the_staging_network() -> Result<()> {
+    follows(&STAGING).await
 }

@@ -4,8 +4,9 @@ use anyhow::Result;
 
 use crate::{local::plan::Member, row::Role};
 
-/// Steps of training of the honest miners: from well trained to random.
-const STEPS: [u32; 8] = [1500, 800, 400, 200, 100, 50, 20, 0];
+/// Steps of training of the honest miners: from well trained to random, so that each is clearly worse than the one before
+/// and the best is not all there is.
+const STEPS: [u32; 8] = [1500, 1300, 1100, 900, 600, 300, 100, 0];
 
 /// Each validator's own text in bytes, three hundredths of what the miners learned from, and the examples of a batch.
 const OWN_TEXT: [&str; 2] = ["131072", "32"];

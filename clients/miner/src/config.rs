@@ -98,8 +98,8 @@ pub struct Config {
     /// Folder of the checkpoint; a start goes on from it. A remote model keeps its own.
     #[arg(long, value_name = "FOLDER")]
     pub checkpoint: Option<PathBuf>,
-    /// Seconds between checkpoints.
-    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    /// Seconds between checkpoints at least; 0: after each step, as long as they take a tenth of the time at most.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     pub checkpoint_every: u64,
     /// Where to compute: auto, cpu or cuda.
     #[arg(long, default_value = "auto")]
@@ -394,9 +394,9 @@ impl Config {
         folder.join(CERTIFICATE_FILE)
     }
 
-    /// Time between checkpoints.
+    /// Shortest time between checkpoints.
     pub fn checkpoint_interval(&self) -> Duration {
-        Duration::from_secs(self.checkpoint_every.max(1))
+        Duration::from_secs(self.checkpoint_every)
     }
 
     /// Where others find it, given where it listens.

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{bail, Result};
 use indicatif::{ProgressBar, ProgressStyle};
-use noesis_model::{DataSet, Evaluation, Split, Trainer};
+use noesis_model::{checkpoint::pause_after, DataSet, Evaluation, Split, Trainer};
 
 use crate::events::{Event, Events};
 
@@ -44,6 +44,7 @@ pub fn train(
 ) -> Result<Outcome> {
     let trained = trainer.step_count() < steps;
     let bar = bar(steps, trainer.step_count());
+    let mut pause = every;
     while trainer.step_count() < steps {
         let kept = Instant::now();
         trainer.train(data, steps, |progress| {
@@ -54,12 +55,14 @@ pub fn train(
             if bar.is_hidden() && step % STEPS_A_LINE == 0 {
                 tracing::info!("step {step} of {steps}, loss {loss:.3}");
             }
-            if kept.elapsed() >= every || stop() {
+            if kept.elapsed() >= pause || stop() {
                 return ControlFlow::Break(());
             }
             ControlFlow::Continue(())
         })?;
+        let begin = Instant::now();
         trainer.save(path)?;
+        pause = every.max(pause_after(begin.elapsed()));
         let step = trainer.step_count();
         events.record(&Event::Checkpoint { step });
         if stop() && step < steps {

@@ -7,10 +7,11 @@
 
 use std::{
     thread::{self, JoinHandle},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use noesis_model::{
+    checkpoint::pause_after,
     tch::{no_grad, TchError, Tensor as Torch},
     CheckpointError, Trainer,
 };
@@ -178,6 +179,9 @@ impl Worker {
     }
 }
 
+/// Time until a checkpoint is tried again that could not be written.
+const AFTER_FAILURE: Duration = Duration::from_secs(60);
+
 /// What the thread knows.
 struct ModelThread {
     trainer: Trainer,
@@ -258,10 +262,14 @@ impl ModelThread {
         let Some(keeping) = &self.settings.keeping else {
             return Ok(());
         };
-        self.next_checkpoint = Instant::now() + keeping.every;
+        // One that failed is not tried again at once.
+        let begin = Instant::now();
+        self.next_checkpoint = begin + keeping.every.max(AFTER_FAILURE);
         if self.changed {
             self.trainer.save(&keeping.path)?;
             self.changed = false;
+            let pause = keeping.every.max(pause_after(begin.elapsed()));
+            self.next_checkpoint = Instant::now() + pause;
             let step = self.trainer.step_count();
             self.settings.events.record(&Event::Checkpoint { step });
         }

@@ -6,7 +6,7 @@ use crate::{
     market::{Scores, View, Vote},
     validator::{Step, Validator},
 };
-use noesis_model::{Batch, CheckpointError};
+use noesis_model::{checkpoint::pause_after, Batch, CheckpointError};
 use noesis_neuron::Hotkey;
 use rand::{rngs::StdRng, SeedableRng};
 use std::{
@@ -18,8 +18,6 @@ use std::{
 };
 use tokio::sync::{mpsc, watch};
 
-/// Share of the time that checkpoints may take.
-const CHECKPOINT_SHARE: f64 = 0.1;
 /// Pause after a step with nobody in the market: there is no hurry then.
 const ALONE: Duration = Duration::from_millis(100);
 
@@ -125,8 +123,7 @@ pub async fn run(
                     if let Err(error) = validator.save(checkpoint) {
                         tracing::error!("{error}");
                     }
-                    let pause = began.elapsed().mul_f64(1.0 / CHECKPOINT_SHARE - 1.0);
-                    next_checkpoint = Instant::now() + pause;
+                    next_checkpoint = Instant::now() + pause_after(began.elapsed());
                 }
                 progress(&step, &attended);
             }

@@ -5,9 +5,9 @@
 
 use std::{str::FromStr, time::Duration};
 
-use noesis_model::VOCABULARY;
+use noesis_model::{random::normal, VOCABULARY};
 use noesis_neuron::{Caller, Data, Description, Failure, Hotkey, Model, Tensor, Treatment};
-use rand::{rngs::StdRng, Rng, SeedableRng};
+use rand::{rngs::StdRng, SeedableRng};
 
 use crate::{miner::Miner, relay::Relay};
 
@@ -144,15 +144,6 @@ impl Model for Faulty {
     ) -> Result<Treatment, Failure> {
         self.honest.backward(caller, inputs, gradient).await
     }
-}
-
-/// Normal values of mean 0 and variance 1 (Box and Muller, 1958).
-fn normal(rng: &mut impl Rng, count: usize) -> Vec<f32> {
-    let one = |_| {
-        let (radius, angle): (f32, f32) = (1.0 - rng.random::<f32>(), rng.random());
-        (-2.0 * radius.ln()).sqrt() * (std::f32::consts::TAU * angle).cos()
-    };
-    (0..count).map(one).collect()
 }
 
 /// The codes of the next tokens, one row of `dim` values for each token of the inputs.

@@ -25,6 +25,7 @@ pub mod network;
 pub mod optimizer;
 pub mod patches;
 pub mod perceptron;
+pub mod random;
 pub mod script;
 pub mod text;
 pub mod training;
@@ -41,22 +42,11 @@ pub use images::Images;
 pub use inputs::{InputError, InputShape, Values};
 pub use network::{ConfigError, Network, NetworkConfig};
 pub use optimizer::AdamW;
+pub use random::seeded;
 pub use script::{ScriptConfig, ScriptError};
 pub use text::{Text, VOCABULARY};
 pub use training::{Evaluation, Trainer, TrainingConfig, TrainingError};
 pub use transformer::TransformerConfig;
-
-use std::sync::{Mutex, PoisonError};
-
-/// Runs `build` with libtorch's generator seeded, so that the parameters made in it depend on `seed`
-/// alone. The generator is one for the whole process: a lock keeps two models that are built at the
-/// same time from drawing each other's numbers.
-pub fn seeded<T>(seed: u64, build: impl FnOnce() -> T) -> T {
-    static GENERATOR: Mutex<()> = Mutex::new(());
-    let _alone = GENERATOR.lock().unwrap_or_else(PoisonError::into_inner);
-    tch::manual_seed(i64::from_ne_bytes(seed.to_ne_bytes()));
-    build()
-}
 
 #[cfg(test)]
 mod tests {

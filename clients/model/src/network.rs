@@ -24,6 +24,7 @@ use crate::{
     inputs::InputShape,
     patches::{PatchNetwork, PatchesConfig},
     perceptron::{Perceptron, PerceptronConfig},
+    random::fill,
     script::{Script, ScriptConfig, ScriptError},
     transformer::{Transformer, TransformerConfig},
 };
@@ -220,14 +221,13 @@ pub(crate) fn check_range(
 /// `y = x W^T + b`, with weights drawn from a normal distribution.
 pub(crate) fn linear(path: nn::Path, from: i64, to: i64, deviation: f64) -> nn::Linear {
     let config = nn::LinearConfig {
-        ws_init: nn::Init::Randn {
-            mean: 0.0,
-            stdev: deviation,
-        },
+        ws_init: nn::Init::Const(0.0),
         bs_init: Some(nn::Init::Const(0.0)),
         bias: true,
     };
-    nn::linear(path, from, to, config)
+    let linear = nn::linear(path, from, to, config);
+    fill(&linear.ws, deviation);
+    linear
 }
 
 /// The deviation with which a linear map keeps the variance of what it reads: an untrained network's

@@ -15,8 +15,13 @@ use tch::{
     Tensor,
 };
 
-use crate::network::{check_range, check_sizes, linear, variance_kept, ConfigError};
+use crate::{
+    network::{check_range, check_sizes, linear, variance_kept, ConfigError},
+    random::fill,
+};
 
+/// Side of a convolution's window.
+const SIDE: i64 = 3;
 /// Pixels along a side of a patch: two halvings.
 const PATCH: i64 = 4;
 /// Mean brightness of Fashion-MNIST, pixels from 0 to 1. Other pictures are near enough.
@@ -100,9 +105,13 @@ impl PatchNetwork {
         let conv = |name: &str, from, to| {
             let config = nn::ConvConfig {
                 padding: 1,
+                ws_init: nn::Init::Const(0.0),
                 ..nn::ConvConfig::default()
             };
-            nn::conv2d(path / name, from, to, 3, config)
+            let conv = nn::conv2d(path / name, from, to, SIDE, config);
+            // Keeps the variance behind a rectifier (He et al., 2015).
+            fill(&conv.ws, (2.0 / (from * SIDE * SIDE) as f64).sqrt());
+            conv
         };
         let (few, many) = (config.filters, 2 * config.filters);
         Ok(Self {

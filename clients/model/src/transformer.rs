@@ -15,6 +15,7 @@ use tch::{
 
 use crate::{
     network::{check_sizes, linear, variance_kept, ConfigError, DEVIATION},
+    random::fill,
     text::VOCABULARY,
 };
 
@@ -174,7 +175,11 @@ impl Transformer {
     /// [`ConfigError`] when the sizes describe no model.
     pub fn new(path: &nn::Path, config: &TransformerConfig) -> Result<Self, ConfigError> {
         config.check()?;
-        let table = |name: &str, rows: i64| path.randn(name, &[rows, config.width], 0.0, DEVIATION);
+        let table = |name: &str, rows: i64| {
+            let table = path.zeros(name, &[rows, config.width]);
+            fill(&table, DEVIATION);
+            table
+        };
         Ok(Self {
             tokens: table("tokens", config.vocabulary),
             positions: table("positions", config.context),

@@ -155,7 +155,11 @@ async fn from_a_wallet_to_stake_and_weights() -> Result<()> {
     user.json("stake remove 500000000units --yes")?;
     let stake = user.json("stake show")?;
     ensure!(stake["total"] == json!(20 * NOE), "{stake}");
-    user.refused("stake remove 21 --yes", 1, "less stake of its owner's than that")?;
+    user.refused(
+        "stake remove 21 --yes",
+        1,
+        "less stake of its owner's than that",
+    )?;
     user.refused("stake add 1000 --yes", 1, "holds less than that")?;
 
     let served = user.json("neuron serve 127.0.0.1:9101 --hotkey other --yes")?;

@@ -453,3 +453,6 @@ impl Drop for Validator {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -37,6 +37,8 @@ impl Validator {
             .cloned()
             .collect();
         if ready.is_empty() {
+            // Nobody to assess, but time that those who are left out have to wait.
+            self.take_measurements(&[], candidates);
             return;
         }
         let examples = self
@@ -102,10 +104,28 @@ impl Validator {
         let result = self
             .learner
             .assess(&fetching.examples, &answers, coalitions);
-        for change in self
-            .ledger
-            .assessed(&result.ablations, self.settings.memory)
-        {
+        self.take_measurements(&result.ablations, candidates);
+        self.report(&result, &uid);
+        if self.learner.student().is_some() {
+            self.kept_answers.add(Kept {
+                examples: fetching.examples,
+                answers,
+            });
+        }
+        true
+    }
+
+    /// Takes what an assessment measured into the ledger, and does what follows from it.
+    fn take_measurements(
+        &mut self,
+        measured: &[(Hotkey, ablation::Measurement)],
+        candidates: &[Candidate],
+    ) {
+        for change in self.ledger.assessed(measured, self.settings.memory) {
+            let uid = |peer: &Hotkey| {
+                let candidate = candidates.iter().find(|one| one.hotkey == *peer);
+                candidate.map(|candidate| candidate.uid)
+            };
             match change {
                 Change::LeftOut(peer, assessments) => tracing::info!(
                     uid = uid(&peer),
@@ -117,14 +137,6 @@ impl Validator {
                 }
             }
         }
-        self.report(&result, &uid);
-        if self.learner.student().is_some() {
-            self.kept_answers.add(Kept {
-                examples: fetching.examples,
-                answers,
-            });
-        }
-        true
     }
 
     /// A peer's answers at the positions it is judged by and at those that are compared, each `[examples, positions,

@@ -165,12 +165,13 @@ async fn from_a_wallet_to_stake_and_weights() -> Result<()> {
     let served = user.json("neuron serve 127.0.0.1:9101 --hotkey other --yes")?;
     ensure!(served["fee"] == json!(0), "{served}");
     user.refused("neuron serve nowhere --yes", 1, "host:port")?;
-    user.json("weights set 1=0.7 --yes")?;
-    let weights = user.json("weights show")?;
-    ensure!(weights["weights"] == json!([[1, 65535]]), "{weights}");
+    // What is refused before a row is set is not refused for coming too soon.
     user.refused("weights set 0=1 --yes", 1, "own uid")?;
     user.refused("weights set 1=-1 --yes", 2, "UID=WEIGHT")?;
     user.refused("weights commit 1=1 --yes", 1, "weights in the clear")?;
+    user.json("weights set 1=0.7 --yes")?;
+    let weights = user.json("weights show")?;
+    ensure!(weights["weights"] == json!([[1, 65535]]), "{weights}");
 
     let neuron = user.json("neuron show --hotkey other")?;
     ensure!(neuron["endpoint"] == json!("127.0.0.1:9101"), "{neuron}");

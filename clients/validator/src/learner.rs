@@ -7,11 +7,11 @@
 use crate::{
     fisher, gate, join,
     part::{Parameters, Part, Trained},
-    student::{self, Distillation},
+    student::Distillation,
 };
 use noesis_model::{
     held_out::losses,
-    network::{cross_entropy, summary, summary_targets},
+    network::{summary, summary_targets},
     tch::{no_grad, Device, Kind, Tensor},
     Batch, ConfigError, Modality, NetworkConfig, TransformerConfig,
 };
@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 mod assess;
+mod beside;
 
 pub use assess::{Assessed, Compared};
 
@@ -107,9 +108,9 @@ pub struct Finished {
     pub fisher: Vec<(Hotkey, f64)>,
 }
 
-/// The loss was not finite; nothing was changed.
+/// The loss was not finite; nothing was learned.
 #[derive(Debug, thiserror::Error)]
-#[error("the loss of step {0} is not finite: nothing was changed; if this goes on, lower --rate or start from an earlier checkpoint")]
+#[error("the loss of step {0} is not finite: nothing was learned; if this goes on, lower --rate or start from an earlier checkpoint")]
 pub struct Diverged(pub u64);
 
 /// The local model and the peers' parts, in training.
@@ -243,7 +244,7 @@ impl Learner {
     ///
     /// # Errors
     ///
-    /// [`Diverged`] when the loss is not finite; then nothing has changed.
+    /// [`Diverged`] when the loss is not finite; then no parameter has changed.
     pub fn finish(
         &mut self,
         round: Round,
@@ -355,57 +356,6 @@ impl Learner {
         })
     }
 
-    fn train_twin(&mut self, round: &Round) -> Option<f64> {
-        let rate = rising(self.config.rate, self.step);
-        let twin = self.twin.as_mut()?;
-        let network = twin.network(Parameters::Latest);
-        let loss = network.loss(&network.represent(&round.inputs), &round.targets);
-        twin.minimise(&loss, rate, self.config.clip);
-        Some(loss.double_value(&[]))
-    }
-
-    /// What the network predicts for the batch, as well as it can: with everybody who helps and answered, and with
-    /// averaged parameters. Nothing where the student has nothing to learn from it.
-    fn lesson(&self, round: &Round, answers: &[(Hotkey, Tensor)]) -> Option<Tensor> {
-        let teachers = answers.iter().filter(|one| round.teachers.contains(&one.0));
-        let teachers: Vec<(Hotkey, Tensor)> = teachers
-            .map(|(peer, answer)| (*peer, answer.shallow_clone()))
-            .collect();
-        (!teachers.is_empty()).then(|| no_grad(|| self.predict(&round.inputs, &teachers)))
-    }
-
-    /// The logits of the network joined of these answers `[b, s, d]`, as [`Network::predict`] gives them.
-    fn predict(&self, inputs: &Tensor, answers: &[(Hotkey, Tensor)]) -> Tensor {
-        let network = self.local.network(Parameters::Average);
-        let representation = network.represent(inputs);
-        let (peers, answers) = self.known(answers);
-        if peers.is_empty() {
-            return network.predict(&representation);
-        }
-        let rows = self.rows(&peers, Parameters::Average);
-        let scores = gate::scores(&features(&representation), &rows);
-        let kept = gate::keep_top_k(&scores, &all(&scores), self.config.k);
-        let weights = gate::weights(&scores, &kept);
-        let adapted = self.adapted(&answers, Parameters::Average);
-        network.predict(&join::joined(&representation, &adapted, &weights))
-    }
-
-    /// The student learns what came next, and what the network predicted.
-    fn train_student(&mut self, round: &Round, lesson: Option<&Tensor>) -> Option<f64> {
-        let rate = rising(self.config.rate, self.step);
-        let (student, distillation) = (self.student.as_mut()?, self.config.student.as_ref()?);
-        let network = student.network(Parameters::Latest);
-        let logits = network.predict(&network.represent(&round.inputs));
-        let ordinary = cross_entropy(&logits, &round.targets);
-        let value = ordinary.double_value(&[]);
-        let loss = match lesson {
-            Some(lesson) => student::loss(ordinary, &logits, lesson, distillation),
-            None => ordinary,
-        };
-        student.minimise(&loss, rate, self.config.clip);
-        Some(value)
-    }
-
     /// The student, where there is one.
     pub fn student(&self) -> Option<&Trained> {
         self.student.as_ref()
@@ -448,6 +398,13 @@ impl Learner {
         let rows = peers.iter().filter_map(|peer| self.parts.get(peer));
         let rows: Vec<&Tensor> = rows.map(|part| &part.reading(which).gate).collect();
         Tensor::stack(&rows, 0)
+    }
+
+    /// The gate's weights of these peers in a prediction, `[b, n]`: without noise, by the averages.
+    fn weights(&self, features: &Tensor, peers: &[Hotkey]) -> Tensor {
+        let scores = gate::scores(features, &self.rows(peers, Parameters::Average));
+        let kept = gate::keep_top_k(&scores, &all(&scores), self.config.k);
+        gate::weights(&scores, &kept)
     }
 
     /// The gate's scores of these peers for the batch, `[b, n]`, with the batch's noise.

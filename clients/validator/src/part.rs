@@ -24,11 +24,15 @@ pub enum Parameters {
 
 /// Draws averages after the parameters, after so many steps. The older weigh less: polynomial-decay averaging (Shamir
 /// and Zhang, 2013), which needs no horizon.
-fn follow(averages: &[Tensor], parameters: &[Tensor], steps: i64) {
+fn follow<'a>(
+    averages: impl IntoIterator<Item = &'a Tensor>,
+    parameters: impl IntoIterator<Item = &'a Tensor>,
+    steps: i64,
+) {
     const DECAY: f64 = 8.0;
     let share = (DECAY + 1.0) / (DECAY + steps.max(1) as f64);
     no_grad(|| {
-        for (average, parameter) in averages.iter().zip(parameters) {
+        for (average, parameter) in averages.into_iter().zip(parameters) {
             let _ = average.shallow_clone().lerp_(parameter, share);
         }
     });
@@ -41,8 +45,9 @@ pub struct Trained {
     /// With averaged parameters.
     average: Network,
     optimizer: AdamW,
-    store: VarStore,
-    averages: VarStore,
+    /// The average's parameters, by name, in the order of the optimizer's.
+    averages: Vec<(String, Tensor)>,
+    device: Device,
 }
 
 impl Trained {
@@ -62,8 +67,8 @@ impl Trained {
             optimizer: AdamW::of(&store, config.weight_decay),
             latest,
             average,
-            store,
-            averages,
+            averages: trainable(&averages),
+            device,
         })
     }
 
@@ -76,13 +81,13 @@ impl Trained {
     }
 
     /// The averaged parameters, by name: those of the network that is left to others.
-    pub fn averages(&self) -> Vec<(String, Tensor)> {
-        trainable(&self.averages)
+    pub fn averages(&self) -> &[(String, Tensor)] {
+        &self.averages
     }
 
     /// Where it computes.
     pub fn device(&self) -> Device {
-        self.store.device()
+        self.device
     }
 
     /// Steps taken.
@@ -108,27 +113,17 @@ impl Trained {
     }
 
     fn follow(&self) {
-        let tensors = |store| {
-            let named: Vec<(String, Tensor)> = trainable(store);
-            named
-                .into_iter()
-                .map(|(_, tensor)| tensor)
-                .collect::<Vec<_>>()
-        };
-        let (averages, parameters) = (tensors(&self.averages), tensors(&self.store));
-        follow(&averages, &parameters, self.optimizer.step_count());
+        let averages = self.averages.iter().map(|(_, average)| average);
+        follow(averages, self.parameters(), self.optimizer.step_count());
     }
 
     /// All that a checkpoint keeps, under `name`.
     pub fn state(&self, name: &str) -> Vec<(String, Tensor)> {
-        let under = |folder: &str, store| {
-            let parameters = trainable(store).into_iter();
-            parameters
-                .map(|(key, tensor)| (format!("{folder}/{key}"), tensor))
-                .collect::<Vec<_>>()
-        };
-        let mut state = under(name, &self.store);
-        state.extend(under(&format!("{name}.average"), &self.averages));
+        let mut state = Vec::new();
+        for ((key, average), latest) in self.averages.iter().zip(self.parameters()) {
+            state.push((format!("{name}/{key}"), latest.shallow_clone()));
+            state.push((format!("{name}.average/{key}"), average.shallow_clone()));
+        }
         state.extend(self.optimizer.state(&format!("{name}.optimizer")));
         state
     }
@@ -186,7 +181,7 @@ impl Part {
             average,
             noise,
             mean_square: Tensor::ones([], (Kind::Float, device)),
-            measured: Tensor::zeros([], (Kind::Float, device)),
+            measured: Tensor::zeros([], (Kind::Float, Device::Cpu)),
         }
     }
 

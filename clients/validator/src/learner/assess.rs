@@ -1,6 +1,6 @@
 //! What the models are worth on examples that nothing is learned from: losses, and the peers' ablations.
 
-use super::{all, features, Learner};
+use super::{features, Learner};
 use crate::{
     ablation, fisher, gate,
     part::{Parameters, Trained},
@@ -195,9 +195,7 @@ impl Learner {
         let joined = if peers.is_empty() {
             own.local.shallow_clone()
         } else {
-            let scores = gate::scores(&own.features, &self.rows(peers, Parameters::Average));
-            let kept = gate::keep_top_k(&scores, &all(&scores), self.config.k);
-            let weights = gate::weights(&scores, &kept);
+            let weights = self.weights(&own.features, peers);
             &own.local + fisher::contribution(&self.adapted(answers, Parameters::Average), &weights)
         };
         let network = self.local.network(Parameters::Average);

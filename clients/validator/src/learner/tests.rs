@@ -1,5 +1,5 @@
 use super::*;
-use noesis_model::tch::manual_seed;
+use noesis_model::{network::cross_entropy, tch::manual_seed};
 
 const PEER: Hotkey = [1; 32];
 

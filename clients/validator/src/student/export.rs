@@ -121,7 +121,7 @@ fn on_the_cpu(student: &Trained) -> Result<Copied, ConfigError> {
     let model = Network::new(&store.root(), student.network(Parameters::Average).config())?;
     let from = student.averages();
     no_grad(|| {
-        for ((_, mut to), (_, from)) in trainable(&store).into_iter().zip(&from) {
+        for ((_, mut to), (_, from)) in trainable(&store).into_iter().zip(from) {
             to.copy_(from);
         }
     });

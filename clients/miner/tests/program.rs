@@ -36,6 +36,8 @@ impl Place {
             .arg("--checkpoint")
             .arg(self.path("kept"))
             .args(["--device", "cpu", "--batch", "2"])
+            // At the end of a run only: how many come between depends on how fast the machine writes.
+            .args(["--checkpoint-every", "3600"])
             .args(flags)
             .stdin(Stdio::null());
         command

@@ -1,6 +1,7 @@
 //! The pool of transactions, with those that it refuses counted by reason.
 
 use async_trait::async_trait;
+use codec::Decode;
 use noesis_runtime::{opaque::Block, Hash, Runtime};
 use prometheus_endpoint::{register, CounterVec, Opts, PrometheusError, Registry, U64};
 use sc_transaction_pool_api::{
@@ -9,7 +10,6 @@ use sc_transaction_pool_api::{
     TransactionFor, TransactionPool, TransactionSource, TransactionStatusStreamFor,
     TxInvalidityReportMap,
 };
-use scale_info::{TypeDef, TypeInfo};
 use sp_runtime::transaction_validity::InvalidTransaction;
 use std::{collections::HashMap, pin::Pin, sync::Arc, time::Duration};
 
@@ -64,13 +64,10 @@ fn reason(refusal: &Refusal) -> String {
 
 /// The name of the market's error of that index.
 fn market_error(index: u8) -> String {
-    let errors = pallet_market::Error::<Runtime>::type_info();
-    let variants = match &errors.type_def {
-        TypeDef::Variant(errors) => errors.variants.as_slice(),
-        _ => &[],
-    };
-    let error = variants.iter().find(|error| error.index == index);
-    error.map_or_else(|| format!("Custom{index}"), |error| error.name.to_string())
+    match pallet_market::Error::<Runtime>::decode(&mut &[index][..]) {
+        Ok(error) => first_word(&error),
+        Err(_) => format!("Custom{index}"),
+    }
 }
 
 /// The name of a variant, without what it holds: a label must not have as many values as there are

@@ -82,15 +82,15 @@ impl MarketRpc {
         at: Option<Hash>,
         question: impl FnOnce(&RuntimeApi<'_>, Hash) -> Result<Option<Answer>, sp_api::ApiError>,
     ) -> RpcResult<Answer> {
-        let (answer, summary) = self.ask(at, |api, at| {
-            Ok((question(api, at)?, api.registration_cost(at, market)?))
-        })?;
-        answer.ok_or_else(|| match summary {
-            Some(_) => unknown(format!(
-                "market {market} has no neuron in slot {uid}: read market_metagraph for those that it has"
-            )),
-            None => unknown_market(market),
-        })
+        // Of the same block, though another be finalized meanwhile.
+        let at = at.unwrap_or_else(|| self.client.info().finalized_hash);
+        if let Some(answer) = self.ask(Some(at), question)? {
+            return Ok(answer);
+        }
+        self.parameters(market, Some(at))?;
+        Err(unknown(format!(
+            "market {market} has no neuron in slot {uid}: read market_metagraph for those that it has"
+        )))
     }
 }
 

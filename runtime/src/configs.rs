@@ -22,7 +22,10 @@ use frame_system::{
     offchain::{CreateBare, CreateTransactionBase},
 };
 use market_primitives::NOE;
-use pallet_authorities::sessions::{HalfSlot, Length, NothingElse, SlotMillis};
+use pallet_authorities::{
+    equivocation::REPORT_LONGEVITY,
+    sessions::{HalfSlot, Length, NothingElse, SlotMillis},
+};
 use pallet_session::PeriodicSessions;
 use pallet_transaction_payment::{ConstFeeMultiplier, FungibleAdapter, Multiplier};
 use sp_consensus_aura::sr25519::AuthorityId as AuraId;
@@ -131,9 +134,6 @@ type MaxAuthorities = ConstU32<32>;
 
 /// Sessions for which an offence can be reported after they are over.
 const SESSIONS_KEPT: u32 = 168;
-
-/// Blocks for which the pool keeps a report.
-const REPORT_LONGEVITY: u64 = 600;
 
 impl pallet_authorship::Config for Runtime {
     type FindAuthor = pallet_session::FindAccountFromAuthorIndex<Runtime, Aura>;

@@ -24,7 +24,7 @@ pub enum Command {
     Serve(Serve),
     /// Show a neuron: its stake, its worth, its pay.
     Show(Show),
-    /// Give up the slot of a hotkey; its stake goes back to the coldkey.
+    /// Give up the slot of a hotkey; the owner's stake goes back to the coldkey.
     Deregister(Deregister),
     /// Let another hotkey speak from the slot of one.
     Swap(Swap),

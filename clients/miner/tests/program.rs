@@ -36,8 +36,6 @@ impl Place {
             .arg("--checkpoint")
             .arg(self.path("kept"))
             .args(["--device", "cpu", "--batch", "2"])
-            // At the end of a run only: how many come between depends on how fast the machine writes.
-            .args(["--checkpoint-every", "3600"])
             .args(flags)
             .stdin(Stdio::null());
         command
@@ -65,6 +63,8 @@ impl Place {
 }
 
 const TRAIN: [&str; 3] = ["--train-only", "--steps", "3"];
+/// At the end of a run only: how many come between depends on how fast the machine writes.
+const ONE_CHECKPOINT: [&str; 2] = ["--checkpoint-every", "3600"];
 const SERVE: [&str; 4] = ["--coldkey", "//Charlie", "--hotkey", "//Charlie//hotkey"];
 
 fn serve_with<'a>(flags: &[&'a str]) -> Vec<&'a str> {
@@ -174,8 +174,9 @@ fn models_that_cannot_be_served_are_told_before_anything_is_paid() {
 #[test]
 fn a_damaged_checkpoint_falls_back_to_the_one_before() {
     let place = Place::new();
-    assert!(place.run("text", &TRAIN).status.success());
-    let more = ["--train-only", "--steps", "5"];
+    let train = [&TRAIN[..], &ONE_CHECKPOINT].concat();
+    assert!(place.run("text", &train).status.success());
+    let more = [&["--train-only", "--steps", "5"][..], &ONE_CHECKPOINT].concat();
     assert!(place.run("text", &more).status.success());
     std::fs::write(checkpoint(&place), "half a checkp").unwrap();
     let output = place.run("text", &more);
@@ -190,13 +191,14 @@ fn a_damaged_checkpoint_falls_back_to_the_one_before() {
 #[test]
 fn a_damaged_checkpoint_is_told_in_words_and_left_as_it_is() {
     let place = Place::new();
-    assert!(place.run("text", &TRAIN).status.success());
+    let train = [&TRAIN[..], &ONE_CHECKPOINT].concat();
+    assert!(place.run("text", &train).status.success());
     let file = checkpoint(&place);
     let mut bytes = std::fs::read(&file).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     std::fs::write(&file, &bytes).unwrap();
-    let words = place.fails("text", &TRAIN);
+    let words = place.fails("text", &train);
     assert!(
         words.contains("is damaged") && words.contains(file.to_str().unwrap()),
         "{words}"
@@ -204,8 +206,8 @@ fn a_damaged_checkpoint_is_told_in_words_and_left_as_it_is() {
     assert_eq!(std::fs::read(&file).unwrap(), bytes);
     // Nor one of another size.
     std::fs::remove_file(&file).unwrap();
-    assert!(place.run("text", &TRAIN).status.success());
-    let other = [&TRAIN[..], &["--response-dim", "32"]].concat();
+    assert!(place.run("text", &train).status.success());
+    let other = [&train[..], &["--response-dim", "32"]].concat();
     assert!(place
         .fails("text", &other)
         .contains("does not fit this model"));

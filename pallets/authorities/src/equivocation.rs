@@ -159,7 +159,7 @@ impl<T: Config> Pallet<T> {
 }
 
 /// Blocks for which the pool keeps a report.
-const REPORT_LONGEVITY: u64 = 600;
+pub const REPORT_LONGEVITY: u64 = 600;
 
 /// Whether two different blocks of one slot bear the signature of one key.
 fn is_equivocation<H: Header>(proof: &EquivocationProof<H>) -> bool {

@@ -570,11 +570,13 @@ pub mod pallet {
 
         /// Units that a registration costs now; `None` where there is no such market.
         pub fn registration_cost(market: MarketId) -> Option<u64> {
-            Some(Self::summary(market)?.registration_cost)
+            let parameters = Markets::<T>::get(market)?.parameters;
+            Some(Self::cost_in_block(market, &parameters, Self::now()))
         }
 
         /// What the metagraph will be after the running epoch, or else the next, if nothing changes
-        /// until then; `None` where there is no such market.
+        /// until then; of an epoch that is overdue as if it came at the next boundary. `None` where there
+        /// is no such market.
         pub fn preview_epoch(market: MarketId) -> Option<Metagraph<T::AccountId>> {
             Self::read_preview(market)
         }
@@ -587,8 +589,8 @@ pub mod pallet {
     {
         /// Burns the current registration cost, never more than `max_cost`, from the signing
         /// coldkey and takes a slot of `market` for `hotkey`: a free one, or in a full market that of
-        /// the neuron outside immunity that the last epoch paid least, whose stake goes back to its
-        /// coldkey.
+        /// the neuron outside immunity that the last epoch paid least, whose owner's stake goes back to
+        /// its coldkey.
         #[pallet::call_index(0)]
         #[pallet::weight(T::WeightInfo::register())]
         pub fn register(
@@ -656,7 +658,7 @@ pub mod pallet {
             Self::do_remove_stake(market, hotkey, coldkey, amount)
         }
 
-        /// Gives up the slot of the signing coldkey's neuron. Its stake goes back to the coldkey; what
+        /// Gives up the slot of the signing coldkey's neuron. Its own stake goes back to the coldkey; what
         /// the registration cost does not.
         #[pallet::call_index(5)]
         #[pallet::weight(T::WeightInfo::deregister())]

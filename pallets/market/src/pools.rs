@@ -2,7 +2,7 @@
 //! only of the slots that have one.
 
 use crate::{pallet::*, types::MaxSlots};
-use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
+use codec::{Decode, Encode, MaxEncodedLen};
 use frame_support::BoundedVec;
 use market_mechanism as mechanism;
 use market_primitives::{BlockNumber, MarketId, Share, Uid};
@@ -22,19 +22,7 @@ pub type DelegatedBySlot = BoundedVec<(Uid, Delegated), MaxSlots>;
 pub const MAX_TAKE: Share = Share(Share::ONE.0 / 100 * 18);
 
 /// What lies in a pool: the mechanism's [`Pool`](mechanism::Pool).
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    Encode,
-    Decode,
-    DecodeWithMemTracking,
-    MaxEncodedLen,
-    TypeInfo,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
 pub struct Holdings {
     /// Units.
     pub value: u64,
@@ -61,18 +49,7 @@ impl Holdings {
 }
 
 /// A take that was announced.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Encode,
-    Decode,
-    DecodeWithMemTracking,
-    MaxEncodedLen,
-    TypeInfo,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
 pub struct Raise {
     /// The take.
     pub take: Share,
@@ -81,18 +58,7 @@ pub struct Raise {
 }
 
 /// What others have put behind a neuron, and on what terms.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Encode,
-    Decode,
-    DecodeWithMemTracking,
-    MaxEncodedLen,
-    TypeInfo,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
 pub struct Pool {
     /// Its number.
     pub id: PoolId,
@@ -115,18 +81,7 @@ impl Pool {
 }
 
 /// Where a pool of which there are shares is found.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Encode,
-    Decode,
-    DecodeWithMemTracking,
-    MaxEncodedLen,
-    TypeInfo,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
 pub enum PoolPlace {
     /// Among those of its market.
     Slot {
@@ -140,18 +95,7 @@ pub enum PoolPlace {
 }
 
 /// Of a running epoch: what others had put behind a neuron when it began.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Encode,
-    Decode,
-    DecodeWithMemTracking,
-    MaxEncodedLen,
-    TypeInfo,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
 pub struct Delegated {
     /// The pool.
     pub pool: PoolId,

@@ -81,7 +81,7 @@ where
         Ok(())
     }
 
-    /// Gives up a slot; its stake goes back to its coldkey.
+    /// Gives up a slot; its owner's stake goes back to its coldkey.
     pub(crate) fn do_deregister(
         market: MarketId,
         hotkey: T::AccountId,

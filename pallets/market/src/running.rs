@@ -10,7 +10,7 @@
 
 use crate::{pallet::*, pools::DelegatedBySlot, types::*, Parameters};
 use alloc::{boxed::Box, vec::Vec};
-use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
+use codec::{Decode, Encode, MaxEncodedLen};
 use frame_support::{ensure, storage::StorageMap, traits::ConstU32, BoundedVec};
 use frame_system::pallet_prelude::BlockNumberFor;
 use market_mechanism as mechanism;
@@ -24,18 +24,7 @@ pub const MAX_DEPARTURES: u32 = 64;
 pub type MaxDepartures = ConstU32<MAX_DEPARTURES>;
 
 /// Where a running epoch is.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Encode,
-    Decode,
-    DecodeWithMemTracking,
-    MaxEncodedLen,
-    TypeInfo,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
 pub struct Cursor {
     /// Its number in the market, from 1.
     pub epoch: u64,
@@ -50,18 +39,7 @@ pub struct Cursor {
 }
 
 /// A pass of an epoch over the rows.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Encode,
-    Decode,
-    DecodeWithMemTracking,
-    MaxEncodedLen,
-    TypeInfo,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
 pub enum Pass {
     /// Votes are counted.
     Counting,
@@ -79,9 +57,7 @@ impl Cursor {
 }
 
 /// The market as it was when the epoch began, but for the rows.
-#[derive(
-    Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
-)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
 pub struct View {
     /// Its rules.
     pub parameters: Parameters,
@@ -94,9 +70,7 @@ pub struct View {
 }
 
 /// Votes counted so far: the mechanism's [`Votes`](mechanism::Votes).
-#[derive(
-    Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
-)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
 pub struct Votes {
     /// Rank and trust of each neuron.
     pub tallies: BySlot<(u64, u64)>,
@@ -131,9 +105,7 @@ impl From<Votes> for mechanism::Votes {
 
 /// What the votes said: the mechanism's [`Verdict`](mechanism::Verdict). Shares by uid, in parts of
 /// 10^18.
-#[derive(
-    Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
-)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
 pub struct Verdict {
     /// R.
     pub rank: BySlot<u64>,

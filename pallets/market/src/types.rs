@@ -54,9 +54,7 @@ pub struct Market {
 }
 
 /// What governance may change of a market.
-#[derive(
-    Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
-)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
 pub struct Rules {
     /// Its share of the chain's emission.
     pub emission_share: Share,
@@ -76,7 +74,6 @@ pub struct Rules {
     Ord,
     Encode,
     Decode,
-    DecodeWithMemTracking,
     MaxEncodedLen,
     TypeInfo,
 )]
@@ -109,9 +106,7 @@ impl Moment {
 }
 
 /// Whose a slot is.
-#[derive(
-    Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
-)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
 pub struct Neuron<AccountId> {
     /// Serves and sets weights.
     pub hotkey: AccountId,
@@ -120,19 +115,7 @@ pub struct Neuron<AccountId> {
 }
 
 /// A taken slot, as far as the epoch is concerned.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    Encode,
-    Decode,
-    DecodeWithMemTracking,
-    MaxEncodedLen,
-    TypeInfo,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
 pub struct Slot {
     /// Units that lie in it.
     pub stake: u64,
@@ -141,9 +124,7 @@ pub struct Slot {
 }
 
 /// Where a neuron serves.
-#[derive(
-    Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
-)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
 pub struct Endpoint {
     /// `host:port`, printable.
     pub address: BoundedVec<u8, MaxEndpointLength>,
@@ -155,18 +136,7 @@ pub struct Endpoint {
 
 /// What a neuron says of the others and what it holds in them: the mechanism's
 /// [`Row`](mechanism::Row), seven bytes an edge.
-#[derive(
-    Clone,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    Encode,
-    Decode,
-    DecodeWithMemTracking,
-    MaxEncodedLen,
-    TypeInfo,
-)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
 pub struct Row {
     /// When its weights were set.
     pub set_at: Moment,
@@ -200,9 +170,7 @@ impl Row {
 }
 
 /// A row of weights that was set while an epoch was running that had yet to read the one before.
-#[derive(
-    Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
-)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
 pub struct Arrival {
     /// When it was set.
     pub set_at: Moment,
@@ -211,18 +179,7 @@ pub struct Arrival {
 }
 
 /// A row of weights that is promised and not yet shown.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Encode,
-    Decode,
-    DecodeWithMemTracking,
-    MaxEncodedLen,
-    TypeInfo,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
 pub struct Commitment {
     /// The epoch in which it was made: of those begun, the number of the last.
     pub epoch: u64,
@@ -233,19 +190,7 @@ pub struct Commitment {
 }
 
 /// The bonds in one neuron: the mechanism's [`Column`](mechanism::Column).
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    Encode,
-    Decode,
-    DecodeWithMemTracking,
-    MaxEncodedLen,
-    TypeInfo,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
 pub struct Column {
     /// What a bond of one stands for: `mantissa * 2^exponent` of the counted stake.
     pub mantissa: u64,
@@ -276,19 +221,7 @@ impl From<Column> for mechanism::Column {
 }
 
 /// What an epoch gave a neuron.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    Encode,
-    Decode,
-    DecodeWithMemTracking,
-    MaxEncodedLen,
-    TypeInfo,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
 pub struct Outcome {
     /// R.
     pub rank: Share,
@@ -305,19 +238,7 @@ pub struct Outcome {
 }
 
 /// A finished epoch.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    Encode,
-    Decode,
-    DecodeWithMemTracking,
-    MaxEncodedLen,
-    TypeInfo,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
 pub struct EpochSummary {
     /// Its number, from 1; also how many are finished.
     pub epoch: u64,
@@ -334,18 +255,7 @@ pub struct EpochSummary {
 }
 
 /// The price of registration after the last one.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Encode,
-    Decode,
-    DecodeWithMemTracking,
-    MaxEncodedLen,
-    TypeInfo,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
 pub struct RegistrationPrice {
     /// Units, at block `at`.
     pub cost: u64,

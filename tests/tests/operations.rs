@@ -1,9 +1,10 @@
-//! What an operator does with a node: metrics, backup of blocks and restore, the guard of the disk.
+//! What an operator does with a node: metrics, backup of blocks and restore, the guard of the disk, keys of a network of
+//! one's own.
 
 use anyhow::{ensure, Context, Result};
 use noesis_chain::{keypair, ChainError, NOE};
 use noesis_tests::{ask, free_port, http, program, Node};
-use serde_json::json;
+use serde_json::{json, Value};
 use std::{
     path::Path,
     process::{Command, Output},
@@ -140,6 +141,64 @@ fn a_node_without_room_on_its_disk_does_not_start() -> Result<()> {
     ensure!(
         !output.status.success() && said.contains("dropped below threshold"),
         "{said}"
+    );
+    Ok(())
+}
+
+/// Runs `scripts/network` with the node that was built; what it printed.
+fn network(arguments: &[&str]) -> Result<String> {
+    let node = program("noesis-node")?;
+    let programs = node.parent().context("the node lies in no folder")?;
+    let path = std::env::var("PATH")?;
+    let output = Command::new("python3")
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/network"))
+        .args(arguments)
+        .env("PATH", format!("{}:{path}", programs.display()))
+        .output()?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    ensure!(output.status.success(), "{said}");
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+#[test]
+fn a_network_of_ones_own_has_no_key_that_everybody_knows() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let file = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let accounts = [
+        "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY",
+        "5FHneW46xGXgs5mUiveU4sbTyGBzmstUspZC92UhjJM694ty",
+    ];
+    for (name, account) in ["first", "second"].iter().zip(accounts) {
+        network(&["keys", &file(name), account, "/ip4/127.0.0.1/tcp/30333"])?;
+    }
+    let again = network(&["keys", &file("first"), accounts[0], "/ip4/127.0.0.1/tcp/1"]);
+    ensure!(format!("{again:?}").contains("there already"), "{again:?}");
+
+    let (first, second) = (file("first/public"), file("second/public"));
+    let printed = network(&["spec", "own", accounts[0], &first, &second])?;
+    let spec: Value = serde_json::from_str(&printed)?;
+    let own = &spec["genesis"]["runtimeGenesis"]["patch"];
+    ensure!(own["authorities"]["authorities"] == json!(accounts));
+    let known = Command::new(program("noesis-node")?)
+        .args(["export-chain-spec", "--chain", "staging"])
+        .output()?;
+    let known: Value = serde_json::from_slice(&known.stdout)?;
+    let known = &known["genesis"]["runtimeGenesis"]["patch"];
+    let mut keys = known["session"]["keys"].to_string();
+    keys += &known["sudo"]["key"].to_string();
+    let addresses = keys.split('"').filter(|word| word.len() > 40);
+    for address in addresses {
+        ensure!(!printed.contains(address), "{address} is known to all");
+    }
+
+    std::fs::write(file("own.json"), printed)?;
+    let raw = Command::new(program("noesis-node")?)
+        .args(["export-chain-spec", "--chain", &file("own.json"), "--raw"])
+        .output()?;
+    ensure!(
+        raw.status.success(),
+        "{}",
+        String::from_utf8_lossy(&raw.stderr)
     );
     Ok(())
 }

@@ -6,6 +6,7 @@ use noesis_chain::{keypair, ChainError, NOE};
 use noesis_tests::{ask, free_port, http, program, Node};
 use serde_json::{json, Value};
 use std::{
+    collections::BTreeSet,
     path::Path,
     process::{Command, Output},
     time::{Duration, Instant},
@@ -61,7 +62,32 @@ async fn the_market_and_what_the_pool_refuses_are_shown_to_prometheus() -> Resul
     ensure!(steps.is_some_and(|steps| steps >= 1.0), "{steps:?}");
     let refused = value(&page, "noesis_pool_refused_total{reason=\"ServeTooEarly\"");
     ensure!(refused.is_some_and(|refused| refused >= 2.0), "{page}");
+    for name in asked_for() {
+        let is_shown = |line: &str| {
+            let rest = line.strip_prefix(name);
+            rest.is_some_and(|rest| rest.starts_with(['{', ' ']))
+        };
+        ensure!(
+            page.lines().any(is_shown),
+            "docker/monitoring asks for {name}, which no node shows"
+        );
+    }
     Ok(())
+}
+
+/// The names of the node's metrics that the board and the alerts of `docker/monitoring` ask for.
+fn asked_for() -> BTreeSet<&'static str> {
+    let files = [
+        include_str!("../../docker/monitoring/board.json"),
+        include_str!("../../docker/monitoring/alerts.yml"),
+    ];
+    let words = files.into_iter().flat_map(|file| {
+        file.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_')
+    });
+    let of_the_node = ["noesis_market_", "noesis_pool_", "substrate_"];
+    words
+        .filter(|word| of_the_node.iter().any(|begin| word.starts_with(begin)))
+        .collect()
 }
 
 /// Runs a subcommand of the node on the chain in a folder.

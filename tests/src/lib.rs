@@ -2,7 +2,9 @@
 //!
 //! The programs are those that `cargo build --workspace` put beside the tests.
 
+pub mod finality;
 pub mod foreign;
+pub mod namespaces;
 pub mod network;
 
 use anyhow::{ensure, Context, Result};
@@ -11,9 +13,9 @@ use serde_json::{json, Value};
 use std::{
     fs::File,
     io::{Read, Write},
-    net::{TcpListener, TcpStream},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, Output, Stdio},
     sync::atomic::{AtomicU16, Ordering},
     time::{Duration, Instant},
 };
@@ -63,6 +65,24 @@ pub fn free_port() -> Result<u16> {
     }
 }
 
+/// That port of this machine.
+fn loopback(port: u16) -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, port).into()
+}
+
+/// Runs a command to its end, which must be a good one.
+fn run(command: &mut Command) -> Result<Output> {
+    let output = command
+        .output()
+        .with_context(|| format!("cannot start {command:?}"))?;
+    ensure!(
+        output.status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(output)
+}
+
 /// A process that ends with its owner.
 pub struct Process(Child);
 
@@ -108,12 +128,17 @@ fn export_chain_spec(chain: &str, flags: &[&str]) -> Result<Value> {
         .with_context(|| String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
-/// What a node answers to a JSON-RPC question: `result`, or `error`.
+/// What a node on this machine answers to a JSON-RPC question: `result`, or `error`.
 pub fn ask(rpc_port: u16, method: &str, params: Value) -> Result<Value> {
+    ask_at(loopback(rpc_port), method, params)
+}
+
+/// What a node answers there.
+pub fn ask_at(address: SocketAddr, method: &str, params: Value) -> Result<Value> {
     let question =
         json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).to_string();
-    let answer = http(
-        rpc_port,
+    let answer = http_at(
+        address,
         &format!(
             "POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n\
              Content-Length: {}\r\n\r\n{question}",
@@ -125,7 +150,11 @@ pub fn ask(rpc_port: u16, method: &str, params: Value) -> Result<Value> {
 
 /// The body of what a server on this machine answers to a whole request, which must ask it to close.
 pub fn http(port: u16, request: &str) -> Result<String> {
-    let mut connection = TcpStream::connect(("127.0.0.1", port))?;
+    http_at(loopback(port), request)
+}
+
+fn http_at(address: SocketAddr, request: &str) -> Result<String> {
+    let mut connection = TcpStream::connect(address)?;
     connection.set_read_timeout(Some(NODE_START))?;
     connection.write_all(request.as_bytes())?;
     let mut answer = String::new();
@@ -139,6 +168,8 @@ pub fn http(port: u16, request: &str) -> Result<String> {
 pub struct Node {
     /// Where it answers.
     pub url: String,
+    /// The same as an address.
+    pub rpc: SocketAddr,
     process: Process,
     log: PathBuf,
 }
@@ -190,9 +221,21 @@ impl Node {
         }
         Ok(Self {
             url: format!("ws://127.0.0.1:{rpc_port}"),
+            rpc: loopback(rpc_port),
             process: Process::start(&mut command, &log)?,
             log,
         })
+    }
+
+    /// The memory that it holds, in MiB.
+    pub fn memory(&self) -> Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.0.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
+        Ok(kibibytes
+            .context("the system does not say")?
+            .parse::<u64>()?
+            / 1_024)
     }
 
     /// Waits until it answers.

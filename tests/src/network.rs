@@ -1,9 +1,12 @@
 //! Networks of several authorities on this machine.
 
-use crate::{export_chain_spec, free_port, program, Node, Process};
-use anyhow::{ensure, Context, Result};
-use serde_json::json;
+use crate::{
+    export_chain_spec, free_port, loopback, namespaces::Hosts, program, run, Node, Process,
+};
+use anyhow::{Context, Result};
+use serde_json::{json, Value};
 use std::{
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -37,39 +40,78 @@ pub const STAGING: Preset = Preset {
     ],
 };
 
-/// The nodes of a preset's authorities, which find each other by the first.
+/// The nodes of a preset's authorities, each of which knows where the others are.
 pub struct Network {
-    /// The chain's specification as a light client wants it: raw, with the first node's address.
+    /// The chain's specification with the nodes' addresses; raw, as a light client wants it, unless it is of a
+    /// network on hosts.
     pub spec: PathBuf,
     /// In the order of the authorities.
     pub nodes: Vec<Node>,
 }
 
+/// Where the node of an authority runs.
+struct Place {
+    command: Command,
+    /// Its address on the network.
+    address: String,
+    /// Where it is asked.
+    rpc: SocketAddr,
+}
+
 impl Network {
-    /// Starts a node for each authority, all in `folder`.
+    /// Starts a node for each authority on this machine, all in `folder`.
     pub fn start(preset: &Preset, folder: &Path) -> Result<Self> {
-        let folders: Vec<PathBuf> = (0..preset.authorities.len())
+        let spec = export_chain_spec(preset.id, &["--raw"])?;
+        let place = |_: &&str| -> Result<Place> {
+            Ok(Place {
+                command: Command::new(program("noesis-node")?),
+                // WebSocket, which is what a light client in a browser can open.
+                address: format!("/ip4/127.0.0.1/tcp/{}/ws", free_port()?),
+                rpc: loopback(free_port()?),
+            })
+        };
+        let places: Result<Vec<_>> = preset.authorities.iter().map(place).collect();
+        Self::start_at(preset, spec, places?, folder)
+    }
+
+    /// Starts a node for each authority on a host of its own, of a chain with slots of so many milliseconds.
+    pub fn start_on(hosts: &Hosts, preset: &Preset, slot: u64, folder: &Path) -> Result<Self> {
+        let mut spec = export_chain_spec(preset.id, &[])?;
+        *spec
+            .pointer_mut("/genesis/runtimeGenesis/patch/authorities/slotDuration")
+            .context("the preset has no slots")? = json!(slot);
+        let places = hosts.places(&program("noesis-node")?);
+        let places = places.into_iter().map(|(command, address, rpc)| Place {
+            command,
+            address: format!("/ip4/{address}/tcp/30333"),
+            rpc: (rpc, 9944).into(),
+        });
+        Self::start_at(preset, spec, places.collect(), folder)
+    }
+
+    fn start_at(
+        preset: &Preset,
+        mut spec: Value,
+        places: Vec<Place>,
+        folder: &Path,
+    ) -> Result<Self> {
+        let folders: Vec<PathBuf> = (0..places.len())
             .map(|number| folder.join(number.to_string()))
             .collect();
-        // WebSocket, which is what a light client in a browser can open.
         let mut addresses = Vec::new();
-        let mut first = None;
-        for folder in &folders {
+        for (folder, place) in folders.iter().zip(&places) {
             std::fs::create_dir(folder)?;
-            let address = format!("/ip4/127.0.0.1/tcp/{}/ws", free_port()?);
             let peer = make_node_key(folder)?;
-            first.get_or_insert_with(|| format!("{address}/p2p/{peer}"));
-            addresses.push(address);
+            addresses.push(format!("{}/p2p/{peer}", place.address));
         }
-        let mut spec = export_chain_spec(preset.id, &["--raw"])?;
-        spec["bootNodes"] = json!([first]);
+        spec["bootNodes"] = json!(addresses);
         let path = folder.join("chain.json");
         std::fs::write(&path, spec.to_string())?;
 
         let mut nodes = Vec::new();
-        for ((seed, folder), address) in preset.authorities.iter().zip(&folders).zip(&addresses) {
+        for ((seed, folder), place) in preset.authorities.iter().zip(&folders).zip(places) {
             insert_keys(seed, &path, folder)?;
-            nodes.push(start_authority(&path, folder, address)?);
+            nodes.push(start_authority(&path, folder, place)?);
         }
         Ok(Self { spec: path, nodes })
     }
@@ -97,24 +139,11 @@ fn insert_keys(seed: &str, spec: &Path, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Runs a command to its end.
-fn run(command: &mut Command) -> Result<std::process::Output> {
-    let output = command
-        .output()
-        .with_context(|| format!("cannot start {command:?}"))?;
-    ensure!(
-        output.status.success(),
-        "{command:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    Ok(output)
-}
-
-fn start_authority(spec: &Path, folder: &Path, address: &str) -> Result<Node> {
-    let rpc_port = free_port()?;
+fn start_authority(spec: &Path, folder: &Path, mut place: Place) -> Result<Node> {
     let log = folder.join("node.log");
     let process = Process::start(
-        Command::new(program("noesis-node")?)
+        place
+            .command
             .arg("--validator")
             .arg("--chain")
             .arg(spec)
@@ -122,13 +151,15 @@ fn start_authority(spec: &Path, folder: &Path, address: &str) -> Result<Node> {
             .arg(folder.join("chain"))
             .arg("--node-key-file")
             .arg(folder.join("node-key"))
-            .args(["--listen-addr", address, "--allow-private-ip"])
-            .args(["--rpc-port", &rpc_port.to_string()])
+            .args(["--listen-addr", &place.address, "--allow-private-ip"])
+            .arg("--experimental-rpc-endpoint")
+            .arg(format!("listen-addr={}", place.rpc))
             .args(["--no-prometheus", "--no-telemetry", "--no-mdns"]),
         &log,
     )?;
     Ok(Node {
-        url: format!("ws://127.0.0.1:{rpc_port}"),
+        url: format!("ws://{}", place.rpc),
+        rpc: place.rpc,
         process,
         log,
     })

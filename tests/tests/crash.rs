@@ -1,16 +1,22 @@
 //! What is killed in the middle of its work goes on from there: miners and validators from their checkpoints, the
-//! node with every block that was final.
+//! node with every block and call that was final.
 
 use anyhow::{ensure, Context, Result};
-use noesis_chain::{keypair, Chain, NOE};
-use noesis_tests::{cache, free_port, program, Node, Process};
-use serde_json::Value;
+use noesis_chain::{keypair, Call, Chain, Keypair, Sent, NOE};
+use noesis_tests::{
+    cache,
+    finality::{height, Finality},
+    free_port, program, Node, Process,
+};
+use serde_json::{json, Value};
+use sp_io::hashing::blake2_256;
 use std::{
     path::{Path, PathBuf},
     process::Command,
-    time::{Duration, Instant},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
-use tokio::time::sleep;
+use tokio::{task::JoinSet, time::sleep};
 
 /// How long anything may take on a busy machine.
 const LONG: Duration = Duration::from_secs(120);
@@ -122,49 +128,170 @@ async fn a_validator_that_is_killed_goes_on_where_it_was() -> Result<()> {
     Ok(())
 }
 
-/// Kills of the node.
-const KILLS: u64 = 5;
+/// Kills of the node, unless `NOESIS_TEST_KILLS` says how many.
+const KILLS: u32 = 5;
+
+/// One kill of so many is where an epoch begins, the others at any moment.
+const AT_EPOCH: u32 = 3;
+
+/// Those who send calls to the node all the time. The first moves stake.
+const SENDERS: [&str; 4] = ["//Alice", "//Bob", "//Charlie", "//Dave"];
+
+/// The calls that were final before a kill, each with its block.
+type Calls = Arc<Mutex<Vec<Sent>>>;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_is_killed_keeps_every_final_block() -> Result<()> {
+    let kills: u32 = match std::env::var("NOESIS_TEST_KILLS") {
+        Ok(text) => text.parse().context("NOESIS_TEST_KILLS is no number")?,
+        Err(_) => KILLS,
+    };
     let folder = tempfile::tempdir()?;
     let port = free_port()?;
-    let alice = keypair("//Alice")?;
-    let (mut height, mut stake) = (0, 0);
-    let mut recoveries = Vec::new();
-    for kill in 0..=KILLS {
-        let start = Instant::now();
-        let mut node = Node::start(folder.path(), port)?;
+    let mut node = Node::start(folder.path(), port)?;
+    let chain = node.chain().await?;
+    let hotkey = keypair("//Alice//0")?.public_key().0;
+    chain
+        .register(&keypair("//Alice")?, 0, hotkey, 10 * NOE)
+        .await?;
+
+    let calls = Calls::default();
+    let mut seen = Finality::new([node.rpc]);
+    let (mut recoveries, mut lost_blocks, mut lost_calls) = (Vec::new(), 0, 0);
+    for kill in 1..=kills {
         let chain = node.chain().await?;
-        let hotkey = keypair("//Alice//0")?.public_key().0;
-        if kill == 0 {
-            chain.register(&alice, 0, hotkey, 10 * NOE).await?;
+        let mut senders = JoinSet::new();
+        for sender in SENDERS {
+            let call = match sender == SENDERS[0] {
+                true => Call::AddStake {
+                    market: 0,
+                    hotkey: hotkey.into(),
+                    amount: NOE,
+                },
+                false => Call::Transfer {
+                    to: hotkey.into(),
+                    amount: NOE,
+                },
+            };
+            senders.spawn(keep_sending(
+                chain.clone(),
+                keypair(sender)?,
+                call,
+                calls.clone(),
+            ));
         }
-        // What was final is still there, and the chain goes on.
-        let found = finalized(&chain).await?;
-        ensure!(found >= height, "block {height} was final, now {found} is");
-        let metagraph = chain.metagraph(0).await?;
-        let kept = metagraph.neurons.first().context("the neuron is lost")?;
-        ensure!(kept.stake >= stake, "{stake} units were staked and final");
-        while finalized(&chain).await? <= found {
-            ensure!(start.elapsed() < LONG, "no block after kill {kill}");
-            sleep(Duration::from_millis(100)).await;
+        // So that there is something to lose, and more on its way.
+        let (start, before) = (Instant::now(), held(&calls).len());
+        while held(&calls).len() == before {
+            ensure!(
+                start.elapsed() < LONG,
+                "no call is final after {kill} kills"
+            );
+            sleep(Duration::from_millis(50)).await;
         }
+        wait_to_kill(kill, &chain, &mut seen).await?;
+        // Killed with -9.
+        drop(node);
+        let start = Instant::now();
+        senders.shutdown().await;
+
+        node = Node::start(folder.path(), port)?;
+        node.chain().await?;
+        let (blocks, missing) = (seen.lost(0)?, missing(&seen, &calls)?);
+        ensure!(
+            blocks.is_empty() && missing.is_empty(),
+            "kill {kill} took final blocks {blocks:?} and final calls {missing:?}"
+        );
+        lost_blocks += blocks.len();
+        lost_calls += missing.len();
+        seen.until_all_finalized(seen.last(0)? + 1, LONG).await?;
         recoveries.push(start.elapsed().as_secs_f64());
-        // Returns when the block that holds it is final.
-        chain.add_stake(&alice, 0, hotkey, NOE).await?;
-        stake = chain.metagraph(0).await?.neurons[0].stake;
-        // At other moments of a block each time, one of them where an epoch ends.
-        sleep(Duration::from_millis(370 * kill)).await;
-        height = finalized(&chain).await?;
     }
+
+    recoveries.sort_by(f64::total_cmp);
+    let (slots, missed) = slots(&seen)?;
+    let sent = held(&calls).len();
     println!(
-        "{KILLS} kills, nothing final lost; seconds to the next final block: {recoveries:.1?}"
+        "{kills} kills, one in {AT_EPOCH} where an epoch begins: seconds until a block is final again p50 {:.1}, p99 \
+         (the longest) {:.1}; {missed} of {slots} slots without a block; of what was final lost {lost_blocks} of {} \
+         blocks, {lost_calls} of {sent} calls",
+        recoveries[recoveries.len() / 2],
+        recoveries.last().context("no kills")?,
+        seen.finalized[0],
     );
     Ok(())
 }
 
-/// Number of the last finalized block.
-async fn finalized(chain: &Chain) -> Result<u32> {
-    Ok(chain.status().await?.finalized_block)
+/// Sends a call over and over and remembers those that were final.
+async fn keep_sending(chain: Chain, signer: Keypair, call: Call, calls: Calls) {
+    loop {
+        match chain.send(&signer, &call).await {
+            Ok(sent) => held(&calls).push(sent),
+            // The node was killed, or the pool has still a call from before.
+            Err(_) => sleep(Duration::from_millis(200)).await,
+        }
+    }
+}
+
+/// Waits until the moment of a kill, and looks what is final then.
+async fn wait_to_kill(kill: u32, chain: &Chain, seen: &mut Finality) -> Result<()> {
+    let mut random = [0; 8];
+    random.copy_from_slice(&blake2_256(&kill.to_le_bytes())[..8]);
+    let random = u64::from_le_bytes(random);
+    if !kill.is_multiple_of(AT_EPOCH) {
+        sleep(Duration::from_millis(random % 3_000)).await;
+        return seen.look();
+    }
+    let epoch = chain.metagraph(0).await?.next_epoch_block;
+    while seen.best(0)? + 1 < epoch {
+        sleep(Duration::from_millis(10)).await;
+    }
+    // Slots are the seconds of the clock: while the block is made, or brought in, or finalized.
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
+    let slot = Duration::from_secs(now.as_secs() + 1) - now;
+    sleep(slot + Duration::from_millis(random % 150)).await;
+    seen.look()
+}
+
+/// The calls of those that were final that their blocks do not hold, or whose blocks are not of the finalized chain.
+fn missing(seen: &Finality, calls: &Calls) -> Result<Vec<String>> {
+    let mut missing = Vec::new();
+    let last = seen.last(0)?;
+    for sent in held(calls).iter() {
+        let hash = format!("0x{}", hex::encode(sent.block));
+        let block = seen.ask(0, "chain_getBlock", json!([hash]))?["block"].take();
+        let height = height(&block["header"]).unwrap_or(u32::MAX);
+        let extrinsics = block["extrinsics"].as_array().cloned().unwrap_or_default();
+        let is_there = |extrinsic: &Value| {
+            let text = extrinsic.as_str().unwrap_or_default();
+            let bytes = hex::decode(text.trim_start_matches("0x")).unwrap_or_default();
+            blake2_256(&bytes) == sent.transaction
+        };
+        if height > last || seen.block(0, height)? != hash || !extrinsics.iter().any(is_there) {
+            missing.push(format!("{sent:?}"));
+        }
+    }
+    Ok(missing)
+}
+
+/// How many slots there were between the first block and the last final one, and how many of them without a block.
+fn slots(seen: &Finality) -> Result<(u64, u64)> {
+    let slot = |height: u32| -> Result<u64> {
+        let header = seen.ask(0, "chain_getHeader", json!([seen.block(0, height)?]))?;
+        // What Aura says before the seal: the slot, of eight bytes.
+        let logs = header["digest"]["logs"].as_array().context("no digest")?;
+        let mut logs = logs.iter().filter_map(Value::as_str);
+        let digits = logs.find_map(|log| log.strip_prefix("0x066175726120"));
+        let bytes = hex::decode(digits.context("no slot")?)?;
+        let bytes = bytes.try_into().ok().context("a slot of another size")?;
+        Ok(u64::from_le_bytes(bytes))
+    };
+    let last = seen.finalized[0];
+    let slots = slot(last)? - slot(1)? + 1;
+    Ok((slots, slots - u64::from(last)))
+}
+
+/// What nobody else has just then.
+fn held(calls: &Calls) -> MutexGuard<'_, Vec<Sent>> {
+    calls.lock().unwrap_or_else(PoisonError::into_inner)
 }

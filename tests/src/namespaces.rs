@@ -1,7 +1,7 @@
 //! Hosts of their own on this machine, network namespaces of Linux, and a switch whose cables a test moves.
 //!
-//! A namespace lives as long as the processes in it, so that nothing is left of one whatever becomes of the test:
-//! the process that holds it ends with its owner, and when the owner is killed.
+//! A namespace lives as long as the processes in it, cables with it, so that nothing has to be removed: the process
+//! that holds it ends with its owner, even with one that is killed.
 
 use crate::run;
 use anyhow::{ensure, Context, Result};

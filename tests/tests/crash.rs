@@ -190,13 +190,15 @@ async fn a_node_that_is_killed_keeps_every_final_block() -> Result<()> {
             sleep(Duration::from_millis(50)).await;
         }
         wait_to_kill(kill, &chain, &mut seen).await?;
+        let staked = stake(&chain).await?;
         // Killed with -9.
         drop(node);
         let start = Instant::now();
         senders.shutdown().await;
 
         node = Node::start(folder.path(), port)?;
-        node.chain().await?;
+        let kept = stake(&node.chain().await?).await?;
+        ensure!(kept >= staked, "{staked} units were staked, now {kept} are");
         let (blocks, missing) = (seen.lost(0)?, missing(&seen, &calls)?);
         ensure!(
             blocks.is_empty() && missing.is_empty(),
@@ -215,11 +217,17 @@ async fn a_node_that_is_killed_keeps_every_final_block() -> Result<()> {
         "{kills} kills, one in {AT_EPOCH} where an epoch begins: seconds until a block is final again p50 {:.1}, p99 \
          (the longest) {:.1}; {missed} of {slots} slots without a block; of what was final lost {lost_blocks} of {} \
          blocks, {lost_calls} of {sent} calls",
-        recoveries[recoveries.len() / 2],
+        recoveries.get(recoveries.len() / 2).context("no kills")?,
         recoveries.last().context("no kills")?,
         seen.finalized[0],
     );
     Ok(())
+}
+
+/// What the only neuron has staked, as of the last finalized block.
+async fn stake(chain: &Chain) -> Result<u64> {
+    let neurons = chain.metagraph(0).await?.neurons;
+    Ok(neurons.first().context("the neuron is lost")?.stake)
 }
 
 /// Sends a call over and over and remembers those that were final.

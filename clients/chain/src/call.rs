@@ -1,9 +1,12 @@
 //! The calls that clients make, before they are signed.
 
-use market_primitives::{MarketId, Uid, MAX_ENDPOINT_LENGTH};
+use market_primitives::{MarketId, Modality, Share, Uid, MAX_ENDPOINT_LENGTH};
 use subxt::{dynamic::Value, ext::scale_value::Composite, tx};
 
-use crate::{error::PALLET, AccountId, MarketError};
+use crate::{
+    error::{PALLET, SUDO},
+    AccountId, MarketError, ParameterValue, Parameters, PoolId, Rules,
+};
 
 /// A call of the chain, not yet signed. Amounts are in units.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,6 +86,45 @@ pub enum Call {
         /// How much.
         amount: u64,
     },
+    /// Buys shares of the pool behind a neuron, for units of the signing account.
+    Delegate {
+        /// Which market.
+        market: MarketId,
+        /// Behind whom.
+        hotkey: AccountId,
+        /// Most that the shares may cost.
+        amount: u64,
+    },
+    /// Sells shares of a pool that the signing account holds.
+    Undelegate {
+        /// Which pool.
+        pool: PoolId,
+        /// How many.
+        shares: u64,
+    },
+    /// Sets what the signing coldkey takes of what others' units earn behind its neuron.
+    SetTake {
+        /// Which market.
+        market: MarketId,
+        /// Whose pool.
+        hotkey: AccountId,
+        /// What is taken.
+        take: Share,
+    },
+    /// Opens a market. Signed by the sudo key, as root.
+    CreateMarket {
+        /// What it trades.
+        modality: Modality,
+        /// Its rules.
+        rules: Rules,
+    },
+    /// Decides on the rules of a market from its next epoch on. Signed by the sudo key, as root.
+    SetParameters {
+        /// Which market.
+        market: MarketId,
+        /// All of its rules, the old among them.
+        rules: Rules,
+    },
     /// Sends units from the signing account to another.
     Transfer {
         /// To whom.
@@ -105,6 +147,11 @@ impl Call {
             Self::RevealWeights { .. } => (PALLET, "reveal_weights"),
             Self::AddStake { .. } => (PALLET, "add_stake"),
             Self::RemoveStake { .. } => (PALLET, "remove_stake"),
+            Self::Delegate { .. } => (PALLET, "delegate"),
+            Self::Undelegate { .. } => (PALLET, "undelegate"),
+            Self::SetTake { .. } => (PALLET, "set_take"),
+            Self::CreateMarket { .. } => (PALLET, "create_market"),
+            Self::SetParameters { .. } => (PALLET, "set_parameters"),
             Self::Transfer { .. } => ("Balances", "transfer_allow_death"),
         }
     }
@@ -118,6 +165,11 @@ impl Call {
                 | Self::CommitWeights { .. }
                 | Self::RevealWeights { .. }
         )
+    }
+
+    /// Whether root alone may do it: it goes to the pallet `Sudo`, which takes no fee from its key.
+    pub fn by_root(&self) -> bool {
+        matches!(self, Self::CreateMarket { .. } | Self::SetParameters { .. })
     }
 
     /// Refuses what no market takes, before anything is sent.
@@ -141,7 +193,13 @@ impl Call {
     /// The call as subxt encodes it against the metadata of the node.
     pub(crate) fn payload(&self) -> tx::DynamicPayload<Composite<()>> {
         let (pallet, call) = self.name();
-        tx::dynamic(pallet, call, Composite::unnamed(self.arguments()))
+        let arguments = Composite::unnamed(self.arguments());
+        if !self.by_root() {
+            return tx::dynamic(pallet, call, arguments);
+        }
+        let call = Value::variant(call, arguments);
+        let call = Value::unnamed_variant(pallet, [call]);
+        tx::dynamic(SUDO, "sudo", Composite::unnamed([call]))
     }
 
     /// The arguments, in the runtime's order.
@@ -194,12 +252,47 @@ impl Call {
                 market: id,
                 hotkey,
                 amount,
+            }
+            | Self::Delegate {
+                market: id,
+                hotkey,
+                amount,
             } => vec![market(id), account(hotkey), number(*amount)],
+            Self::Undelegate { pool, shares } => vec![number(*pool), number(*shares)],
+            Self::SetTake {
+                market: id,
+                hotkey,
+                take,
+            } => vec![market(id), account(hotkey), number(take.0)],
+            Self::CreateMarket { modality, rules } => vec![Value::named_composite([
+                (
+                    "modality",
+                    Value::unnamed_variant(format!("{modality:?}"), []),
+                ),
+                ("emission_share", number(rules.emission_share.0)),
+                ("parameters", parameters(&rules.parameters)),
+            ])],
+            Self::SetParameters { market: id, rules } => vec![
+                market(id),
+                number(rules.emission_share.0),
+                parameters(&rules.parameters),
+            ],
             Self::Transfer { to, amount } => {
                 vec![Value::unnamed_variant("Id", [account(to)]), number(*amount)]
             }
         }
     }
+}
+
+/// Parameters by their names.
+fn parameters(parameters: &Parameters) -> Value {
+    Value::named_composite(parameters.iter().map(|(name, value)| {
+        let value = match value {
+            ParameterValue::Number(number) => Value::u128((*number).into()),
+            ParameterValue::Truth(truth) => Value::bool(*truth),
+        };
+        (name.clone(), value)
+    }))
 }
 
 /// A row of weights.

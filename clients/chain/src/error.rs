@@ -1,5 +1,6 @@
 //! What can go wrong with the chain, in words that say what to do.
 
+mod bounds;
 mod market;
 
 use subxt::{
@@ -7,10 +8,15 @@ use subxt::{
     Metadata,
 };
 
+use crate::AccountId;
+pub use bounds::bounds;
 pub use market::MarketError;
 
 /// Name of the market's pallet in the runtime.
 pub(crate) const PALLET: &str = "Market";
+
+/// Name of the pallet whose key acts as root.
+pub(crate) const SUDO: &str = "Sudo";
 
 /// Anything that keeps the chain from doing what a client asked.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +64,12 @@ pub enum ChainError {
     /// The market's rules forbid the call. It changed nothing.
     #[error(transparent)]
     Market(#[from] MarketError),
+    /// The key is not the one that acts as root.
+    #[error("only the sudo key of the chain may do that, and this is another: {}", root_key(.root.as_ref()))]
+    NotRoot {
+        /// The one that is, where it is known.
+        root: Option<AccountId>,
+    },
     /// The account cannot pay the fee.
     #[error("the account cannot pay the transaction's fee: send it some NOE first")]
     CannotPayFee,
@@ -79,6 +91,14 @@ pub enum ChainError {
     /// The node answered something this client cannot read.
     #[error("the node's answer cannot be understood ({0}): node and client are probably of different versions; update the older one")]
     Unexpected(String),
+}
+
+/// What to do to act as root.
+fn root_key(root: Option<&AccountId>) -> String {
+    match root {
+        Some(root) => format!("sign with the key of {root}"),
+        None => "read which it is (Sudo.Key), and sign with that; a chain without one is governed otherwise".into(),
+    }
 }
 
 impl ChainError {
@@ -116,6 +136,7 @@ pub(crate) fn of_dispatch(error: DispatchError) -> ChainError {
 pub(crate) fn of_pallet(pallet: &str, name: &str, docs: &[String]) -> ChainError {
     match (pallet, name) {
         (PALLET, _) => MarketError::from_name(name),
+        (SUDO, "RequireSudo") => return ChainError::NotRoot { root: None },
         ("Balances", "InsufficientBalance" | "Expendability") => {
             Some(MarketError::InsufficientBalance)
         }

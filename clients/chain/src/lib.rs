@@ -24,8 +24,11 @@ mod commitment;
 mod connection;
 mod error;
 pub mod market_state;
+mod pools;
 mod query;
+mod rules;
 mod status;
+mod storage;
 mod submit;
 mod verbs;
 
@@ -33,12 +36,15 @@ pub use account::{keypair, AccountId, AccountIdError, KeyError};
 pub use call::Call;
 pub use commitment::commitment;
 pub use connection::Chain;
-pub use error::{ChainError, MarketError};
+pub use error::{bounds, ChainError, MarketError};
 pub use market_primitives::{
     BlockNumber, MarketId, MarketRules, Modality, Share, SignedShare, Uid, MAX_ENDPOINT_LENGTH, NOE,
 };
-pub use market_state::{MarketState, StateError};
+pub use market_state::MarketState;
+pub use pools::{Behind, Delegation, Earned, Holdings, Pool, PoolId, Raise, Terms};
+pub use rules::{Governance, ParameterValue, Parameters, Rules};
 pub use status::NodeStatus;
+pub use storage::StateError;
 pub use submit::{Preview, Sent};
 pub use subxt_signer::sr25519::Keypair;
 

@@ -1,24 +1,19 @@
 //! What a market's storage holds after a block, in numbers as they are stored: for whoever computes an
 //! epoch again.
-//!
-//! Values are decoded by the metadata of the runtime of that block. Fields that are not asked for here
-//! may come and go; one that is asked for and is not there is an error in words.
 
 use std::collections::BTreeMap;
 
 use market_primitives::{BlockNumber, MarketId, Uid};
 use subxt::{
-    client::{ClientAtBlock, OnlineClientAtBlockImpl},
-    dynamic::{self, At, Value},
-    error::{OnlineClientAtBlockError, StorageError},
-    ext::{
-        scale_decode::{self, DecodeAsType},
-        scale_value::{Composite, Primitive, ValueDef},
-    },
-    SubstrateConfig,
+    dynamic,
+    ext::scale_decode::{self, DecodeAsType},
 };
 
-use crate::{error::PALLET, Chain, ChainError};
+use crate::{
+    error::PALLET,
+    storage::{State, StateError},
+    Chain, ChainError, MarketError,
+};
 
 /// A market as its storage has it after a block.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -152,30 +147,6 @@ pub struct EpochSummary {
     pub minted: u64,
 }
 
-/// What keeps a market's state of an earlier block from being read.
-#[derive(Debug, thiserror::Error)]
-pub enum StateError {
-    /// The node has thrown that state away.
-    #[error("the node at {url} no longer keeps the state of block {block}: run the node with --state-pruning archive from its first block on, or give the address of one that keeps it")]
-    Pruned {
-        /// Its address.
-        url: String,
-        /// The block.
-        block: BlockNumber,
-    },
-    /// The node does not have that block.
-    #[error("the node at {url} has no block {block}: wait until it has all blocks, or give the address of another")]
-    NoSuchBlock {
-        /// Its address.
-        url: String,
-        /// The block.
-        block: BlockNumber,
-    },
-    /// Anything else.
-    #[error(transparent)]
-    Chain(#[from] ChainError),
-}
-
 /// The part of a market that is needed here.
 #[derive(DecodeAsType)]
 #[decode_as_type(crate_path = "scale_decode")]
@@ -183,16 +154,7 @@ struct Market {
     parameters: EpochRules,
 }
 
-type Client = ClientAtBlock<SubstrateConfig, OnlineClientAtBlockImpl<SubstrateConfig>>;
-
 impl Chain {
-    /// The number of the last finalized block.
-    pub async fn finalized_block(&self) -> Result<BlockNumber, ChainError> {
-        let block = self.ask(self.client.at_current_block()).await?;
-        // The runtime counts in 32 bits.
-        Ok(BlockNumber::try_from(block.block_number()).unwrap_or(BlockNumber::MAX))
-    }
-
     /// The epoch of a market that was finished last after a block; its number is 0 where none was.
     pub async fn epoch_after(
         &self,
@@ -214,10 +176,7 @@ impl Chain {
         mut seen: impl FnMut(usize, usize),
     ) -> Result<MarketState, StateError> {
         let state = self.state_after(block).await?;
-        let Market { parameters: rules } = state
-            .value(market, "Markets")
-            .await?
-            .ok_or(ChainError::Market(crate::MarketError::UnknownMarket))?;
+        let rules = state.epoch_rules(market).await?;
         let slots: Vec<Option<Slot>> = state.value(market, "Slots").await?.unwrap_or_default();
         let neurons = slots.iter().flatten().count();
         Ok(MarketState {
@@ -232,93 +191,18 @@ impl Chain {
 
     /// The row of a neuron after the last finalized block; `None` where it has no edge.
     pub async fn row(&self, market: MarketId, uid: Uid) -> Result<Option<Row>, StateError> {
-        const ENTRY: &str = "Rows";
         let state = self.state_after(self.finalized_block().await?).await?;
-        let address = dynamic::storage::<(MarketId, Uid), Row>(PALLET, ENTRY);
-        let question = async {
-            let storage = state.client.storage();
-            storage.try_fetch(address, (market, uid)).await
-        };
-        let row = state.ask(ENTRY, question).await?;
-        let decoded = row.map(|row| row.decode()).transpose();
-        decoded.map_err(|error| unreadable(ENTRY, &error))
+        let address = dynamic::storage::<(MarketId, Uid), Row>(PALLET, "Rows");
+        state.fetch(address, (market, uid)).await
     }
-
-    /// Every parameter of a market after the last finalized block by its name, in the runtime's order: a
-    /// number as it is stored, or `true` or `false`.
-    pub async fn parameters(
-        &self,
-        market: MarketId,
-    ) -> Result<Vec<(String, serde_json::Value)>, StateError> {
-        let state = self.state_after(self.finalized_block().await?).await?;
-        let market: Value = state
-            .value(market, "Markets")
-            .await?
-            .ok_or(ChainError::Market(crate::MarketError::UnknownMarket))?;
-        let parameters = market.at("parameters").map(|value| &value.value);
-        let Some(ValueDef::Composite(Composite::Named(fields))) = parameters else {
-            return Err(unreadable("Markets", &"it has no parameters by name"));
-        };
-        let plain = |(name, value): &(String, Value)| Some((name.clone(), plain(value)?));
-        let plain: Option<Vec<_>> = fields.iter().map(plain).collect();
-        plain.ok_or_else(|| unreadable("Markets", &"a parameter is no number"))
-    }
-
-    async fn state_after(&self, block: BlockNumber) -> Result<State<'_>, StateError> {
-        let mut absent = false;
-        let question = async {
-            let found = self.client.at_block(u64::from(block)).await;
-            absent = matches!(found, Err(OnlineClientAtBlockError::BlockNotFound { .. }));
-            found
-        };
-        let answer = self.ask(question).await;
-        if absent {
-            let url = self.url().into();
-            return Err(StateError::NoSuchBlock { url, block });
-        }
-        let client = answer.map_err(|error| self.explain_state(error, block))?;
-        Ok(State {
-            chain: self,
-            block,
-            client,
-        })
-    }
-
-    /// The error of a question about a block that may be too old.
-    fn explain_state(&self, error: ChainError, block: BlockNumber) -> StateError {
-        match error {
-            // The node's own words (`sc-state-db` and those who hand it on); there is no code for it.
-            ChainError::Unexpected(words) if words.contains("tate already discarded") => {
-                let url = self.url().into();
-                StateError::Pruned { url, block }
-            }
-            error => error.into(),
-        }
-    }
-}
-
-/// The state after a block.
-struct State<'a> {
-    chain: &'a Chain,
-    block: BlockNumber,
-    client: Client,
 }
 
 impl State<'_> {
-    /// The value of a map by market; `None` where none is stored.
-    async fn value<Stored: DecodeAsType>(
-        &self,
-        market: MarketId,
-        entry: &'static str,
-    ) -> Result<Option<Stored>, StateError> {
-        let address = dynamic::storage::<(MarketId,), Stored>(PALLET, entry);
-        let value = self
-            .ask(entry, async {
-                self.client.storage().try_fetch(address, (market,)).await
-            })
-            .await?;
-        let decoded = value.map(|value| value.decode()).transpose();
-        decoded.map_err(|error| unreadable(entry, &error))
+    /// The rules of a market that the arithmetic of the epoch depends on.
+    pub(crate) async fn epoch_rules(&self, market: MarketId) -> Result<EpochRules, StateError> {
+        let stored: Option<Market> = self.value(market, "Markets").await?;
+        let unknown = ChainError::Market(MarketError::UnknownMarket);
+        Ok(stored.ok_or(unknown)?.parameters)
     }
 
     /// The rows of a market, page by page.
@@ -327,71 +211,13 @@ impl State<'_> {
         market: MarketId,
         mut seen: impl FnMut(usize),
     ) -> Result<BTreeMap<Uid, Row>, StateError> {
-        const ENTRY: &str = "Rows";
-        let address = dynamic::storage::<(MarketId, Uid), Row>(PALLET, ENTRY);
-        let entries = async { self.client.storage().iter(address, (market,)).await };
-        let mut entries = self.ask(ENTRY, entries).await?;
+        let address = dynamic::storage::<(MarketId, Uid), Row>(PALLET, "Rows");
         let mut rows = BTreeMap::new();
-        while let Some(entry) = self
-            .ask(ENTRY, async { entries.next().await.transpose() })
-            .await?
-        {
-            let key = entry.key().and_then(|key| key.decode());
-            let (_, uid) = key.map_err(|error| unreadable(ENTRY, &error))?;
-            let row = entry.value().decode();
-            rows.insert(uid, row.map_err(|error| unreadable(ENTRY, &error))?);
+        self.each(address, (market,), |(_, uid), row| {
+            rows.insert(uid, row);
             seen(rows.len());
-        }
+        })
+        .await?;
         Ok(rows)
     }
-
-    /// Asks for something of a storage entry.
-    async fn ask<Answer>(
-        &self,
-        entry: &str,
-        question: impl std::future::Future<Output = Result<Answer, StorageError>>,
-    ) -> Result<Answer, StateError> {
-        let mut lacking = false;
-        let question = async {
-            let answer = question.await;
-            lacking = matches!(
-                answer,
-                Err(StorageError::PalletNameNotFound(_)
-                    | StorageError::StorageEntryNotFound { .. }
-                    | StorageError::StorageInfoError(_))
-            );
-            answer
-        };
-        let answer = self.chain.ask(question).await;
-        answer.map_err(|error| {
-            if lacking {
-                let url = self.chain.url().into();
-                let what = format!("the storage {PALLET}.{entry}");
-                return ChainError::NotNoesis { url, what }.into();
-            }
-            self.chain.explain_state(error, self.block)
-        })
-    }
-}
-
-/// A number or a truth value, also as the only field of a type of its own.
-fn plain(value: &Value) -> Option<serde_json::Value> {
-    match &value.value {
-        ValueDef::Primitive(Primitive::Bool(yes)) => Some((*yes).into()),
-        ValueDef::Primitive(Primitive::U128(number)) => u64::try_from(*number).ok().map(Into::into),
-        ValueDef::Composite(Composite::Unnamed(fields)) if fields.len() == 1 => plain(&fields[0]),
-        _ => None,
-    }
-}
-
-/// The error of a value that is not as this client knows it.
-fn unreadable(entry: &str, error: &dyn std::fmt::Display) -> StateError {
-    // In one line, whatever subxt makes of it.
-    let error = error.to_string();
-    let reason: Vec<_> = error.split_whitespace().collect();
-    let words = format!(
-        "{PALLET}.{entry} is not as this client knows it: {}",
-        reason.join(" ")
-    );
-    ChainError::Unexpected(words).into()
 }

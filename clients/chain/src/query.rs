@@ -41,14 +41,17 @@ impl Chain {
         market: MarketId,
         block: BlockNumber,
     ) -> Result<Metagraph, ChainError> {
+        let hash = self.hash_of(block).await?;
+        self.metagraph_at_hash(market, Some(hash)).await
+    }
+
+    async fn hash_of(&self, block: BlockNumber) -> Result<H256, ChainError> {
         let number = u64::from(block).into();
-        let hash = self
-            .ask(self.methods.chain_get_block_hash(Some(number)))
+        self.ask(self.methods.chain_get_block_hash(Some(number)))
             .await?
             .ok_or_else(|| {
                 ChainError::Unexpected(format!("the node has no block of number {block}"))
-            })?;
-        self.metagraph_at_hash(market, Some(hash)).await
+            })
     }
 
     pub(crate) async fn metagraph_at_hash(
@@ -68,11 +71,17 @@ impl Chain {
         .ok_or(ChainError::Market(MarketError::UnknownMarket))
     }
 
-    /// Every market, in order of its number.
+    /// Every market as of the last finalized block, in order of its number.
     pub async fn markets(&self) -> Result<Vec<Metagraph>, ChainError> {
+        self.markets_at(self.finalized_block().await?).await
+    }
+
+    /// Every market as it was after a block, in order of its number.
+    pub async fn markets_at(&self, block: BlockNumber) -> Result<Vec<Metagraph>, ChainError> {
+        let hash = self.hash_of(block).await?;
         let mut found = Vec::new();
         for market in 0..MOST_MARKETS {
-            match self.metagraph(market).await {
+            match self.metagraph_at_hash(market, Some(hash)).await {
                 Ok(metagraph) => found.push(metagraph),
                 Err(ChainError::Market(MarketError::UnknownMarket)) => break,
                 Err(error) => return Err(error),

@@ -6,10 +6,11 @@ use subxt::{
     client::OnlineClientAtBlockImpl,
     config::DefaultExtrinsicParamsBuilder,
     error::{
-        BackendError, ExtrinsicError, RpcError, TransactionEventsError,
+        BackendError, DispatchError, ExtrinsicError, RpcError, TransactionEventsError,
         TransactionFinalizedSuccessError, TransactionProgressError, TransactionStatusError,
     },
-    metadata::{ArcMetadata, Metadata},
+    extrinsics::ExtrinsicEvents,
+    metadata::ArcMetadata,
     tx::SubmittableTransaction,
     utils::{AccountId32, MultiSignature},
     SubstrateConfig,
@@ -103,7 +104,7 @@ impl Chain {
         &self,
         signer: &Keypair,
         call: &Call,
-        send: impl AsyncFn(&Self, &Metadata, Signed) -> Result<Done, ChainError>,
+        send: impl AsyncFn(&Self, &ArcMetadata, Signed) -> Result<Done, ChainError>,
     ) -> Result<Done, ChainError> {
         call.check()?;
         let mut attempt = 1;
@@ -157,7 +158,7 @@ impl Chain {
     /// Hands a signed call to the pool.
     async fn send_off_once(
         &self,
-        metadata: &Metadata,
+        metadata: &ArcMetadata,
         signed: Signed,
     ) -> Result<[u8; 32], ChainError> {
         match timeout(QUERY_DEADLINE, signed.submit()).await {
@@ -170,7 +171,7 @@ impl Chain {
     }
 
     /// Hands a signed call to the pool and follows it.
-    async fn send_once(&self, metadata: &Metadata, signed: Signed) -> Result<Sent, ChainError> {
+    async fn send_once(&self, metadata: &ArcMetadata, signed: Signed) -> Result<Sent, ChainError> {
         let progress = match timeout(QUERY_DEADLINE, signed.submit_and_watch()).await {
             Ok(Ok(progress)) => progress,
             Ok(Err(error)) => {
@@ -184,7 +185,8 @@ impl Chain {
         let finalized = async {
             let included = progress.wait_for_finalized().await?;
             let block = included.block_hash().0;
-            included.wait_for_success().await?;
+            let events = included.wait_for_success().await?;
+            check_sudo(&events, metadata)?;
             Ok::<_, TransactionFinalizedSuccessError>(Sent { transaction, block })
         };
         match timeout(FINALITY_DEADLINE, finalized).await {
@@ -208,6 +210,30 @@ impl Chain {
             other => self.explain(other.into()),
         }
     }
+}
+
+/// The error of a call that root was to make and that failed, for which its transaction does not fail.
+fn check_sudo(
+    events: &ExtrinsicEvents<SubstrateConfig>,
+    metadata: &ArcMetadata,
+) -> Result<(), TransactionEventsError> {
+    for event in events.iter().flatten() {
+        if event.pallet_name() != error::SUDO || event.event_name() != "Sudid" {
+            continue;
+        }
+        // A result is a byte that tells which, and what comes of it.
+        if let [1, bytes @ ..] = event.field_bytes() {
+            let failed = DispatchError::decode_from(bytes, metadata.clone());
+            return Err(match failed {
+                Ok(error) => error.into(),
+                Err(error) => TransactionEventsError::CannotDecodeDispatchError {
+                    error,
+                    bytes: bytes.to_vec(),
+                },
+            });
+        }
+    }
+    Ok(())
 }
 
 /// The error of a transaction that was not taken into the pool.

@@ -1,9 +1,9 @@
 //! What neurons do, a call each: signed, and awaited until the block that holds it is finalized.
 
-use market_primitives::{MarketId, Uid};
+use market_primitives::{MarketId, Share, Uid};
 use subxt_signer::sr25519::Keypair;
 
-use crate::{find_neuron, AccountId, Call, Chain, ChainError, Hotkey, MarketError};
+use crate::{find_neuron, AccountId, Call, Chain, ChainError, Hotkey, MarketError, PoolId};
 
 impl Chain {
     /// Takes a slot for `hotkey`, paid for by `coldkey`, which burns at most `max_cost` units.
@@ -135,6 +135,61 @@ impl Chain {
             market,
             hotkey,
             amount,
+        };
+        self.send(coldkey, &call).await.map(drop)
+    }
+
+    /// Buys shares of the pool behind `hotkey` for `amount` units of `delegator` at most: whole shares, for what
+    /// they cost.
+    ///
+    /// Fails with [`MarketError::DelegationTooSmall`], `EpochRunning`, `NotRegistered` or `InsufficientBalance`,
+    /// among others.
+    pub async fn delegate(
+        &self,
+        delegator: &Keypair,
+        market: MarketId,
+        hotkey: Hotkey,
+        amount: u64,
+    ) -> Result<(), ChainError> {
+        let hotkey = AccountId(hotkey);
+        let call = Call::Delegate {
+            market,
+            hotkey,
+            amount,
+        };
+        self.send(delegator, &call).await.map(drop)
+    }
+
+    /// Sells `shares` of a pool that `delegator` holds, for what they are worth, whether or not its neuron is
+    /// still there.
+    ///
+    /// Fails with [`MarketError::InsufficientShares`], or with `DelegationTooSmall` where too little would be left.
+    pub async fn undelegate(
+        &self,
+        delegator: &Keypair,
+        pool: PoolId,
+        shares: u64,
+    ) -> Result<(), ChainError> {
+        let call = Call::Undelegate { pool, shares };
+        self.send(delegator, &call).await.map(drop)
+    }
+
+    /// Sets what `coldkey` takes of what others' units earn behind its `hotkey`: a lower take from now on, a
+    /// higher one after the notice of [`Chain::pool_terms`].
+    ///
+    /// Fails with [`MarketError::TakeTooHigh`], `NotOwner` or `NotRegistered`.
+    pub async fn set_take(
+        &self,
+        coldkey: &Keypair,
+        market: MarketId,
+        hotkey: Hotkey,
+        take: Share,
+    ) -> Result<(), ChainError> {
+        let hotkey = AccountId(hotkey);
+        let call = Call::SetTake {
+            market,
+            hotkey,
+            take,
         };
         self.send(coldkey, &call).await.map(drop)
     }

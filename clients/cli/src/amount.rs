@@ -5,6 +5,8 @@ use std::{fmt, str::FromStr};
 use noesis_chain::NOE;
 use serde::{Serialize, Serializer};
 
+use crate::decimal::{self, DecimalError};
+
 /// Decimals of an amount in NOE.
 const DECIMALS: usize = 9;
 
@@ -41,42 +43,25 @@ impl FromStr for Amount {
             .find(|letter: char| letter.is_alphabetic())
             .unwrap_or(text.len());
         let (number, unit) = (text[..end].trim_end(), &text[end..]);
-        if number.starts_with('-') {
-            return Err(AmountError::Negative);
-        }
-        let (whole, decimals) = number.split_once('.').unwrap_or((number, ""));
-        let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-        let point_at_the_end = number.ends_with('.');
-        if whole.is_empty() || point_at_the_end || !digits(whole) || !digits(decimals) {
-            return Err(AmountError::NotANumber);
-        }
-        let decimals = decimals.trim_end_matches('0');
         let scale = match unit.to_ascii_lowercase().as_str() {
             "" | "noe" => DECIMALS,
-            "unit" | "units" if decimals.is_empty() => 0,
-            "unit" | "units" => return Err(AmountError::PartOfAUnit),
+            "unit" | "units" => 0,
             _ => return Err(AmountError::UnknownUnit(unit.into())),
         };
-        if decimals.len() > scale {
-            return Err(AmountError::TooManyDecimals(decimals.len()));
-        }
-        let units = format!("{whole}{decimals:0<scale$}");
-        // Digits alone: what does not fit is too large.
-        match units.parse() {
+        match decimal::parse(number, scale) {
             Ok(units) if units <= MOST => Ok(Self(units)),
-            _ => Err(AmountError::TooLarge),
+            Ok(_) | Err(DecimalError::TooLarge) => Err(AmountError::TooLarge),
+            Err(DecimalError::TooManyDecimals(_)) if scale == 0 => Err(AmountError::PartOfAUnit),
+            Err(DecimalError::TooManyDecimals(found)) => Err(AmountError::TooManyDecimals(found)),
+            Err(DecimalError::Negative) => Err(AmountError::Negative),
+            Err(DecimalError::NotANumber) => Err(AmountError::NotANumber),
         }
     }
 }
 
 impl fmt::Display for Amount {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (whole, part) = (self.0 / NOE, self.0 % NOE);
-        let decimals = format!("{part:09}");
-        match decimals.trim_end_matches('0') {
-            "" => write!(formatter, "{whole} NOE"),
-            decimals => write!(formatter, "{whole}.{decimals} NOE"),
-        }
+        write!(formatter, "{} NOE", decimal::text(self.0, DECIMALS))
     }
 }
 

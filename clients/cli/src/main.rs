@@ -3,6 +3,7 @@
 mod amount;
 mod chain;
 mod config;
+mod decimal;
 mod exit;
 mod experiment;
 mod flags;
@@ -11,6 +12,7 @@ mod local;
 mod localnet;
 mod market;
 mod neuron;
+mod percentage;
 mod row;
 mod screen;
 mod settings;
@@ -50,16 +52,16 @@ enum Command {
     /// Keys on this machine, and what they hold.
     #[command(subcommand)]
     Wallet(wallet::Command),
-    /// What lies in the slots of your neurons.
+    /// What lies in the slots of your neurons, and what you put behind those of others.
     #[command(subcommand)]
     Stake(stake::Command),
-    /// Slots in a market: register, serve, show, deregister, swap.
+    /// Slots in a market: register, serve, show, take, deregister, swap.
     #[command(subcommand)]
     Neuron(neuron::Command),
     /// Rows of weights: set, show, or commit and reveal.
     #[command(subcommand)]
     Weights(weights::Command),
-    /// The markets of a chain, their neurons and parameters.
+    /// The markets of a chain, their neurons and parameters; by root: new ones, new parameters.
     #[command(subcommand)]
     Market(market::Command),
     /// The node and the chain that it follows.

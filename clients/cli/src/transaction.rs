@@ -17,12 +17,18 @@ use crate::{
 };
 
 /// Something to know about a call before it is sent: a label, in words, and for programs.
-pub struct Fact(&'static str, String, Value);
+pub struct Fact(String, String, Value);
 
 impl Fact {
+    /// What people are told.
+    #[cfg(test)]
+    pub fn words(&self) -> &str {
+        &self.1
+    }
+
     /// An amount.
     pub fn amount(label: &'static str, units: u64) -> Self {
-        Self(label, Amount(units).to_string(), units.into())
+        Self(label.into(), Amount(units).to_string(), units.into())
     }
 
     /// An account.
@@ -32,13 +38,18 @@ impl Fact {
 
     /// A number.
     pub fn number(label: &'static str, number: u64) -> Self {
-        Self(label, number.to_string(), number.into())
+        Self(label.into(), number.to_string(), number.into())
     }
 
     /// Anything else.
     pub fn text(label: &'static str, text: impl Into<String>) -> Self {
         let text = text.into();
-        Self(label, text.clone(), text.into())
+        Self(label.into(), text.clone(), text.into())
+    }
+
+    /// Anything else that is one thing for people and another for programs.
+    pub fn both(label: impl Into<String>, words: String, value: impl Into<Value>) -> Self {
+        Self(label.into(), words, value.into())
     }
 }
 
@@ -82,8 +93,8 @@ pub async fn carry_out<'a>(
 ) -> Result<Told<'a>> {
     let signer = plan.key.account();
     let preview = chain.preview(signer, &plan.call).await?;
-    // Free calls are planned only for hotkeys that hold a slot.
-    let fee = match plan.call.free_for_neurons() {
+    // Free calls are planned only for hotkeys that hold a slot, and root's for the sudo key.
+    let fee = match plan.call.free_for_neurons() || plan.call.by_root() {
         true => 0,
         false => preview.fee,
     };
@@ -111,7 +122,7 @@ pub async fn carry_out<'a>(
     let shown = table::pairs(
         facts
             .iter()
-            .map(|Fact(label, words, _)| (*label, words.as_str())),
+            .map(|Fact(label, words, _)| (label.as_str(), words.as_str())),
     );
     match (flags.dry_run, flags.yes) {
         (true, _) if !flags.output.json => say(&shown),
@@ -120,7 +131,7 @@ pub async fn carry_out<'a>(
         _ => {}
     }
     for Fact(label, _, value) in facts {
-        told.json.insert(label.into(), value);
+        told.json.insert(label, value);
     }
     if flags.dry_run {
         told.json.insert("dry_run".into(), true.into());
@@ -179,7 +190,7 @@ fn balance(before: u64, costs: u64) -> Fact {
             Amount(costs - before)
         ),
     };
-    Fact("balance", words, before.into())
+    Fact::both("balance", words, before)
 }
 
 /// Asks whether to send it.

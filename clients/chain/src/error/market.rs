@@ -2,6 +2,8 @@
 
 use market_primitives::BlockNumber;
 
+use super::bounds::out_of_bounds;
+
 /// A rule of the market that a call breaks: the pallet's errors, one for one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MarketError {
@@ -95,6 +97,17 @@ pub enum MarketError {
     /// Not as many shares of the pool.
     #[error("you hold fewer shares of this pool than that: ask for less")]
     InsufficientShares,
+    /// There are as many markets as there can be.
+    #[error("there are as many markets as the chain has room for: change one of those there are")]
+    TooManyMarkets,
+    /// A parameter is out of its bounds.
+    #[error("{parameter} is out of its bounds: it must be {bounds}")]
+    OutOfBounds {
+        /// Its name.
+        parameter: &'static str,
+        /// What it must be.
+        bounds: &'static str,
+    },
     /// More than an owner may take of what delegated units earn.
     #[error("a take is at most 18 %: set a lower one")]
     TakeTooHigh,
@@ -140,7 +153,11 @@ impl MarketError {
             "DelegationTooSmall" => Self::DelegationTooSmall,
             "InsufficientShares" => Self::InsufficientShares,
             "TakeTooHigh" => Self::TakeTooHigh,
-            _ => return None,
+            "TooManyMarkets" => Self::TooManyMarkets,
+            _ => {
+                let (parameter, bounds) = out_of_bounds(name)?;
+                Self::OutOfBounds { parameter, bounds }
+            }
         })
     }
 

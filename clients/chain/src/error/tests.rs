@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::*;
 
-const PALLET_ERRORS: [&str; 28] = [
+const PALLET_ERRORS: [&str; 46] = [
     "UnknownMarket",
     "MarketFull",
     "NotRegistered",
@@ -33,6 +33,24 @@ const PALLET_ERRORS: [&str; 28] = [
     "DelegationTooSmall",
     "InsufficientShares",
     "TakeTooHigh",
+    "TooManyMarkets",
+    "EmissionShareOutOfBounds",
+    "RhoOutOfBounds",
+    "KappaOutOfBounds",
+    "LambdaOutOfBounds",
+    "AlphaOutOfBounds",
+    "TrustThresholdOutOfBounds",
+    "QuorumOutOfBounds",
+    "TempoOutOfBounds",
+    "CapacityOutOfBounds",
+    "MinWeightsOutOfBounds",
+    "MaxWeightOutOfBounds",
+    "WeightsRateLimitOutOfBounds",
+    "ActivityCutoffOutOfBounds",
+    "RevealPeriodOutOfBounds",
+    "RegistrationCostOutOfBounds",
+    "RegistrationCostFloorOutOfBounds",
+    "ResponseDimOutOfBounds",
 ];
 
 #[test]
@@ -48,6 +66,24 @@ fn every_error_of_the_pallet_has_its_own_words() {
         assert!(wrong.len() > 10 && advice.len() > 10, "{text}");
     }
     assert_eq!(MarketError::from_name("SomethingNew"), None);
+}
+
+#[test]
+fn a_parameter_that_is_out_of_bounds_is_named_with_them() {
+    let words = MarketError::from_name("MaxWeightOutOfBounds").unwrap();
+    assert_eq!(
+        words.to_string(),
+        "max_weight is out of its bounds: it must be 1 / capacity to 1"
+    );
+}
+
+#[test]
+fn who_is_not_root_is_told_who_is() {
+    let error = of_pallet(SUDO, "RequireSudo", &[]);
+    assert!(error.to_string().contains("only the sudo key"), "{error}");
+    let root = Some(AccountId([7; 32]));
+    let error = ChainError::NotRoot { root }.to_string();
+    assert!(error.ends_with(&AccountId([7; 32]).to_string()), "{error}");
 }
 
 #[test]

@@ -67,8 +67,8 @@ impl Summary {
         }
     }
 
-    /// In lines, for people.
-    pub fn text(&self) -> String {
+    /// In lines, for people; with what of its stake is delegated.
+    pub fn text(&self, delegated: u64) -> String {
         let consensus = match self.in_consensus {
             true => "in consensus",
             false => "no consensus",
@@ -84,6 +84,7 @@ impl Summary {
             ),
             ("neurons", format!("{} of {}", self.neurons, self.capacity)),
             ("stake", Amount(self.stake).to_string()),
+            ("delegated", format!("{} of it", Amount(delegated))),
             (
                 "epoch",
                 format!("{}, every {} blocks", self.epoch, self.tempo),
@@ -139,9 +140,10 @@ mod tests {
 
     #[test]
     fn a_market_in_short_says_what_registering_costs_and_how_full_it_is() {
-        let text = Summary::of(&market(3, 10 * NOE)).text();
+        let text = Summary::of(&market(3, 10 * NOE)).text(NOE);
         assert!(text.contains("neurons         2 of 0"), "{text}");
         assert!(text.contains("registration    1 NOE"), "{text}");
+        assert!(text.contains("delegated       1 NOE of it"), "{text}");
         assert!(text.contains("-0.250 (in consensus)"), "{text}");
     }
 }

@@ -1,19 +1,23 @@
 //! `noesis market metagraph`: one market, once.
 
-use std::fmt::Write;
+use std::{collections::BTreeMap, fmt::Write};
 
 use anyhow::Result;
 use clap::Args;
-use noesis_chain::{Metagraph, Neuron};
+use noesis_chain::{Metagraph, Neuron, Pool, Uid};
 
 use crate::{
     flags::{MarketFlags, OutputFlags},
     row::{rows, Answers, Names},
     screen::say,
     settings::Settings,
+    stake::delegated,
     table::{self, columns, Column, DISPENSABLE},
     words,
 };
+
+/// What of its stake others put behind a neuron.
+const DELEGATED: &str = "delegated NOE";
 
 /// Flags of `noesis market metagraph`.
 #[derive(Args)]
@@ -30,17 +34,19 @@ pub struct Arguments {
 /// Prints the market.
 pub async fn run(arguments: Arguments) -> Result<()> {
     let (chain, market) = arguments.market.open(&Settings::load()?).await?;
-    let metagraph = chain.metagraph(market).await?;
+    let block = chain.finalized_block().await?;
+    let metagraph = chain.metagraph_at(market, block).await?;
     if arguments.output.json {
         say(&serde_json::to_string_pretty(&metagraph)?);
     } else {
-        say(text(&metagraph).trim_end());
+        let pools = chain.pools(market, block).await?;
+        say(text(&metagraph, &pools).trim_end());
     }
     Ok(())
 }
 
 /// The market as lines of text.
-fn text(metagraph: &Metagraph) -> String {
+fn text(metagraph: &Metagraph, pools: &BTreeMap<Uid, Pool>) -> String {
     let mut out = String::new();
     let running = match metagraph.begun > metagraph.epoch {
         true => format!(", epoch {} is running", metagraph.begun),
@@ -68,7 +74,17 @@ fn text(metagraph: &Metagraph) -> String {
     let rows = rows(metagraph, &Names::new(), &Answers::new());
     let endpoint = |neuron: &Neuron| neuron.endpoint.clone().unwrap_or_else(|| "-".into());
     let endpoints = Column::words("endpoint", metagraph.neurons.iter().map(endpoint));
-    out.push_str(&table::text(columns(&rows, endpoints), &DISPENSABLE));
+    let mut columns = columns(&rows, endpoints);
+    let delegated = rows.iter().map(|row| delegated(pools, row.uid));
+    if delegated.clone().any(|units| units > 0) {
+        let delegated = Column::numbers(DELEGATED, delegated.map(words::noe));
+        let stake = columns
+            .iter()
+            .position(|column| column.header == "stake NOE");
+        columns.insert(stake.map_or(0, |stake| stake + 1), delegated);
+    }
+    let dispensable: Vec<_> = std::iter::once(DELEGATED).chain(DISPENSABLE).collect();
+    out.push_str(&table::text(columns, &dispensable));
     out.push('\n');
     if rows.is_empty() {
         let _ = writeln!(out, "nobody has registered yet");
@@ -80,23 +96,43 @@ fn text(metagraph: &Metagraph) -> String {
 mod tests {
     use super::*;
     use crate::row::tests::market;
-    use noesis_chain::NOE;
+    use noesis_chain::{Holdings, NOE};
 
     #[test]
     fn the_text_names_every_neuron_and_what_it_earned() {
-        let text = text(&market(3, 10 * NOE));
+        let text = text(&market(3, 10 * NOE), &BTreeMap::new());
         assert!(text.contains("epoch 3 at block 30, next epoch at block 40"));
         assert!(text.contains("loss -0.250 (in consensus), minted 10.000 NOE"));
         assert!(text.contains("1,000.000"));
         assert!(text.contains("127.0.0.1:9911"));
         assert_eq!(text.lines().count(), 6);
+        assert!(!text.contains(DELEGATED));
+    }
+
+    #[test]
+    fn what_others_put_behind_a_neuron_has_a_column_of_its_own() {
+        let holdings = Holdings {
+            value: 250 * NOE,
+            shares: 1,
+        };
+        let pool = Pool {
+            id: 1,
+            holdings,
+            take: 0,
+            raise: None,
+        };
+        let text = text(&market(3, 10 * NOE), &BTreeMap::from([(0, pool)]));
+        let lines: Vec<_> = text.lines().collect();
+        let place = lines[3].find(DELEGATED).unwrap();
+        let of_first: String = lines[4].chars().skip(place).take(DELEGATED.len()).collect();
+        assert_eq!(of_first.trim(), "250.000", "{text}");
     }
 
     #[test]
     fn an_epoch_that_is_running_is_named() {
         let mut market = market(3, 10 * NOE);
         market.begun = 4;
-        let text = text(&market);
+        let text = text(&market, &BTreeMap::new());
         assert!(text.contains("epoch 3 at block 30, epoch 4 is running, next epoch at block 40"));
     }
 
@@ -104,6 +140,6 @@ mod tests {
     fn an_empty_market_says_so() {
         let mut market = market(0, 0);
         market.neurons.clear();
-        assert!(text(&market).contains("nobody has registered yet"));
+        assert!(text(&market, &BTreeMap::new()).contains("nobody has registered yet"));
     }
 }

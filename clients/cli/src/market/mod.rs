@@ -1,15 +1,17 @@
 //! `noesis market`: the markets of a chain, their neurons and their parameters.
 
+mod govern;
 mod list;
 mod metagraph;
 mod parameters;
+mod value;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
 use crate::{flags::MarketFlags, flags::OutputFlags, screen::say, settings::Settings};
 
-/// What can be asked about markets.
+/// What can be asked about markets, and what root decides about them.
 #[derive(Subcommand)]
 pub enum Command {
     /// List the markets.
@@ -20,6 +22,10 @@ pub enum Command {
     Metagraph(metagraph::Arguments),
     /// Print every parameter of one market.
     Parameters(parameters::Arguments),
+    /// Open a market, by root.
+    Create(govern::Create),
+    /// Change parameters of a market from its next epoch on, by root.
+    Set(govern::Set),
 }
 
 /// Flags of `noesis market show`.
@@ -39,15 +45,24 @@ pub async fn run(command: Command) -> Result<()> {
         Command::Show(arguments) => show(arguments).await,
         Command::Metagraph(arguments) => metagraph::run(arguments).await,
         Command::Parameters(arguments) => parameters::run(arguments).await,
+        Command::Create(arguments) => govern::create(arguments).await,
+        Command::Set(arguments) => govern::set(arguments).await,
     }
 }
 
 async fn show(arguments: Show) -> Result<()> {
     let (chain, market) = arguments.market.open(&Settings::load()?).await?;
-    let summary = list::Summary::of(&chain.metagraph(market).await?);
+    let block = chain.finalized_block().await?;
+    let summary = list::Summary::of(&chain.metagraph_at(market, block).await?);
+    let pools = chain.pools(market, block).await?;
+    let delegated: u64 = pools.values().map(|pool| pool.holdings.value).sum();
     match arguments.output.json {
-        true => say(&serde_json::to_string_pretty(&summary)?),
-        false => say(&summary.text()),
+        true => {
+            let mut object = serde_json::to_value(&summary)?;
+            object["delegated"] = delegated.into();
+            say(&serde_json::to_string_pretty(&object)?);
+        }
+        false => say(&summary.text(delegated)),
     }
     Ok(())
 }

@@ -1,8 +1,8 @@
-//! `noesis wallet balance`: what an account holds, free and as stake of its neurons.
+//! `noesis wallet balance`: what an account holds: free, as stake of its neurons, and behind those of others.
 
 use anyhow::Result;
 use clap::Args;
-use noesis_chain::AccountId;
+use noesis_chain::{AccountId, Delegation};
 use serde_json::json;
 
 use crate::{
@@ -10,7 +10,8 @@ use crate::{
     flags::{NodeFlags, OutputFlags, WalletFlags},
     screen::say,
     settings::Settings,
-    stake, table,
+    stake::{self, Owned},
+    table,
 };
 
 /// Flags of `noesis wallet balance`.
@@ -38,14 +39,14 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     };
     let chain = arguments.node.connect(&settings).await?;
     let free = chain.balance(account).await?;
-    let staked = stake::of_coldkey(&chain, account)
-        .await?
-        .iter()
-        .map(|(_, neuron)| neuron.stake)
-        .sum::<u64>();
-    let total = free.saturating_add(staked);
+    let block = chain.finalized_block().await?;
+    let owned = stake::of_coldkey(&chain, account, block).await?;
+    let staked: u64 = owned.iter().map(Owned::own).sum();
+    let held = chain.delegations(account, block).await?;
+    let delegated: u64 = held.iter().map(Delegation::worth).sum();
+    let total = free.saturating_add(staked).saturating_add(delegated);
     if arguments.output.json {
-        let value = json!({ "address": account, "free": free, "staked": staked, "total": total });
+        let value = json!({ "address": account, "free": free, "staked": staked, "delegated": delegated, "total": total });
         say(&value.to_string());
         return Ok(());
     }
@@ -53,6 +54,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
         ("address", account.to_string()),
         ("free", Amount(free).to_string()),
         ("staked", Amount(staked).to_string()),
+        ("delegated", Amount(delegated).to_string()),
         ("total", Amount(total).to_string()),
     ];
     say(&table::pairs(

@@ -1,8 +1,14 @@
-//! `noesis stake`: what lies in the slots of one's neurons.
+//! `noesis stake`: what lies in the slots of one's neurons, and what one put behind those of others.
+
+mod delegate;
+mod delegations;
+mod pools;
+
+use std::collections::BTreeMap;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
-use noesis_chain::{AccountId, Call, Chain, MarketId, Neuron};
+use noesis_chain::{AccountId, BlockNumber, Call, Chain, MarketId, Neuron, Pool, Uid};
 use serde_json::json;
 
 use crate::{
@@ -26,6 +32,14 @@ pub enum Command {
     Remove(Remove),
     /// Show the stake of every neuron of a coldkey.
     Show(Show),
+    /// Put NOE behind a neuron of somebody else, for a part of its dividends.
+    Delegate(delegate::Delegate),
+    /// Take out what lies behind a neuron, or lay there before it left.
+    Undelegate(delegate::Undelegate),
+    /// Show what a coldkey has put behind neurons, in all markets.
+    Delegations(delegations::Arguments),
+    /// Show what lies behind the neurons of a market, what their owners take and what it earned.
+    Pools(pools::Arguments),
 }
 
 /// Whose stake in which market is moved.
@@ -74,14 +88,31 @@ pub struct Remove {
     after_help = "Examples:\n  noesis stake show\n  noesis stake show 5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY --json"
 )]
 pub struct Show {
-    /// Whose: the address of a coldkey. Without it, the wallet's.
-    address: Option<AccountId>,
+    #[command(flatten)]
+    whose: Whose,
     #[command(flatten)]
     node: NodeFlags,
     #[command(flatten)]
-    wallet: WalletFlags,
-    #[command(flatten)]
     output: OutputFlags,
+}
+
+/// Which coldkey something is asked about.
+#[derive(Args)]
+pub struct Whose {
+    /// Whose: the address of a coldkey. Without it, the wallet's.
+    address: Option<AccountId>,
+    #[command(flatten)]
+    wallet: WalletFlags,
+}
+
+impl Whose {
+    /// Its account.
+    fn account(&self, settings: &Settings) -> Result<AccountId> {
+        match self.address {
+            Some(account) => Ok(account),
+            None => Ok(self.wallet.coldkey(settings)?.account()),
+        }
+    }
 }
 
 /// Does it.
@@ -97,6 +128,10 @@ pub async fn run(command: Command) -> Result<()> {
             change(arguments.mover, all, false).await
         }
         Command::Show(arguments) => show(arguments).await,
+        Command::Delegate(arguments) => delegate::delegate(arguments).await,
+        Command::Undelegate(arguments) => delegate::undelegate(arguments).await,
+        Command::Delegations(arguments) => delegations::run(arguments).await,
+        Command::Pools(arguments) => pools::run(arguments).await,
     }
 }
 
@@ -106,9 +141,12 @@ async fn change(mover: Mover, amount: impl FnOnce(u64) -> u64, add: bool) -> Res
     let key = mover.signing.wallet.coldkey(&settings)?;
     let hotkey = mover.hotkey.account(&settings, &mover.signing.wallet)?;
     let (chain, market) = mover.market.open(&settings).await?;
-    let metagraph = chain.metagraph(market).await?;
+    let block = chain.finalized_block().await?;
+    let metagraph = chain.metagraph_at(market, block).await?;
     let neuron = neuron(&metagraph, hotkey)?;
-    let stake = neuron.stake;
+    // What others put there is not the owner's.
+    let others = delegated(&chain.pools(market, block).await?, neuron.uid);
+    let stake = neuron.stake.saturating_sub(others);
     let amount = amount(stake);
     if amount == 0 {
         return Err(Usage("the amount is zero: give at least one unit (10^-9 NOE)".into()).into());
@@ -148,40 +186,72 @@ async fn change(mover: Mover, amount: impl FnOnce(u64) -> u64, add: bool) -> Res
     Ok(())
 }
 
-/// The neurons of a coldkey in all markets.
-pub async fn of_coldkey(chain: &Chain, coldkey: AccountId) -> Result<Vec<(MarketId, Neuron)>> {
-    let markets = chain.markets().await?;
-    let neurons = markets.into_iter().flat_map(|metagraph| {
+/// A neuron of a coldkey.
+pub struct Owned {
+    /// Its market.
+    pub market: MarketId,
+    /// The neuron.
+    pub neuron: Neuron,
+    /// Of its stake, what others put there, in units.
+    pub delegated: u64,
+}
+
+impl Owned {
+    /// Of its stake, what is its owner's, in units.
+    pub fn own(&self) -> u64 {
+        self.neuron.stake.saturating_sub(self.delegated)
+    }
+}
+
+/// The neurons of a coldkey in all markets, after a block.
+pub async fn of_coldkey(
+    chain: &Chain,
+    coldkey: AccountId,
+    block: BlockNumber,
+) -> Result<Vec<Owned>> {
+    let mut owned = Vec::new();
+    for metagraph in chain.markets_at(block).await? {
         let market = metagraph.market;
-        metagraph
-            .neurons
-            .into_iter()
-            .map(move |neuron| (market, neuron))
-    });
-    Ok(neurons
-        .filter(|(_, neuron)| neuron.coldkey == coldkey)
-        .collect())
+        let neurons = metagraph.neurons.into_iter();
+        let mut neurons = neurons
+            .filter(|neuron| neuron.coldkey == coldkey)
+            .peekable();
+        if neurons.peek().is_none() {
+            continue;
+        }
+        let pools = chain.pools(market, block).await?;
+        owned.extend(neurons.map(|neuron| Owned {
+            market,
+            delegated: delegated(&pools, neuron.uid),
+            neuron,
+        }));
+    }
+    Ok(owned)
+}
+
+/// What others put behind the neuron of a slot, in units.
+pub fn delegated(pools: &BTreeMap<Uid, Pool>, uid: Uid) -> u64 {
+    pools.get(&uid).map_or(0, |pool| pool.holdings.value)
 }
 
 async fn show(arguments: Show) -> Result<()> {
     let settings = Settings::load()?;
-    let account = match arguments.address {
-        Some(account) => account,
-        None => arguments.wallet.coldkey(&settings)?.account(),
-    };
+    let account = arguments.whose.account(&settings)?;
     let chain = arguments.node.connect(&settings).await?;
-    let neurons = of_coldkey(&chain, account).await?;
-    let total: u64 = neurons.iter().map(|(_, neuron)| neuron.stake).sum();
+    let block = chain.finalized_block().await?;
+    let neurons = of_coldkey(&chain, account, block).await?;
+    let total: u64 = neurons.iter().map(Owned::own).sum();
     if arguments.output.json {
         let neurons: Vec<_> = neurons
             .iter()
-            .map(|(market, neuron)| {
+            .map(|owned| {
                 json!({
-                    "market": market,
-                    "uid": neuron.uid,
-                    "hotkey": neuron.hotkey,
-                    "stake": neuron.stake,
-                    "pay": neuron.pay,
+                    "market": owned.market,
+                    "uid": owned.neuron.uid,
+                    "hotkey": owned.neuron.hotkey,
+                    "stake": owned.own(),
+                    "delegated": owned.delegated,
+                    "pay": owned.neuron.pay,
                 })
             })
             .collect();
@@ -195,29 +265,26 @@ async fn show(arguments: Show) -> Result<()> {
         ));
         return Ok(());
     }
-    let columns = vec![
-        Column::numbers(
-            "market",
-            neurons.iter().map(|(market, _)| market.to_string()),
-        ),
-        Column::numbers(
-            "uid",
-            neurons.iter().map(|(_, neuron)| neuron.uid.to_string()),
-        ),
+    let numbers =
+        |header, cell: fn(&Owned) -> String| Column::numbers(header, neurons.iter().map(cell));
+    let mut columns = vec![
+        numbers("market", |owned| owned.market.to_string()),
+        numbers("uid", |owned| owned.neuron.uid.to_string()),
         Column::words(
             "hotkey",
-            neurons.iter().map(|(_, neuron)| neuron.hotkey.to_string()),
+            neurons.iter().map(|owned| owned.neuron.hotkey.to_string()),
         ),
-        Column::numbers(
-            "stake NOE",
-            neurons.iter().map(|(_, neuron)| words::noe(neuron.stake)),
-        ),
-        Column::numbers(
-            "last pay NOE",
-            neurons.iter().map(|(_, neuron)| words::noe(neuron.pay)),
-        ),
+        numbers("stake NOE", |owned| words::noe(owned.own())),
     ];
-    say(&table::text(columns, &["last pay NOE"]));
+    if neurons.iter().any(|owned| owned.delegated > 0) {
+        columns.push(numbers("delegated NOE", |owned| {
+            words::noe(owned.delegated)
+        }));
+    }
+    columns.push(numbers("last pay NOE", |owned| {
+        words::noe(owned.neuron.pay)
+    }));
+    say(&table::text(columns, &["last pay NOE", "delegated NOE"]));
     say(&format!("\ntotal {}", Amount(total)));
     Ok(())
 }

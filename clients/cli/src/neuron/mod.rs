@@ -1,5 +1,7 @@
 //! `noesis neuron`: slots in a market, and who speaks from them.
 
+mod take;
+
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use noesis_chain::{find_neuron, AccountId, Call, ChainError, MarketError, Metagraph, Neuron};
@@ -10,6 +12,7 @@ use crate::{
     flags::{account_of, HotkeyFlags, MarketFlags, OutputFlags, SigningFlags, WalletFlags},
     screen::say,
     settings::Settings,
+    stake::delegated,
     table,
     transaction::{carry_out, Fact, Outcome, Plan},
     words::share,
@@ -24,6 +27,8 @@ pub enum Command {
     Serve(Serve),
     /// Show a neuron: its stake, its worth, its pay.
     Show(Show),
+    /// Show or set the owner's part of what others' NOE earns behind a neuron.
+    Take(take::Arguments),
     /// Give up the slot of a hotkey; the owner's stake goes back to the coldkey.
     Deregister(Deregister),
     /// Let another hotkey speak from the slot of one.
@@ -115,6 +120,7 @@ pub async fn run(command: Command) -> Result<()> {
         Command::Register(arguments) => register(arguments).await,
         Command::Serve(arguments) => serve(arguments).await,
         Command::Show(arguments) => show(arguments).await,
+        Command::Take(arguments) => take::run(arguments).await,
         Command::Deregister(arguments) => deregister(arguments.subject).await,
         Command::Swap(arguments) => swap(arguments).await,
     }
@@ -195,8 +201,10 @@ async fn deregister(subject: Subject) -> Result<()> {
     let key = subject.signing.wallet.coldkey(&settings)?;
     let hotkey = subject.hotkey.account(&settings, &subject.signing.wallet)?;
     let (chain, market) = subject.market.open(&settings).await?;
-    let metagraph = chain.metagraph(market).await?;
+    let block = chain.finalized_block().await?;
+    let metagraph = chain.metagraph_at(market, block).await?;
     let neuron = neuron(&metagraph, hotkey)?;
+    let others = delegated(&chain.pools(market, block).await?, neuron.uid);
     let plan = Plan {
         call: Call::Deregister { market, hotkey },
         key: &key,
@@ -204,7 +212,8 @@ async fn deregister(subject: Subject) -> Result<()> {
             Fact::number("market", market.into()),
             Fact::number("uid", neuron.uid.into()),
             Fact::account("hotkey", hotkey),
-            Fact::amount("stake_returned", neuron.stake),
+            Fact::amount("stake_returned", neuron.stake.saturating_sub(others)),
+            Fact::amount("delegated", others),
         ],
         costs: 0,
     };
@@ -246,10 +255,14 @@ async fn show(arguments: Show) -> Result<()> {
     let settings = Settings::load()?;
     let hotkey = arguments.hotkey.account(&settings, &arguments.wallet)?;
     let (chain, market) = arguments.market.open(&settings).await?;
-    let metagraph = chain.metagraph(market).await?;
+    let block = chain.finalized_block().await?;
+    let metagraph = chain.metagraph_at(market, block).await?;
     let neuron = neuron(&metagraph, hotkey)?;
+    let others = delegated(&chain.pools(market, block).await?, neuron.uid);
     if arguments.output.json {
-        say(&serde_json::to_string_pretty(neuron)?);
+        let mut object = serde_json::to_value(neuron)?;
+        object["delegated"] = others.into();
+        say(&serde_json::to_string_pretty(&object)?);
         return Ok(());
     }
     let updated = |block: u32| format!("block {block}");
@@ -267,6 +280,7 @@ async fn show(arguments: Show) -> Result<()> {
             neuron.certificate.map_or("-".into(), hex::encode),
         ),
         ("stake", Amount(neuron.stake).to_string()),
+        ("delegated", format!("{} of it", Amount(others))),
         ("rank", share(neuron.rank.to_f64())),
         ("trust", share(neuron.trust.to_f64())),
         ("consensus", share(neuron.consensus.to_f64())),

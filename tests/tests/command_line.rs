@@ -274,6 +274,152 @@ async fn a_row_is_committed_to_kept_and_shown() -> Result<()> {
 }
 
 #[tokio::test]
+async fn what_lies_behind_a_neuron_earns_of_its_dividends() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut node = Node::start(folder.path(), free_port()?)?;
+    node.chain().await?;
+    let user = User::new(folder.path(), &node.url)?;
+    user.import("//Bob", "")?;
+    user.import("//Charlie", "--wallet other")?;
+    user.json("wallet create --hotkey default")?;
+    user.json("wallet create --hotkey miner")?;
+    user.json("neuron register --yes")?;
+    user.json("neuron register --hotkey miner --yes")?;
+    user.json("stake add 100 --yes")?;
+    let hotkey = user.json("neuron show")?["hotkey"].clone();
+    let hotkey = hotkey.as_str().context("hotkey")?;
+
+    // A lower take holds at once, a higher one after its notice.
+    user.json("neuron take 10% --yes")?;
+    user.json("neuron take 12.5% --yes")?;
+    let take = user.json("neuron take")?;
+    ensure!(take["take"] == json!(0.1), "{take}");
+    ensure!(take["rises"]["take"] == json!(0.125), "{take}");
+    let from = take["rises"]["from"].as_u64().context("from")?;
+    ensure!(from > 14_400, "{take}");
+    user.refused("neuron take 18.1% --yes", 1, "at most 18 %")?;
+    user.refused("neuron take 0.1 --yes", 2, "with its sign")?;
+
+    let delegate = format!("stake delegate 50 --hotkey {hotkey} --wallet other");
+    user.refused(&delegate, 6, "--yes")?;
+    let dry = user.json(&format!("{delegate} --dry-run"))?;
+    ensure!(dry["cost"] == json!(50 * NOE), "{dry}");
+    ensure!(dry["fee"].as_u64() > Some(0), "{dry}");
+    let small = format!("stake delegate 0.01 --hotkey {hotkey} --wallet other --yes");
+    user.refused(&small, 1, "a tenth of a NOE")?;
+    user.json(&format!("{delegate} --yes"))?;
+    // What others put there is not the owner's.
+    let stake = user.json("stake show")?;
+    ensure!(stake["total"] == json!(100 * NOE), "{stake}");
+    ensure!(
+        stake["neurons"][0]["delegated"] == json!(50 * NOE),
+        "{stake}"
+    );
+
+    // What the pool earned is a third of the dividends less a tenth, and nothing else made it worth more.
+    user.json("weights set 1=1 --yes")?;
+    let start = Instant::now();
+    let (of, earned) = loop {
+        let pools = user.json("stake pools")?;
+        let pool = &pools["pools"][0];
+        let earned = pool["earned"]["units"].as_u64().unwrap_or(0);
+        if earned > 0 {
+            ensure!(pool["delegators"] == json!(1), "{pools}");
+            break (pool["earned"]["of"].as_u64().context("of")?, earned);
+        }
+        ensure!(start.elapsed() < Duration::from_secs(90), "{pools}");
+        std::thread::sleep(Duration::from_secs(1));
+    };
+    ensure!(of == 50 * NOE, "of {of}");
+    let neuron = user.json("neuron show")?;
+    let pay = neuron["pay"].as_u64().context("pay")?;
+    let expected = pay / 3 - pay / 30;
+    ensure!(
+        earned.abs_diff(expected) <= 2,
+        "of {pay} the pool earned {earned}"
+    );
+    let held = user.json("stake delegations --wallet other")?;
+    ensure!(held["total"] == json!(of + earned), "{held}");
+
+    // A part comes out, to the unit or one more, and after the neuron has left the rest.
+    let some = format!("stake undelegate 20 --hotkey {hotkey} --wallet other --yes");
+    let sold = user.json(&some)?;
+    let sold = sold["amount"].as_u64().context("amount")?;
+    ensure!(sold.abs_diff(20 * NOE) <= 1, "{sold}");
+    let much = format!("stake undelegate 1000 --hotkey {hotkey} --wallet other --yes");
+    user.refused(&much, 1, "fewer shares")?;
+    user.json("neuron deregister --yes")?;
+    let held = user.json("stake delegations --wallet other")?;
+    ensure!(held["delegations"][0]["market"].is_null(), "{held}");
+    user.json("stake undelegate --all --pool 1 --wallet other --yes")?;
+    let held = user.json("stake delegations --wallet other")?;
+    ensure!(held["delegations"] == json!([]), "{held}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn root_opens_a_market_and_changes_one() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut node = Node::start(folder.path(), free_port()?)?;
+    node.chain().await?;
+    let user = User::new(folder.path(), &node.url)?;
+    user.import("//Alice", "--wallet root")?;
+    user.import("//Bob", "")?;
+    user.refused("market set tempo=20 --yes", 1, "only the sudo key")?;
+    user.refused(
+        "market set tmpo=20 --wallet root --yes",
+        2,
+        "there are emission_share",
+    )?;
+    user.refused(
+        "market set tempo=soon --wallet root --yes",
+        2,
+        "1 to 100800 blocks",
+    )?;
+    // Sudo's transaction succeeds where the call that it makes does not.
+    user.refused(
+        "market set tempo=0 --wallet root --yes",
+        1,
+        "1 to 100800 blocks",
+    )?;
+    user.refused(
+        "market create image emission_share=0.1 --wallet root --yes",
+        1,
+        "other markets leave",
+    )?;
+
+    let change = "market set tempo=5 emission_share=0.25 --wallet root";
+    let dry = user.json(&format!("{change} --dry-run"))?;
+    ensure!(dry["tempo"] == json!({ "old": 10, "new": 5 }), "{dry}");
+    let before = user.json("market parameters")?;
+    ensure!(before["tempo"] == json!(10), "{before}");
+    user.json(&format!("{change} --yes"))?;
+    let start = Instant::now();
+    let after = loop {
+        let after = user.json("market parameters")?;
+        if after["tempo"] == json!(5) {
+            break after;
+        }
+        ensure!(start.elapsed() < Duration::from_secs(60), "{after}");
+        std::thread::sleep(Duration::from_secs(1));
+    };
+    // Nothing but what was named.
+    let mut expected = before;
+    expected["tempo"] = json!(5);
+    ensure!(after == expected, "{after} is to be {expected}");
+
+    let opened =
+        user.json("market create image emission_share=0.25 tempo=7 --wallet root --yes")?;
+    ensure!(opened["market"] == json!(3), "{opened}");
+    let market = user.json("market show --market 3")?;
+    ensure!(
+        market["modality"] == json!("image") && market["tempo"] == json!(7),
+        "{market}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
 async fn two_programs_with_one_key_both_get_through() -> Result<()> {
     const EACH: u64 = 2;
     let folder = tempfile::tempdir()?;

@@ -315,6 +315,8 @@ async fn what_lies_behind_a_neuron_earns_of_its_dividends() -> Result<()> {
         stake["neurons"][0]["delegated"] == json!(50 * NOE),
         "{stake}"
     );
+    let all = user.json("stake remove --all --dry-run")?;
+    ensure!(all["amount"] == json!(100 * NOE), "{all}");
 
     // What the pool earned is a third of the dividends less a tenth, and nothing else made it worth more.
     user.json("weights set 1=1 --yes")?;

@@ -1,6 +1,6 @@
 //! Delegation: what others have put behind neurons, in shares of the neurons' pools.
 
-use std::collections::BTreeMap;
+use std::collections::{btree_map::Entry, BTreeMap};
 
 use market_mechanism as mechanism;
 use market_primitives::{BlockNumber, MarketId, Share, Uid};
@@ -209,10 +209,11 @@ impl Chain {
             let (holdings, behind) = match place.ok_or_else(lost)? {
                 Place::Closed(holdings) => (holdings, None),
                 Place::Slot { market, uid } => {
-                    if !pools.contains_key(&market) {
-                        pools.insert(market, state.pools(market).await?);
-                    }
-                    let pool = pools[&market].get(&uid).ok_or_else(lost)?;
+                    let pools = match pools.entry(market) {
+                        Entry::Occupied(read) => read.into_mut(),
+                        Entry::Vacant(unread) => unread.insert(state.pools(market).await?),
+                    };
+                    let pool = pools.get(&uid).ok_or_else(lost)?;
                     let behind = Behind {
                         market,
                         uid,

@@ -186,7 +186,9 @@ impl Chain {
             let included = progress.wait_for_finalized().await?;
             let block = included.block_hash().0;
             let events = included.wait_for_success().await?;
-            check_sudo(&events, metadata)?;
+            if let Some(error) = sudo_failure(&events, metadata) {
+                return Err(error.into());
+            }
             Ok::<_, TransactionFinalizedSuccessError>(Sent { transaction, block })
         };
         match timeout(FINALITY_DEADLINE, finalized).await {
@@ -213,27 +215,24 @@ impl Chain {
 }
 
 /// The error of a call that root was to make and that failed, for which its transaction does not fail.
-fn check_sudo(
+fn sudo_failure(
     events: &ExtrinsicEvents<SubstrateConfig>,
     metadata: &ArcMetadata,
-) -> Result<(), TransactionEventsError> {
-    for event in events.iter().flatten() {
-        if event.pallet_name() != error::SUDO || event.event_name() != "Sudid" {
-            continue;
-        }
-        // A result is a byte that tells which, and what comes of it.
-        if let [1, bytes @ ..] = event.field_bytes() {
-            let failed = DispatchError::decode_from(bytes, metadata.clone());
-            return Err(match failed {
-                Ok(error) => error.into(),
-                Err(error) => TransactionEventsError::CannotDecodeDispatchError {
-                    error,
-                    bytes: bytes.to_vec(),
-                },
-            });
-        }
-    }
-    Ok(())
+) -> Option<TransactionEventsError> {
+    let mut events = events.iter().flatten();
+    let sudid =
+        events.find(|event| event.pallet_name() == error::SUDO && event.event_name() == "Sudid")?;
+    // A result is a byte that tells which, and what comes of it.
+    let [1, bytes @ ..] = sudid.field_bytes() else {
+        return None;
+    };
+    Some(match DispatchError::decode_from(bytes, metadata.clone()) {
+        Ok(error) => error.into(),
+        Err(error) => TransactionEventsError::CannotDecodeDispatchError {
+            error,
+            bytes: bytes.to_vec(),
+        },
+    })
 }
 
 /// The error of a transaction that was not taken into the pool.

@@ -5,8 +5,7 @@ use std::str::FromStr;
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use noesis_chain::{
-    bounds, AccountId, Call, Chain, ChainError, Governance, Modality, ParameterValue,
-    Rules, Share,
+    bounds, AccountId, Call, Chain, ChainError, Governance, Modality, ParameterValue, Rules, Share,
 };
 use serde_json::json;
 

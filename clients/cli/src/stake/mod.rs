@@ -75,7 +75,7 @@ pub struct Remove {
     /// How much: in NOE, or in units (10^-9 NOE) with that word behind.
     #[arg(allow_negative_numbers = true, required_unless_present = "all")]
     amount: Option<Amount>,
-    /// All that lies there.
+    /// All that lies there and is the owner's.
     #[arg(long, conflicts_with = "amount")]
     all: bool,
     #[command(flatten)]

@@ -1,7 +1,7 @@
 //! The Noesis chain's runtime: the market pallet among the few others that a chain needs.
 //!
-//! `configs` says how each pallet is set, `fees` who gets what transactions pay, `genesis_presets` how a chain starts, `apis` what the node
-//! may ask.
+//! `configs` says how each pallet is set, `fees` who gets what transactions pay, `genesis_presets` how a chain starts, `migrations` what
+//! a chain of an older version needs, `apis` what the node may ask.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 // Composition is all macros, and FRAME's macros do not document what they generate.
@@ -13,6 +13,7 @@ pub mod apis;
 pub mod configs;
 pub mod fees;
 pub mod genesis_presets;
+pub mod migrations;
 
 use alloc::vec::Vec;
 use sp_runtime::{

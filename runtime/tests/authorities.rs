@@ -7,11 +7,12 @@ use codec::Encode;
 use finality_grandpa::{Message, Prevote};
 use frame_support::{
     assert_noop, assert_ok,
-    traits::{Hooks, KeyOwnerProofSystem},
+    traits::{Hooks, KeyOwnerProofSystem, OnRuntimeUpgrade},
 };
 use noesis_runtime::{
-    genesis_presets::get_preset, AccountId, Aura, Authorities, Grandpa, Hash, Header, Historical,
-    Runtime, RuntimeCall, RuntimeGenesisConfig, RuntimeOrigin, Session, SessionKeys, System,
+    genesis_presets::get_preset, migrations::Migrations, AccountId, Aura, Authorities, Grandpa,
+    Hash, Header, Historical, Runtime, RuntimeCall, RuntimeGenesisConfig, RuntimeOrigin, Session,
+    SessionKeys, System,
 };
 use pallet_authorities::{Error, Offenders, SessionLength};
 use sp_consensus_aura::{
@@ -239,6 +240,35 @@ fn who_makes_two_blocks_of_a_slot_is_recorded_once_and_leaves_the_set() {
             Err(InvalidTransaction::Stale)
         );
         expect_bob_to_go(1);
+    });
+}
+
+#[test]
+fn authorities_of_a_chain_without_sessions_go_on_in_sessions() {
+    chain().execute_with(|| {
+        // As version 100 had them: known to Aura and to GRANDPA, and to nobody else.
+        for pallet in ["Authorities", "Historical", "Session"] {
+            let prefix = sp_io::hashing::twox_128(pallet.as_bytes());
+            let _ = frame_support::storage::unhashed::clear_prefix(&prefix, None, None);
+        }
+        assert_eq!(Session::validators(), []);
+        Migrations::on_runtime_upgrade();
+        assert_eq!(authorities(), [Alice, Bob].map(account));
+        assert_eq!(Session::validators(), [Alice, Bob].map(account));
+        SessionLength::<Runtime>::put(SESSION);
+
+        // What sessions are for: a set that changes, and one who offends.
+        set_keys(Charlie, Ed25519Keyring::Charlie);
+        assert_ok!(set(&[Alice, Bob, Charlie]));
+        // Once and no more: what governance wants is not taken back.
+        Migrations::on_runtime_upgrade();
+        run_to(2 * SESSION);
+        assert_eq!(authorities(), [Alice, Bob, Charlie].map(account));
+        assert_ok!(set(&[Alice, Bob]));
+        run_to(4 * SESSION + 2);
+        let slot = u64::from(4 * SESSION) + 1;
+        assert_eq!(report(two_blocks(slot), ownership(Bob)), Ok(()));
+        expect_bob_to_go(4);
     });
 }
 

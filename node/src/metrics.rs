@@ -1,6 +1,6 @@
 //! The market in the node's Prometheus endpoint, beside what every Substrate node shows.
 
-use crate::service::Client;
+use crate::{rpc::predates_queries, service::Client};
 use futures::StreamExt;
 use market_primitives::{MarketId, MarketSummary, NOE};
 use market_runtime_api::MarketApi;
@@ -121,8 +121,16 @@ pub async fn run(client: Arc<Client>, registry: Registry) {
         }
     };
     let mut blocks = client.import_notification_stream();
+    let mut told = false;
     while let Some(block) = blocks.next().await {
         if !block.is_new_best {
+            continue;
+        }
+        if predates_queries(&client, block.hash) {
+            if !told {
+                tracing::warn!(target: "metrics", "the chain's runtime is older than what is shown of markets: nothing is, until it is upgraded");
+            }
+            told = true;
             continue;
         }
         if let Err(reason) = show(&client, &metrics, block.hash, &block.header) {

@@ -15,7 +15,7 @@ use market_runtime_api::MarketApi;
 use noesis_runtime::{opaque::Block, AccountId, Hash, Parameters};
 use pallet_transaction_payment_rpc::{TransactionPayment, TransactionPaymentApiServer};
 use sc_client_api::HeaderBackend;
-use sp_api::ProvideRuntimeApi;
+use sp_api::{ApiExt, ProvideRuntimeApi, RuntimeApiInfo};
 use std::sync::Arc;
 use substrate_frame_rpc_system::{System, SystemApiServer};
 
@@ -55,6 +55,14 @@ pub trait Market {
     fn registration_cost(&self, market: MarketId, at: Option<Hash>) -> RpcResult<u64>;
 }
 
+/// Whether the runtime of a block is of before this version of [`MarketApi`]: until it is upgraded it answers
+/// `metagraph` and nothing else.
+pub fn predates_queries(client: &Client, at: Hash) -> bool {
+    type Api = dyn MarketApi<Block, AccountId, Parameters>;
+    let version = client.runtime_api().api_version::<Api>(at);
+    matches!(version, Ok(Some(version)) if version < <Api as RuntimeApiInfo>::VERSION)
+}
+
 /// Answers from the runtime's own API.
 struct MarketRpc {
     client: Arc<Client>,
@@ -70,6 +78,7 @@ impl MarketRpc {
         let at = at.unwrap_or_else(|| self.client.info().finalized_hash);
         match question(&self.client.runtime_api(), at) {
             Ok(answer) => Ok(answer),
+            Err(_) if predates_queries(&self.client, at) => Err(too_old(at)),
             Err(reason) => Err(unreadable(at, reason)),
         }
     }
@@ -144,6 +153,18 @@ fn unreadable(at: Hash, reason: impl std::fmt::Display) -> ErrorObjectOwned {
         INTERNAL_ERROR_CODE,
         format!("the state of block {at:?} cannot be read; ask for a later block"),
         Some(reason.to_string()),
+    )
+}
+
+/// A block of before the runtime was replaced by one that answers this.
+fn too_old(at: Hash) -> ErrorObjectOwned {
+    ErrorObject::owned(
+        INTERNAL_ERROR_CODE,
+        format!(
+            "the runtime of block {at:?} is older than this question: of markets it answers market_metagraph \
+             alone; ask for a block after the runtime's upgrade"
+        ),
+        None::<()>,
     )
 }
 

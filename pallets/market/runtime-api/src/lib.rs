@@ -12,6 +12,9 @@ sp_api::decl_runtime_apis! {
     /// What clients read of markets; `None` always means that there is no such market or neuron. No
     /// answer is longer than a market has slots. The node offers most of it as JSON-RPC, and the pallet as
     /// view functions.
+    ///
+    /// Version 1, of runtimes up to 100, had `metagraph` alone.
+    #[api_version(2)]
     pub trait MarketApi<AccountId: Codec, Parameters: Codec> {
         /// The results of the last finished epoch of a market and its neurons as they stand.
         fn metagraph(market: MarketId) -> Option<Metagraph<AccountId>>;

@@ -1,6 +1,6 @@
 //! Signed calls: what one would cost, and one sent and awaited until its block is finalized.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use subxt::{
     client::OnlineClientAtBlockImpl,
@@ -29,8 +29,11 @@ const FINALITY_DEADLINE: Duration = Duration::from_secs(120);
 /// How often a call is signed anew because another of the same account took its nonce.
 const NONCE_ATTEMPTS: u32 = 5;
 
+/// How long a call that a new runtime did not take waits until that runtime is final.
+const RUNTIME_DEADLINE: Duration = Duration::from_secs(60);
+
 /// Pause before a call is signed anew.
-const NONCE_PAUSE: Duration = Duration::from_millis(300);
+const PAUSE: Duration = Duration::from_millis(300);
 
 /// A call that is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,9 +58,9 @@ type Signed = SubmittableTransaction<SubstrateConfig, OnlineClientAtBlockImpl<Su
 impl Chain {
     /// Signs the call, sends it and waits until the block that holds it is finalized.
     ///
-    /// Where another program that signs with the same key was faster with the nonce, it is signed anew. A
-    /// lost connection is never answered by sending again: before the call left, it is `Unreachable`, and
-    /// after, `Uncertain`.
+    /// Where another program that signs with the same key was faster with the nonce, it is signed anew, and where the
+    /// runtime was replaced meanwhile, too. A lost connection is never answered by sending again: before the call
+    /// left, it is `Unreachable`, and after, `Uncertain`.
     pub async fn send(&self, signer: &Keypair, call: &Call) -> Result<Sent, ChainError> {
         self.with_nonce(signer, call, Self::send_once).await
     }
@@ -99,7 +102,8 @@ impl Chain {
         })
     }
 
-    /// Tries to send a call, each time with the next nonce, as long as others are faster.
+    /// Tries to send a call, each time with the next nonce, as long as others are faster, and once more for the
+    /// runtime that took the place of the one it was signed for.
     async fn with_nonce<Done>(
         &self,
         signer: &Keypair,
@@ -109,12 +113,15 @@ impl Chain {
         call.check()?;
         let mut attempt = 1;
         loop {
-            let (metadata, signed) = self.sign(signer, call).await?;
+            let (metadata, runtime, signed) = self.sign(signer, call).await?;
             match send(self, &metadata, signed).await {
                 Err(ChainError::AlreadyPending) if attempt < NONCE_ATTEMPTS => {
                     tracing::debug!(attempt, "the nonce is taken");
-                    tokio::time::sleep(NONCE_PAUSE).await;
+                    tokio::time::sleep(PAUSE).await;
                     attempt += 1;
+                }
+                Err(ChainError::Refused(_)) if self.runtime_replaced(runtime).await? => {
+                    tracing::info!("the chain has a new runtime: the call is signed anew");
                 }
                 Err(error) => return Err(self.date(error, call, signer.public_key().0).await),
                 done => return done,
@@ -122,12 +129,32 @@ impl Chain {
         }
     }
 
-    /// The signed call, with the account's next nonce, and the metadata that it was encoded by.
+    /// Whether blocks are made by a runtime of another version than the one that a call was signed for, which
+    /// takes it no more. Returns when calls are signed for that: when its first block is final.
+    async fn runtime_replaced(&self, signed_for: u32) -> Result<bool, ChainError> {
+        let best = self
+            .ask(self.methods.state_get_runtime_version(None))
+            .await?;
+        if best.spec_version == signed_for {
+            return Ok(false);
+        }
+        let start = Instant::now();
+        while start.elapsed() < RUNTIME_DEADLINE {
+            let block = self.ask(self.client.at_current_block()).await?;
+            if block.spec_version() != signed_for {
+                return Ok(true);
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        Ok(false)
+    }
+
+    /// The signed call, with the account's next nonce, and the metadata and version of the runtime that it is for.
     async fn sign(
         &self,
         signer: &Keypair,
         call: &Call,
-    ) -> Result<(ArcMetadata, Signed), ChainError> {
+    ) -> Result<(ArcMetadata, u32, Signed), ChainError> {
         let payload = call.payload();
         let account = signer.public_key().to_account_id();
         let block = self.ask(self.client.at_current_block()).await?;
@@ -149,7 +176,7 @@ impl Chain {
         let (_, name) = call.name();
         tracing::debug!(call = name, account = %AccountId(account.0), nonce, "sending");
         match timeout(QUERY_DEADLINE, signed).await {
-            Ok(Ok(signed)) => Ok((block.metadata(), signed)),
+            Ok(Ok(signed)) => Ok((block.metadata(), block.spec_version(), signed)),
             Ok(Err(error)) => Err(self.explain_unsigned(call, error)),
             Err(_) => Err(self.unreachable("no answer in time".into())),
         }

@@ -113,6 +113,22 @@ impl Drop for Process {
     }
 }
 
+/// One of the programs as a neuron of that coldkey, with a folder and a file of events of its own.
+pub fn neuron(name: &str, coldkey: &str, url: &str, folder: &Path) -> Result<Command> {
+    let mut command = Command::new(program(name)?);
+    command
+        .args(["--market", "text", "--chain", url, "--device", "cpu"])
+        .args(["--coldkey", coldkey, "--hotkey"])
+        .arg(format!("{coldkey}//hotkey"))
+        .arg("--data")
+        .arg(cache()?.join("data/king-james.txt"))
+        .arg("--checkpoint")
+        .arg(folder.join(name))
+        .arg("--events")
+        .arg(folder.join(name).with_extension("jsonl"));
+    Ok(command)
+}
+
 /// The specification of the development chain, as the node writes it with these flags.
 pub fn chain_spec(flags: &[&str]) -> Result<Value> {
     export_chain_spec("dev", flags)

@@ -5,7 +5,7 @@ use anyhow::{bail, ensure, Context, Result};
 use noesis_chain::{
     commitment, find_neuron, keypair, Chain, ChainError, Keypair, MarketError, Metagraph, NOE,
 };
-use noesis_tests::{cache, free_port, program, Node, Process};
+use noesis_tests::{free_port, neuron, Node, Process};
 use noesis_validator::{
     market::{follow, vote, View, Vote},
     promises::Kept,
@@ -13,7 +13,6 @@ use noesis_validator::{
 use serde_json::Value;
 use std::{
     path::Path,
-    process::Command,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -175,22 +174,6 @@ async fn a_validator_that_starts_again_shows_what_it_had_committed_to() -> Resul
         );
     }
     Ok(())
-}
-
-/// One of the programs as a neuron of that coldkey, with a folder and a file of events of its own.
-fn neuron(name: &str, coldkey: &str, url: &str, folder: &Path) -> Result<Command> {
-    let mut command = Command::new(program(name)?);
-    command
-        .args(["--market", "text", "--chain", url, "--device", "cpu"])
-        .args(["--coldkey", coldkey, "--hotkey"])
-        .arg(format!("{coldkey}//hotkey"))
-        .arg("--data")
-        .arg(cache()?.join("data/king-james.txt"))
-        .arg("--checkpoint")
-        .arg(folder.join(name))
-        .arg("--events")
-        .arg(folder.join(name).with_extension("jsonl"));
-    Ok(command)
 }
 
 #[tokio::test(flavor = "multi_thread")]

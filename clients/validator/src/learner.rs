@@ -9,6 +9,7 @@ use crate::{
     part::{Parameters, Part, Trained},
     student::Distillation,
 };
+use lessons::Lessons;
 use noesis_model::{
     held_out::losses,
     network::{summary, summary_targets},
@@ -21,6 +22,7 @@ use std::collections::BTreeMap;
 
 mod assess;
 mod beside;
+mod lessons;
 
 pub use assess::{Assessed, Compared};
 
@@ -80,6 +82,8 @@ pub struct Round {
     chosen: Vec<Hotkey>,
     /// Whose answers, joined, the student learns from.
     teachers: Vec<Hotkey>,
+    /// What they are sent besides, for the student's sake alone.
+    lesson: Option<Tensor>,
 }
 
 impl Round {
@@ -88,9 +92,18 @@ impl Round {
         self.chosen.contains(peer) || self.teachers.contains(peer)
     }
 
-    /// What the chosen peers are sent: without the labels, or the last token.
-    pub fn inputs(&self) -> &Tensor {
-        &self.inputs
+    /// What this peer is sent: the batch without the labels, or the last token, and after it, if the student learns
+    /// from the peer, what was made up.
+    pub fn inputs(&self, peer: &Hotkey) -> Tensor {
+        match &self.lesson {
+            Some(lesson) if self.teachers.contains(peer) => Tensor::cat(&[&self.inputs, lesson], 0),
+            _ => self.inputs.shallow_clone(),
+        }
+    }
+
+    /// The part of an answer that is about the batch.
+    fn of_batch(&self, answer: &Tensor) -> Tensor {
+        answer.narrow(0, 0, self.inputs.size()[0])
     }
 }
 
@@ -122,6 +135,7 @@ pub struct Learner {
     student: Option<Trained>,
     /// Whether the network was better than the student when they were last assessed.
     network_leads: bool,
+    lessons: Lessons,
     parts: BTreeMap<Hotkey, Part>,
     step: u64,
 }
@@ -141,6 +155,7 @@ impl Learner {
             twin: twin.transpose()?,
             student: student.transpose()?,
             network_leads: false,
+            lessons: Lessons::default(),
             parts: BTreeMap::new(),
             step: 0,
             config,
@@ -207,12 +222,17 @@ impl Learner {
             draws,
             chosen: Vec::new(),
             teachers: Vec::new(),
+            lesson: None,
         };
         round.chosen = self.top_k(coalition, |peers| self.noisy_scores(&round, peers));
         if self.teaches() {
             round.teachers = self.top_k(helping, |peers| {
                 gate::scores(&round.features, &self.rows(peers, Parameters::Average))
             });
+        }
+        if let (Some(student), false) = (&self.student, round.teachers.is_empty()) {
+            let (modality, student) = (self.modality(), student.network(Parameters::Average));
+            round.lesson = Some(self.lessons.make(modality, student, &round.inputs));
         }
         round
     }
@@ -240,7 +260,8 @@ impl Learner {
             .collect()
     }
 
-    /// Learns from the batch with the answers that came of those asked, each `f32 [b, s, dim]` and finite.
+    /// Learns from the batch with the answers that came of those asked, each `f32 [b, s, dim]` of what the peer was sent,
+    /// and finite.
     ///
     /// # Errors
     ///
@@ -252,14 +273,19 @@ impl Learner {
     ) -> Result<Finished, Diverged> {
         for (peer, answer) in &answers {
             if let Some(part) = self.parts.get_mut(peer) {
-                part.measure(answer);
+                part.measure(&round.of_batch(answer));
             }
         }
-        let lesson = self.lesson(&round, &answers);
+        let taught = self.taught(&round, &answers);
         let answers: Vec<(Hotkey, Tensor)> = answers
             .into_iter()
             .filter(|(peer, _)| round.chosen.contains(peer))
-            .map(|(peer, answer)| (peer, answer.detach().set_requires_grad(true)))
+            .map(|(peer, answer)| {
+                (
+                    peer,
+                    round.of_batch(&answer).detach().set_requires_grad(true),
+                )
+            })
             .collect();
         let peers: Vec<Hotkey> = answers.iter().map(|(peer, _)| *peer).collect();
         let join = (!peers.is_empty()).then(|| {
@@ -287,7 +313,7 @@ impl Learner {
         };
         let gradients = self.backward(&loss, &answers);
         let alone = self.train_twin(&round);
-        let student = self.train_student(&round, lesson.as_ref());
+        let student = self.train_student(&round, taught.as_ref());
         self.step += 1;
         Ok(Finished {
             loss: value,

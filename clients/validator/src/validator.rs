@@ -123,7 +123,7 @@ struct Fetching {
     answers: JoinHandle<Vec<Fetched>>,
 }
 
-/// What one peer was sent of a batch.
+/// What one peer was sent.
 struct Question {
     order: Order,
     inputs: Arc<noesis_neuron::Tensor>,
@@ -255,21 +255,21 @@ impl Validator {
             .filter(|candidate| round.asks(&candidate.hotkey))
             .collect();
 
-        let questions = self.questions(&asked, round.inputs());
+        let questions = self.questions(&asked, |peer| round.inputs(peer));
         let (answers, answered) = self.ask(&asked, &questions).await;
         let finished = self.learner.finish(round, answers)?;
 
         // Through an adapter that has learned nothing yet, a gradient is noise to its peer.
         let settled = |peer: &Hotkey| self.ledger.batches(peer) >= self.settings.batches_before;
         let gradients = finished.gradients.iter();
+        let modality = self.learner.modality();
+        let inputs = wire::inputs(&batch.inputs).map(Arc::new);
         for (peer, gradient) in gradients.filter(|(peer, _)| settled(peer)) {
             let candidate = asked.iter().find(|candidate| candidate.hotkey == *peer);
-            let (Some(candidate), Some(question)) = (candidate, questions.get(peer)) else {
-                continue;
-            };
-            if let Ok(gradient) = wire::gradient(&question.order.sent(gradient)) {
-                let inputs = Arc::clone(&question.inputs);
-                let modality = self.learner.modality();
+            if let (Some(candidate), Ok(inputs), Ok(gradient)) =
+                (candidate, &inputs, wire::gradient(gradient))
+            {
+                let inputs = Arc::clone(inputs);
                 (self.backward)
                     .send(candidate, modality, inputs, gradient)
                     .await;
@@ -297,13 +297,18 @@ impl Validator {
         Ok(step)
     }
 
-    /// A batch in an order of each peer's own: who returns what another was asked answers the wrong rows.
-    fn questions(&mut self, asked: &[&Candidate], batch: &Tensor) -> HashMap<Hotkey, Question> {
-        let rows = batch.size().first().copied().unwrap_or(0) as usize;
+    /// What each is asked, in an order of the peer's own: who returns what another was asked answers the wrong rows.
+    fn questions(
+        &mut self,
+        asked: &[&Candidate],
+        inputs: impl Fn(&Hotkey) -> Tensor,
+    ) -> HashMap<Hotkey, Question> {
         let mut questions = HashMap::new();
         for candidate in asked {
+            let inputs = inputs(&candidate.hotkey);
+            let rows = inputs.size().first().copied().unwrap_or(0) as usize;
             let order = Order::draw(rows, &mut self.rng);
-            match wire::inputs(&order.sent(batch)) {
+            match wire::inputs(&order.sent(&inputs)) {
                 Ok(inputs) => {
                     let inputs = Arc::new(inputs);
                     questions.insert(candidate.hotkey, Question { order, inputs });

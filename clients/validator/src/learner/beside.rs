@@ -9,6 +9,12 @@ use noesis_model::{
 };
 use noesis_neuron::Hotkey;
 
+/// What the student learns from: inputs, those of the batch first, and the logits that the network predicts for them.
+pub(super) struct Taught {
+    inputs: Tensor,
+    prediction: Tensor,
+}
+
 impl Learner {
     pub(super) fn train_twin(&mut self, round: &Round) -> Option<f64> {
         let rate = rising(self.config.rate, self.step);
@@ -19,14 +25,16 @@ impl Learner {
         Some(loss.double_value(&[]))
     }
 
-    /// What the network predicts for the batch, as well as it can: with everybody who helps and answered, and with
-    /// averaged parameters. Nothing where the student has nothing to learn from it.
-    pub(super) fn lesson(&self, round: &Round, answers: &[(Hotkey, Tensor)]) -> Option<Tensor> {
+    /// What the teachers were sent, and what the network predicts for it as well as it can: with all of them who answered,
+    /// and with averaged parameters. Nothing where the student has nothing to learn from it.
+    pub(super) fn taught(&self, round: &Round, answers: &[(Hotkey, Tensor)]) -> Option<Taught> {
         let teachers = answers.iter().filter(|one| round.teachers.contains(&one.0));
         let teachers: Vec<(Hotkey, Tensor)> = teachers
             .map(|(peer, answer)| (*peer, answer.shallow_clone()))
             .collect();
-        (!teachers.is_empty()).then(|| no_grad(|| self.predict(&round.inputs, &teachers)))
+        let inputs = round.inputs(&teachers.first()?.0);
+        let prediction = no_grad(|| self.predict(&inputs, &teachers));
+        Some(Taught { inputs, prediction })
     }
 
     /// The logits of the network joined of these answers `[b, s, d]`, as [`Network::predict`] gives them.
@@ -43,15 +51,16 @@ impl Learner {
     }
 
     /// The student learns what came next, and what the network predicted.
-    pub(super) fn train_student(&mut self, round: &Round, lesson: Option<&Tensor>) -> Option<f64> {
+    pub(super) fn train_student(&mut self, round: &Round, taught: Option<&Taught>) -> Option<f64> {
         let rate = rising(self.config.rate, self.step);
         let (student, distillation) = (self.student.as_mut()?, self.config.student.as_ref()?);
         let network = student.network(Parameters::Latest);
-        let logits = network.predict(&network.represent(&round.inputs));
-        let ordinary = cross_entropy(&logits, &round.targets);
+        let inputs = taught.map_or(&round.inputs, |taught| &taught.inputs);
+        let logits = network.predict(&network.represent(inputs));
+        let ordinary = cross_entropy(&round.of_batch(&logits), &round.targets);
         let value = ordinary.double_value(&[]);
-        let loss = match lesson {
-            Some(lesson) => student::loss(ordinary, &logits, lesson, distillation),
+        let loss = match taught {
+            Some(taught) => student::loss(ordinary, &logits, &taught.prediction, distillation),
             None => ordinary,
         };
         student.minimise(&loss, rate, self.config.clip);

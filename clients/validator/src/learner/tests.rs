@@ -38,6 +38,12 @@ fn answer() -> (Hotkey, Tensor) {
     (PEER, answer)
 }
 
+/// The same, of a batch and one lesson.
+fn taught_answer() -> (Hotkey, Tensor) {
+    let (peer, answer) = answer();
+    (peer, Tensor::cat(&[&answer, &(&answer * 0.5)], 0))
+}
+
 /// Steps with the peer in the coalition, after which it has a part that says something.
 fn settled() -> Learner {
     let mut learner = learner();
@@ -61,7 +67,7 @@ fn who_helps_teaches_the_student_though_the_coalition_is_without_it() {
 
     let round = taught.begin(&batch(), &[], &[PEER]);
     assert!(round.asks(&PEER));
-    let finished = taught.finish(round, vec![answer()]).unwrap();
+    let finished = taught.finish(round, vec![taught_answer()]).unwrap();
     // It is joined with nobody: neither scored nor learned from.
     assert!(finished.gradients.is_empty() && finished.fisher.is_empty());
     assert_eq!(taught.parts[&PEER].step_count(), before);
@@ -71,6 +77,33 @@ fn who_helps_teaches_the_student_though_the_coalition_is_without_it() {
     let other = untaught.finish(round, Vec::new()).unwrap();
     assert_eq!(finished.loss, other.loss);
     assert!(student(&taught) != student(&untaught));
+}
+
+#[test]
+fn lessons_teach_the_student_alone() {
+    let (mut taught, mut untaught) = (settled(), settled());
+    manual_seed(7);
+    let round = taught.begin(&batch(), &[PEER, [2; 32]], &[PEER]);
+    // The batch comes first; who does not teach is sent nothing else.
+    assert_eq!(round.inputs(&[2; 32]), batch().inputs);
+    let question = round.inputs(&PEER);
+    assert_eq!(question.size(), [2, 8]);
+    assert_eq!(question.narrow(0, 0, 1), batch().inputs);
+    let finished = taught.finish(round, vec![taught_answer()]).unwrap();
+    assert_eq!(finished.gradients[0].1.size(), [1, 8, 4]);
+
+    untaught.network_leads = false;
+    manual_seed(7);
+    let round = untaught.begin(&batch(), &[PEER, [2; 32]], &[PEER]);
+    let other = untaught.finish(round, vec![answer()]).unwrap();
+    let predicted = |learner: &Learner| {
+        let network = learner.local.network(Parameters::Latest);
+        no_grad(|| network.predict(&network.represent(&batch().inputs)))
+    };
+    assert_eq!(predicted(&taught), predicted(&untaught));
+    assert!(student(&taught) != student(&untaught));
+    let losses = finished.student.zip(other.student);
+    assert!(losses.is_some_and(|(one, other)| (one - other).abs() < 1e-5));
 }
 
 #[test]

@@ -23,11 +23,14 @@ use substrate_frame_rpc_system::{System, SystemApiServer};
 type RuntimeApi<'a> = sp_api::ApiRef<'a, <Client as ProvideRuntimeApi<Block>>::Api>;
 
 /// The market's own methods. Each answers of block `at`, or else of the last finalized one.
+///
+/// Each runs the runtime, which takes milliseconds, on a thread of its own, so that who asks for something else is not
+/// kept waiting.
 #[rpc(server)]
 pub trait Market {
     /// The results of the last finished epoch of a market and its neurons; null where there is no such
     /// market.
-    #[method(name = "market_metagraph")]
+    #[method(name = "market_metagraph", blocking)]
     fn metagraph(
         &self,
         market: MarketId,
@@ -35,23 +38,23 @@ pub trait Market {
     ) -> RpcResult<Option<Metagraph<AccountId>>>;
 
     /// One neuron as in the metagraph.
-    #[method(name = "market_neuron")]
+    #[method(name = "market_neuron", blocking)]
     fn neuron(&self, market: MarketId, uid: Uid, at: Option<Hash>) -> RpcResult<Neuron<AccountId>>;
 
     /// The row of weights that a neuron set last, as pairs of uid and weight.
-    #[method(name = "market_weights")]
+    #[method(name = "market_weights", blocking)]
     fn weights(&self, market: MarketId, uid: Uid, at: Option<Hash>) -> RpcResult<Vec<(Uid, u16)>>;
 
     /// The bonds that a neuron holds, as pairs of uid and its share of all bonds in that neuron.
-    #[method(name = "market_bonds")]
+    #[method(name = "market_bonds", blocking)]
     fn bonds(&self, market: MarketId, uid: Uid, at: Option<Hash>) -> RpcResult<Vec<(Uid, Share)>>;
 
     /// All rules of a market; shares in whole parts of 10^18.
-    #[method(name = "market_parameters")]
+    #[method(name = "market_parameters", blocking)]
     fn parameters(&self, market: MarketId, at: Option<Hash>) -> RpcResult<Parameters>;
 
     /// Units that a registration costs.
-    #[method(name = "market_registrationCost")]
+    #[method(name = "market_registrationCost", blocking)]
     fn registration_cost(&self, market: MarketId, at: Option<Hash>) -> RpcResult<u64>;
 }
 

@@ -69,6 +69,12 @@ async fn a_flooded_node_serves_an_honest_client() -> Result<()> {
             attack.what
         );
         ensure!(done > 0, "{}: the node took nothing of it", attack.name);
+        let wait = of(&seen.answers, 50);
+        ensure!(
+            wait < Duration::from_millis(attack.wait),
+            "{}: an honest client waits for {wait:?}",
+            attack.name
+        );
         ensure!(
             seen.longest() < STANDSTILL,
             "{}: no block for {:?}",

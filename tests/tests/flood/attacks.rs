@@ -16,6 +16,8 @@ pub struct Attack {
     pub attackers: usize,
     /// Does it until it is told to stop; returns how often.
     pub run: fn(SocketAddr, &AtomicBool) -> u64,
+    /// Milliseconds that an honest client may have to wait meanwhile, in the median.
+    pub wait: u64,
     /// What that many of them are.
     pub what: &'static str,
 }
@@ -25,36 +27,43 @@ pub const ALL: [Attack; 8] = [
     Attack {
         name: "connections",
         attackers: 4,
+        wait: 1_000,
         run: connections,
         what: "connections opened, 400 held",
     },
     Attack {
         name: "invalid JSON",
         attackers: 8,
+        wait: 1_000,
         run: |node, stop| posts(node, stop, &invalid()),
         what: "posts of 1 MiB of brackets",
     },
     Attack {
         name: "huge batches",
         attackers: 8,
+        wait: 1_000,
         run: |node, stop| posts(node, stop, &batch()),
         what: "batches of 20,000 questions",
     },
     Attack {
         name: "huge parameters",
         attackers: 8,
+        // Each is read by one of the few threads that serve all connections.
+        wait: 5_000,
         run: |node, stop| posts(node, stop, &parameters()),
         what: "posts with a parameter of 14 MiB",
     },
     Attack {
         name: "metagraphs",
         attackers: 8,
+        wait: 1_000,
         run: |node, stop| posts(node, stop, &question("market_metagraph", json!([0]))),
         what: "times `market_metagraph`",
     },
     Attack {
         name: "epochs",
         attackers: 8,
+        wait: 1_000,
         run: |node, stop| {
             let preview = json!(["MarketApi_preview_epoch", "0x0000"]);
             posts(node, stop, &question("state_call", preview))
@@ -64,6 +73,7 @@ pub const ALL: [Attack; 8] = [
     Attack {
         name: "subscriptions",
         attackers: 8,
+        wait: 1_000,
         run: |node, stop| {
             let subscribe = question("chain_subscribeAllHeads", json!([]));
             unread(node, stop, &subscribe, SUBSCRIPTIONS)
@@ -73,6 +83,7 @@ pub const ALL: [Attack; 8] = [
     Attack {
         name: "unread answers",
         attackers: 8,
+        wait: 1_000,
         run: |node, stop| unread(node, stop, &question("system_health", json!([])), UNREAD),
         what: "questions by WebSocket, no answer read",
     },

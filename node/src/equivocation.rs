@@ -60,7 +60,7 @@ impl<Inner> Watched<Inner> {
         let now = sp_timestamp::Timestamp::current();
         let now = Slot::from_timestamp(now, self.slot_duration);
         // Long past, as all are while a node catches up: no header of such a slot is kept.
-        if *now > slot.saturating_add(sc_consensus_slots::MAX_SLOT_CAPACITY) {
+        if *now > (*slot).saturating_add(sc_consensus_slots::MAX_SLOT_CAPACITY) {
             return Ok(());
         }
         let authorities = self.client.runtime_api().authorities(header.parent_hash)?;

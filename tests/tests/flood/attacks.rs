@@ -56,7 +56,8 @@ pub const ALL: [Attack; 8] = [
     Attack {
         name: "metagraphs",
         attackers: 8,
-        wait: 1_000,
+        // Eight on the threads that serve all connections would take a second and more.
+        wait: 500,
         run: |node, stop| posts(node, stop, &question("market_metagraph", json!([0]))),
         what: "times `market_metagraph`",
     },

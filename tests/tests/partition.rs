@@ -49,9 +49,8 @@ async fn a_network_that_is_cut_finalizes_one_chain() -> Result<()> {
             seen.look()?;
             sleep(Duration::from_secs(1)).await;
         }
-        for node in 0..count {
+        for (node, (from, to)) in before.iter().zip(&seen.finalized).enumerate() {
             let side = (0..count).filter(|other| off.contains(other) == off.contains(&node));
-            let (from, to) = (before[node], seen.finalized[node]);
             ensure!(
                 (to > from) == (side.count() >= QUORUM),
                 "cut {parts}, node {node} finalized from {from} to {to}"

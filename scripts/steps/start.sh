@@ -26,7 +26,7 @@ start() {
         case "$argument" in
             -h | --help) usage; exit 0 ;;
             --data | --data=*) setup=build ;; # no need of ours
-            image | tensor | --market=image | --market=tensor) [ "$setup" = build ] || setup=images ;;
+            image | tensor | all | --market=image | --market=tensor | --market=all) [ "$setup" = build ] || setup=images ;;
         esac
     done
     # The command line comes first: it says within a minute or two what is wrong with the options, where

@@ -15,6 +15,17 @@ use tokio::signal::unix::{signal, SignalKind};
 
 use crate::view::{draw, View};
 
+/// What somebody wants who presses a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pressed {
+    /// Nothing.
+    Nothing,
+    /// To end: `q` or Ctrl-C.
+    End,
+    /// To see the next, where there are several: Tab.
+    Next,
+}
+
 /// The alternate screen in raw mode; dropping it, and any panic, gives the terminal back.
 pub struct Screen {
     terminal: DefaultTerminal,
@@ -41,22 +52,22 @@ impl Screen {
         self.terminal.draw(|frame| draw(frame, view)).map(drop)
     }
 
-    /// Reads the keys pressed since the last call; whether `q` or Ctrl-C was among them.
-    pub fn asked_to_end(&mut self) -> io::Result<bool> {
+    /// Reads the keys pressed since the last call, up to the first that means something.
+    pub fn pressed(&mut self) -> io::Result<Pressed> {
         while event::poll(Duration::ZERO)? {
-            if let Event::Key(key) = event::read()? {
-                let control = key.modifiers.contains(KeyModifiers::CONTROL);
-                let end = match key.code {
-                    KeyCode::Char('q') => true,
-                    KeyCode::Char('c') => control,
-                    _ => false,
-                };
-                if end && key.kind == KeyEventKind::Press {
-                    return Ok(true);
-                }
+            let Event::Key(key) = event::read()? else {
+                continue;
+            };
+            let control = key.modifiers.contains(KeyModifiers::CONTROL);
+            match key.code {
+                _ if key.kind != KeyEventKind::Press => {}
+                KeyCode::Char('q') => return Ok(Pressed::End),
+                KeyCode::Char('c') if control => return Ok(Pressed::End),
+                KeyCode::Tab => return Ok(Pressed::Next),
+                _ => {}
             }
         }
-        Ok(false)
+        Ok(Pressed::Nothing)
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
     flags::MarketFlags,
     follow::{follow, Update},
     row::{rows, Answers, Names},
-    screen::{ended, say, Screen},
+    screen::{ended, say, Pressed, Screen},
     settings::Settings,
     view::View,
 };
@@ -54,7 +54,7 @@ async fn watch(url: String, market: String, view: &mut View, mut screen: Screen)
                 None => bail!("the node's blocks ended"),
             },
             _ = tick.tick() => {
-                if screen.asked_to_end()? {
+                if screen.pressed()? == Pressed::End {
                     return Ok(());
                 }
                 screen.draw(view)?;

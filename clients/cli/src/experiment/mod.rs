@@ -95,6 +95,7 @@ impl Arguments {
             seed: seed.saturating_mul(1000),
             market: self.market.clone(),
             members: cast.into_iter().map(|actor| actor.member).collect(),
+            before: 0,
         })
     }
 

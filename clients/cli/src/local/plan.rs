@@ -76,6 +76,8 @@ pub struct Plan {
     pub market: String,
     /// The neurons, in the order in which they are started.
     pub members: Vec<Member>,
+    /// Neurons of other markets of the same network, whose ports come before theirs.
+    pub before: u16,
 }
 
 impl Plan {
@@ -144,7 +146,7 @@ impl Plan {
 
     /// Port of the member of that index.
     fn port(&self, index: usize) -> u16 {
-        self.base_port + 11 + index as u16
+        self.base_port + 11 + self.before + index as u16
     }
 
     /// Seed of the member of that index: members must not be alike.

@@ -138,6 +138,7 @@ if grep -q damaged "$2/model" 2>/dev/null; then exit 1; fi
             seed: 1,
             market: "text".into(),
             members: vec![Member::new(NAME, Role::Miner, "//Charlie", &[])],
+            before: 0,
         }
     }
 

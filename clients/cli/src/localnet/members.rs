@@ -23,10 +23,37 @@ pub fn members() -> Vec<Member> {
     ]
 }
 
+/// The neurons of a market where all markets run beside each other: fewer, because they share the machine, and named
+/// after their market.
+pub fn members_of(market: &str) -> Vec<Member> {
+    let all = members().into_iter();
+    let few = all.filter(|one| ["trained", "noise", "validator-1"].contains(&one.name.as_str()));
+    few.map(|member| Member {
+        name: format!("{market}-{}", member.name),
+        hotkey: format!("{}//{market}", member.coldkey),
+        ..member
+    })
+    .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::local::plan::{names, Plan};
+
+    #[test]
+    fn nobody_of_all_markets_is_taken_for_another() {
+        let markets = ["text", "image", "tensor"];
+        let all: Vec<Member> = markets.into_iter().flat_map(members_of).collect();
+        assert_eq!(all.len(), 9);
+        assert_eq!(names(&all).unwrap().len(), 9, "each has a key of its own");
+        let named: std::collections::BTreeSet<_> = all.iter().map(|one| &one.name).collect();
+        assert_eq!(named.len(), 9, "and a name");
+        for few in all.chunks(3) {
+            let trained = &few[TRAINED];
+            assert!(trained.name.ends_with("-trained"), "{}", trained.name);
+        }
+    }
 
     #[test]
     fn the_four_miners_differ_as_they_should() {
@@ -38,6 +65,7 @@ mod tests {
             seed: 1,
             market: "text".into(),
             members: members(),
+            before: 0,
         };
         let command = |name: &str| {
             let found = plan.members.iter().position(|member| member.name == name);

@@ -1,5 +1,6 @@
 //! `noesis localnet`: a whole network on this machine, and a table in which worth becomes pay.
 
+mod board;
 mod members;
 mod network;
 mod neuron;
@@ -11,26 +12,30 @@ use anyhow::Result;
 use clap::Args;
 
 use crate::{
+    exit::Usage,
     local::{
         error::LocalError,
         folder,
-        plan::{binaries, data, Plan, MARKETS},
+        plan::{binaries, data, Member, Plan, MARKETS},
         process::Supervisor,
         report_file,
         training::Training,
     },
     screen::{ended, on_terminal, say},
 };
-pub use members::members;
+pub use members::{members, members_of};
 use network::Network;
 
 /// How long the neurons together, and then the node, may take to end when asked to.
 const GRACE: Duration = Duration::from_secs(8);
 
+/// What `--market` says for all of them.
+const ALL: &str = "all";
+
 /// Flags of `noesis localnet`.
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  noesis localnet --data bible.txt\n  noesis localnet --data bible.txt --epochs 3 --json out.json\n  noesis localnet --data bible.txt --base-port 9950 --folder /tmp/second   (beside the first)"
+    after_help = "Examples:\n  noesis localnet --data bible.txt\n  noesis localnet --data bible.txt --epochs 3 --json out.json\n  noesis localnet --data bible.txt --base-port 9950 --folder /tmp/second   (beside the first)\n  noesis localnet --market all"
 )]
 pub struct Arguments {
     /// What is learned: a text, a plain file or one with a verse a line [default: the file that NOESIS_DATA
@@ -62,8 +67,8 @@ pub struct Arguments {
     /// Where all randomness comes from.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// What the market trades.
-    #[arg(long, default_value = "text", value_parser = MARKETS)]
+    /// What the market trades; or all three markets on one chain, with three neurons each.
+    #[arg(long, default_value = "text", value_parser = ["text", "image", "tensor", ALL])]
     market: String,
     /// Steps of the trained miner's training.
     #[arg(long, default_value_t = 1500)]
@@ -81,20 +86,42 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    /// The plan that the flags and the environment ask for.
-    fn plan(&self) -> Result<Plan> {
+    /// The plan of each market that the flags and the environment ask for, of which there is one at least.
+    fn plans(&self) -> Result<Vec<Plan>> {
+        if self.market != ALL {
+            return Ok(vec![self.plan(&self.market, members(), 0)?]);
+        }
+        if self.data.is_some() {
+            return Err(Usage(
+                "--data names what one market learns, and --market all has three: leave it out, or set \
+                 NOESIS_DATA to the text and NOESIS_IMAGES to the folder of images"
+                    .into(),
+            )
+            .into());
+        }
+        let mut plans: Vec<Plan> = Vec::new();
+        for market in MARKETS {
+            let before = plans.iter().map(|plan| plan.members.len()).sum::<usize>();
+            plans.push(self.plan(market, members_of(market), before as u16)?); // at most a few
+        }
+        Ok(plans)
+    }
+
+    /// The plan of a market with these members, after those of other markets.
+    fn plan(&self, market: &str, members: Vec<Member>, before: u16) -> Result<Plan> {
         let folder = self.folder.clone().unwrap_or_else(|| {
             std::env::temp_dir().join(format!("noesis-localnet-{}", self.base_port))
         });
         Ok(Plan {
             binaries: binaries(self.binaries.as_deref())?,
-            data: data(&self.market, self.data.as_deref())?,
+            data: data(market, self.data.as_deref())?,
             // Processes and hints get whole paths.
             folder: std::path::absolute(folder)?,
             base_port: self.base_port,
             seed: self.seed,
-            market: self.market.clone(),
-            members: members(),
+            market: market.into(),
+            members,
+            before,
         })
     }
 
@@ -124,22 +151,27 @@ impl Arguments {
 /// started in each case.
 pub async fn run(arguments: Arguments) -> Result<()> {
     let ended = ended()?;
-    let plan = arguments.plan()?;
-    folder::check(&plan.folder)?;
+    let plans = arguments.plans()?;
     arguments.check_json()?;
-    // Before the set-up the text that it fetches may be missing, but not one that was asked for.
-    if arguments.data.is_some() || !arguments.check {
-        plan.check_data()?;
+    for plan in &plans {
+        folder::check(&plan.folder)?;
+        // Before the set-up the text that it fetches may be missing, but not one that was asked for.
+        if arguments.data.is_some() || !arguments.check {
+            plan.check_data()?;
+        }
+        plan.check_ports()?;
+        if !arguments.check {
+            plan.check_programs()?;
+        }
     }
-    plan.check_ports()?;
     if arguments.check {
         return Ok(());
     }
-    plan.check_programs()?;
-    let _lock = folder::take(&plan.folder)?;
+    // All have one.
+    let _lock = folder::take(&plans[0].folder)?;
     let mut supervisor = Supervisor::default();
     let outcome = tokio::select! {
-        outcome = work(&arguments, &plan, &mut supervisor) => outcome,
+        outcome = work(&arguments, &plans, &mut supervisor) => outcome,
         () = ended => match arguments.epochs {
             Some(epochs) => Err(anyhow::anyhow!("told to end before {epochs} epochs were paid")),
             None => Ok(()),
@@ -155,21 +187,25 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     outcome
 }
 
-async fn work(arguments: &Arguments, plan: &Plan, supervisor: &mut Supervisor) -> Result<()> {
-    let training = Training {
-        plan,
-        index: members::TRAINED,
-        steps: arguments.train_steps,
-    };
-    training
-        .prepare(arguments.cache.as_deref(), supervisor)
-        .await?;
+async fn work(arguments: &Arguments, plans: &[Plan], supervisor: &mut Supervisor) -> Result<()> {
+    for plan in plans {
+        let training = Training {
+            plan,
+            index: members::TRAINED,
+            steps: arguments.train_steps,
+        };
+        training
+            .prepare(arguments.cache.as_deref(), supervisor)
+            .await?;
+    }
     // The training took its time, in which somebody else may have come.
-    plan.check_ports()?;
+    for plan in plans {
+        plan.check_ports()?;
+    }
     say(&format!(
         "starting the network; logs in {}",
-        plan.logs().display()
+        plans[0].logs().display()
     ));
-    let network = Network::new(arguments, plan, supervisor)?;
+    let network = Network::new(arguments, plans, supervisor)?;
     network.run().await
 }

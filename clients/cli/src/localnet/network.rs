@@ -7,25 +7,14 @@ use std::{
 
 use anyhow::{bail, Result};
 use noesis_chain::Metagraph;
-use tokio::time::MissedTickBehavior;
+use tokio::{sync::mpsc, time::MissedTickBehavior};
 
-use super::{
-    neuron::Neuron,
-    report::{line, Report},
-    Arguments,
-};
+use super::{board::Board, report::Reports, Arguments};
 use crate::{
     follow::{follow, Update},
-    local::{
-        error::LocalError,
-        events::Events,
-        plan::{names, Plan},
-        process::Supervisor,
-        report_file,
-    },
-    row::{rows, Answers, Names, Role},
-    screen::{say, Screen},
-    view::{ProcessState, Stage, View},
+    local::{error::LocalError, plan::Plan, process::Supervisor, report_file},
+    screen::{say, Pressed, Screen},
+    view::{ProcessState, Stage},
     words,
 };
 
@@ -37,97 +26,89 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// The network while it runs.
 pub struct Network<'a> {
-    plan: &'a Plan,
     supervisor: &'a mut Supervisor,
     screen: Option<Screen>,
-    view: View,
-    neurons: Vec<Neuron>,
-    names: Names,
-    answers: Answers,
-    events: Vec<Events>,
-    report: Report,
+    /// Its markets, of which there is one at least.
+    boards: Vec<Board<'a>>,
+    /// Which of them the screen shows.
+    shown: usize,
     json: Option<PathBuf>,
     epochs: Option<usize>,
     limit: Option<Duration>,
     begin: Instant,
     /// When the last process was started.
     started: Option<Instant>,
-    /// When every neuron had registered and every miner had published its endpoint.
-    up: Option<Instant>,
 }
 
 impl<'a> Network<'a> {
-    /// Starts the node.
+    /// Starts the node of these markets' plans, of which there is one at least.
     pub fn new(
         arguments: &Arguments,
-        plan: &'a Plan,
+        plans: &'a [Plan],
         supervisor: &'a mut Supervisor,
     ) -> Result<Self> {
-        supervisor.start(NODE, plan.node(), &plan.log(NODE))?;
-        let neurons = (plan.members.iter().cloned())
-            .map(Neuron::new)
-            .collect::<Result<Vec<Neuron>>>()?;
-        let events = neurons
+        for plan in plans.iter().take(1) {
+            supervisor.start(NODE, plan.node(), &plan.log(NODE))?;
+        }
+        let mut boards = plans
             .iter()
-            .filter(|neuron| neuron.member.role == Role::Validator)
-            .map(|neuron| Events::new(&neuron.member.name, plan.events(&neuron.member.name)))
-            .collect();
-        let mut view = View::new(format!(
-            "{} market, local network at {}",
-            plan.market,
-            plan.url()
-        ));
-        view.hints = vec![
-            "q or Ctrl-C ends every process of this network".into(),
-            format!("logs in {}", plan.logs().display()),
-            // Text is the default market.
-            format!(
-                "{} watch --url {}",
-                words::shell(&std::env::current_exe()?),
-                plan.url()
-            ),
-        ];
+            .map(Board::new)
+            .collect::<Result<Vec<Board>>>()?;
+        let program = words::shell(&std::env::current_exe()?);
+        for board in &mut boards {
+            let Plan { market, .. } = board.plan;
+            let market = match market.as_str() {
+                "text" => String::new(), // the default
+                other => format!(" --market {other}"),
+            };
+            let mut hints = vec!["q or Ctrl-C ends every process of this network".into()];
+            if plans.len() > 1 {
+                hints.push("Tab shows the next market".into());
+            }
+            hints.push(format!("logs in {}", board.plan.logs().display()));
+            hints.push(format!(
+                "{program} watch --url {}{market}",
+                board.plan.url()
+            ));
+            board.view.hints = hints;
+        }
         let mut network = Self {
-            plan,
             supervisor,
             screen: None,
-            view,
-            neurons,
-            names: names(&plan.members)?,
-            answers: Answers::new(),
-            events,
-            report: Report::default(),
+            boards,
+            shown: 0,
             json: arguments.json.clone(),
             epochs: arguments.epochs.map(|epochs| epochs as usize),
             limit: arguments.limit(),
             begin: Instant::now(),
             started: None,
-            up: None,
         };
         if arguments.table() {
             network.screen = Some(Screen::open()?);
         }
-        network.stage("starting the node".into());
+        for index in 0..network.boards.len() {
+            network.stage(index, "starting the node".into());
+        }
         Ok(network)
     }
 
-    /// Runs until enough epochs were paid or somebody presses `q`.
+    /// Runs until enough epochs were paid in every market or somebody presses `q`.
     pub async fn run(mut self) -> Result<()> {
-        let mut updates = follow(self.plan.url(), self.plan.market.clone());
+        let mut updates = self.follow();
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 update = updates.recv() => match update {
-                    Some(Update::Snapshot { block, metagraph }) => {
-                        self.take(block, &metagraph)?;
-                        if self.epochs.is_some_and(|epochs| self.report.epochs.len() >= epochs) {
+                    Some((index, Update::Snapshot { block, metagraph })) => {
+                        self.take(index, block, &metagraph)?;
+                        if self.paid_enough() {
                             return Ok(());
                         }
                     }
                     // The node is only starting; should it have died, the next tick tells.
-                    Some(Update::Waiting(_)) => {}
-                    Some(Update::Failed(error)) => bail!(error),
+                    Some((_, Update::Waiting(_))) => {}
+                    Some((_, Update::Failed(error))) => bail!(error),
                     None => bail!("the node's blocks ended"),
                 },
                 _ = tick.tick() => {
@@ -139,78 +120,70 @@ impl<'a> Network<'a> {
         }
     }
 
-    /// Takes up a snapshot of the market.
-    fn take(&mut self, block: u32, metagraph: &Metagraph) -> Result<()> {
+    /// Follows every market; what comes has the market's place among the boards.
+    fn follow(&self) -> mpsc::Receiver<(usize, Update)> {
+        let (sender, receiver) = mpsc::channel(16);
+        for (index, board) in self.boards.iter().enumerate() {
+            let mut updates = follow(board.plan.url(), board.plan.market.clone());
+            let sender = sender.clone();
+            tokio::spawn(async move {
+                while let Some(update) = updates.recv().await {
+                    if sender.send((index, update)).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        receiver
+    }
+
+    /// Takes up a snapshot of a market.
+    fn take(&mut self, index: usize, block: u32, metagraph: &Metagraph) -> Result<()> {
         // A node that finalizes blocks makes them.
         if self.started.is_none() && block > 0 {
             self.start_neurons()?;
         }
-        for neuron in &mut self.neurons {
-            neuron.take(metagraph);
+        let paid = self.boards[index].take(block, metagraph, self.started);
+        if let Some(epoch) = paid {
+            self.write()?;
+            self.say(index, &epoch);
         }
-        let now = Instant::now();
-        if self.up.is_none() && !self.neurons.iter().any(Neuron::awaited) {
-            self.up = Some(now);
-        }
-        let rows = rows(metagraph, &self.names, &self.answers);
-        self.view.show(block, metagraph, rows.clone());
-        if self.report.add(metagraph, rows, &self.view.trainings) {
-            self.paid(now)?;
-        }
-        self.describe(metagraph);
+        let stage = self.boards[index].stage(metagraph, self.started.is_some());
+        self.stage(index, stage);
         Ok(())
     }
 
     fn start_neurons(&mut self) -> Result<()> {
-        for (index, neuron) in self.neurons.iter().enumerate() {
-            let name = &neuron.member.name;
-            let command = self.plan.neuron(index, &neuron.member);
-            self.supervisor.start(name, command, &self.plan.log(name))?;
+        for Board { plan, .. } in &self.boards {
+            for (index, member) in plan.members.iter().enumerate() {
+                let command = plan.neuron(index, member);
+                self.supervisor
+                    .start(&member.name, command, &plan.log(&member.name))?;
+            }
         }
         self.started = Some(Instant::now());
         Ok(())
     }
 
-    /// An epoch was paid: measure the first, write the report, say it.
-    fn paid(&mut self, now: Instant) -> Result<()> {
-        let since = |from: Option<Instant>| Some(now.duration_since(from?).as_secs_f64());
-        let report = &mut self.report;
-        if report.first_paid_epoch_seconds_after_start.is_none() {
-            report.first_paid_epoch_seconds_after_start = since(self.started);
-            report.first_paid_epoch_seconds = since(self.up.or(Some(now)));
+    /// Writes the report, where one is wanted: of one market, or of each.
+    fn write(&self) -> Result<()> {
+        match (&self.json, self.boards.as_slice()) {
+            (None, _) => Ok(()),
+            (Some(path), [board]) => report_file::write(path, &board.report),
+            (Some(path), boards) => {
+                let reports = boards.iter();
+                let markets = reports
+                    .map(|board| (board.plan.market.as_str(), &board.report))
+                    .collect();
+                report_file::write(path, &Reports { markets })
+            }
         }
-        self.view.paid_epochs = report.epochs.len();
-        if let Some(json) = &self.json {
-            report_file::write(json, report)?;
-        }
-        if let Some(epoch) = self.report.epochs.last() {
-            self.say(&line(epoch));
-        }
-        Ok(())
     }
 
-    /// Says what the network is about.
-    fn describe(&mut self, metagraph: &Metagraph) {
-        let mut awaited: Vec<&str> = self
-            .neurons
-            .iter()
-            .filter(|neuron| neuron.awaited())
-            .map(|neuron| neuron.member.name.as_str())
-            .collect();
-        awaited.sort();
-        let stage = if self.started.is_none() {
-            "waiting for the node's first finalized block".into()
-        } else if !awaited.is_empty() {
-            format!("waiting for {}", awaited.join(", "))
-        } else if self.report.epochs.is_empty() {
-            format!(
-                "the validators are still measuring the miners: epochs finished {}, none paid yet",
-                metagraph.epoch
-            )
-        } else {
-            String::new()
-        };
-        self.stage(stage);
+    /// Whether every market has paid as many epochs as were asked for.
+    fn paid_enough(&self) -> bool {
+        let paid = self.boards.iter().map(|board| board.report.epochs.len());
+        self.epochs.is_some_and(|epochs| paid.min() >= Some(epochs))
     }
 
     /// Looks after processes, events, keys and time; whether somebody asked to end.
@@ -218,69 +191,73 @@ impl<'a> Network<'a> {
         self.bury()?;
         self.check_votes()?;
         let now = Instant::now();
-        for events in &mut self.events {
-            events.read(now, &mut self.answers);
+        for index in 0..self.boards.len() {
+            self.boards[index].read(now);
+            self.boards[index].view.processes = self.processes(index);
         }
-        self.view.trainings = self
-            .events
-            .iter()
-            .map(|events| events.training.clone())
-            .collect();
-        self.view.answer(&self.answers);
-        self.view.processes = self.processes();
         if let Some(limit) = self.limit.filter(|limit| self.begin.elapsed() > *limit) {
-            return Err(LocalError::TimedOut {
-                limit,
-                stage: match self.view.stage.as_str() {
-                    "" => format!("only {} epochs were paid", self.report.epochs.len()),
-                    stage => stage.into(),
-                },
-                logs: self.plan.logs(),
-            }
-            .into());
+            return Err(self.timed_out(limit).into());
         }
-        match &mut self.screen {
-            None => Ok(false),
-            Some(screen) => {
-                screen.draw(&self.view)?;
-                Ok(screen.asked_to_end()?)
+        let Some(screen) = &mut self.screen else {
+            return Ok(false);
+        };
+        screen.draw(&self.boards[self.shown].view)?;
+        match screen.pressed()? {
+            Pressed::End => Ok(true),
+            Pressed::Next => {
+                self.shown = (self.shown + 1) % self.boards.len();
+                Ok(false)
             }
+            Pressed::Nothing => Ok(false),
+        }
+    }
+
+    /// It took too long: for what, of the market that has paid least.
+    fn timed_out(&self, limit: Duration) -> LocalError {
+        let paid = |board: &&Board| board.report.epochs.len();
+        let board = self.boards.iter().min_by_key(paid);
+        let stage = board.map_or_else(String::new, |board| match board.view.stage.as_str() {
+            "" => format!("only {} epochs were paid", board.report.epochs.len()),
+            stage => stage.into(),
+        });
+        LocalError::TimedOut {
+            limit,
+            stage,
+            logs: self.boards[0].plan.logs(),
         }
     }
 
     /// Takes note of processes that ended. The network outlives its neurons, not its node.
     fn bury(&mut self) -> Result<()> {
         for death in self.supervisor.deaths() {
-            let neurons = &mut self.neurons;
-            let dead = neurons.iter_mut().find(|one| one.member.name == death.name);
-            let Some(neuron) = dead else {
+            let mut boards = self.boards.iter_mut().enumerate();
+            let found = boards.find_map(|(index, board)| Some((index, board.find(&death.name)?)));
+            let Some((index, neuron)) = found else {
                 return Err(LocalError::NodeDied(death).into());
             };
             neuron.ended = Some(death.status.clone());
-            self.say(&death.to_string());
+            self.say(index, &death.to_string());
         }
         Ok(())
     }
 
     /// Fails where epochs are waited for that nobody is left to vote for.
     fn check_votes(&self) -> Result<(), LocalError> {
-        let mut validators = self
-            .neurons
-            .iter()
-            .filter(|one| one.member.role == Role::Validator);
-        match self.epochs {
-            Some(epochs) if validators.all(|validator| validator.ended.is_some()) => {
-                Err(LocalError::NobodyVotes {
-                    paid: self.report.epochs.len(),
-                    epochs,
-                    logs: self.plan.logs(),
-                })
-            }
-            _ => Ok(()),
+        let Some(epochs) = self.epochs else {
+            return Ok(());
+        };
+        match self.boards.iter().find(|board| board.is_without_votes()) {
+            Some(board) => Err(LocalError::NobodyVotes {
+                paid: board.report.epochs.len(),
+                epochs,
+                logs: board.plan.logs(),
+            }),
+            None => Ok(()),
         }
     }
 
-    fn processes(&self) -> Vec<ProcessState> {
+    /// The node and the processes of a market.
+    fn processes(&self, index: usize) -> Vec<ProcessState> {
         let (doing, stage) = match self.started {
             Some(_) => ("making blocks", Stage::Ready),
             None => ("starting", Stage::Starting),
@@ -290,32 +267,30 @@ impl<'a> Network<'a> {
             doing: doing.into(),
             stage,
         };
-        let neurons = self.neurons.iter().map(|neuron| ProcessState {
-            name: neuron.member.name.clone(),
-            doing: match self.started {
-                Some(_) => neuron.doing(),
-                None => "waiting".into(),
-            },
-            stage: neuron.stage(),
-        });
+        let neurons = self.boards[index].processes(self.started.is_some());
         std::iter::once(node).chain(neurons).collect()
     }
 
-    /// Notes what is awaited, and says it where there is no table.
-    fn stage(&mut self, stage: String) {
-        if self.view.stage != stage {
-            self.view.stage = stage;
-            if !self.view.stage.is_empty() {
-                self.say(&self.view.stage.clone());
+    /// Notes what a market waits for, and says it where there is no table.
+    fn stage(&mut self, index: usize, stage: String) {
+        let view = &mut self.boards[index].view;
+        if view.stage != stage {
+            view.stage.clone_from(&stage);
+            if !stage.is_empty() {
+                self.say(index, &stage);
             }
         }
     }
 
-    /// A line for whoever has no table.
-    fn say(&self, text: &str) {
+    /// A line about a market for whoever has no table.
+    fn say(&self, index: usize, text: &str) {
         if self.screen.is_none() {
             let seconds = self.begin.elapsed().as_secs_f64();
-            say(&format!("[{seconds:5.1} s] {text}"));
+            let market = match self.boards.as_slice() {
+                [_] => String::new(),
+                boards => format!("{}: ", boards[index].plan.market),
+            };
+            say(&format!("[{seconds:5.1} s] {market}{text}"));
         }
     }
 }
@@ -324,7 +299,9 @@ impl<'a> Network<'a> {
 impl Drop for Network<'_> {
     fn drop(&mut self) {
         if self.screen.take().is_some() {
-            self.view.plain().as_deref().map(say);
+            for board in &self.boards {
+                board.view.plain().as_deref().map(say);
+            }
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The report: what the table showed at each paid epoch, as JSON.
 
+use std::collections::BTreeMap;
+
 use noesis_chain::{BlockNumber, Metagraph};
 use serde::Serialize;
 
@@ -15,6 +17,13 @@ pub struct Report {
     pub first_paid_epoch_seconds_after_start: Option<f64>,
     /// The paid epochs, oldest first.
     pub epochs: Vec<Epoch>,
+}
+
+/// What `--json` writes of a network of several markets.
+#[derive(Debug, Serialize)]
+pub struct Reports<'a> {
+    /// Each market's report, by what it trades.
+    pub markets: BTreeMap<&'a str, &'a Report>,
 }
 
 /// One epoch that minted something.

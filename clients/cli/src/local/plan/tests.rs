@@ -16,6 +16,7 @@ fn plan(folder: &Path, base_port: u16) -> Plan {
         seed: 1,
         market: "text".into(),
         members: members(),
+        before: 0,
     }
 }
 

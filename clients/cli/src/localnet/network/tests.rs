@@ -1,7 +1,7 @@
 //! A network of programs that are none.
 
 use super::*;
-use crate::Command;
+use crate::{localnet::neuron::Neuron, row::tests::market, Command};
 use clap::Parser;
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
@@ -49,13 +49,13 @@ async fn it_outlives_a_miner_and_a_validator_but_not_its_node() {
         net.display()
     );
     let arguments = arguments(&line);
-    let plan = arguments.plan().unwrap();
+    let plans = arguments.plans().unwrap();
     let mut supervisor = Supervisor::default();
-    let mut network = Network::new(&arguments, &plan, &mut supervisor).unwrap();
+    let mut network = Network::new(&arguments, &plans, &mut supervisor).unwrap();
     network.start_neurons().unwrap();
 
     let ended = |network: &Network| -> Vec<String> {
-        let processes = network.processes().into_iter();
+        let processes = network.processes(0).into_iter();
         let ended = processes.filter(|process| process.stage == Stage::Ended);
         ended
             .map(|process| format!("{} {}", process.name, process.doing))
@@ -94,16 +94,16 @@ async fn who_waits_for_epochs_is_told_that_every_validator_has_ended() {
         path.display()
     );
     let arguments = arguments(&line);
-    let plan = arguments.plan().unwrap();
+    let plans = arguments.plans().unwrap();
     for waits in [true, false] {
         let mut supervisor = Supervisor::default();
-        let mut network = Network::new(&arguments, &plan, &mut supervisor).unwrap();
+        let mut network = Network::new(&arguments, &plans, &mut supervisor).unwrap();
         network.epochs = network.epochs.filter(|_| waits);
         network.start_neurons().unwrap();
         assert!(network.check_votes().is_ok(), "they have only been started");
         let dead = |network: &Network| {
             let ended = |one: &&Neuron| one.ended.is_some();
-            network.neurons.iter().filter(ended).count()
+            network.boards[0].neurons.iter().filter(ended).count()
         };
         bury_until(&mut network, |network| dead(network) == 2)
             .await
@@ -119,5 +119,52 @@ async fn who_waits_for_epochs_is_told_that_every_validator_has_ended() {
             }
             other => assert!(!waits && other.is_ok(), "{other:?}"),
         }
+    }
+}
+
+#[tokio::test]
+async fn all_markets_run_beside_each_other_and_each_pays_as_often() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    fs::create_dir_all(path.join("net/logs")).unwrap();
+    for name in ["noesis-node", "noesis-miner", "noesis-validator"] {
+        program(path, name, "exec sleep 60");
+    }
+    let (text, images) = (path.join("text"), path.join("images"));
+    fs::write(&text, "In the beginning").unwrap();
+    fs::create_dir(&images).unwrap();
+    let report = path.join("out.json");
+    let line = format!(
+        "noesis localnet --market all --binaries {0} --folder {0}/net --epochs 1 --json {1}",
+        path.display(),
+        report.display()
+    );
+    let arguments = arguments(&line);
+    let plans: Vec<Plan> = (["text", "image", "tensor"].into_iter().zip([0, 3, 6]))
+        .map(|(market, before)| {
+            let members = crate::localnet::members_of(market);
+            let data = if market == "text" { &text } else { &images };
+            Plan {
+                binaries: path.into(),
+                data: data.clone(),
+                folder: path.join("net"),
+                base_port: 20_000,
+                seed: 1,
+                market: market.into(),
+                members,
+                before,
+            }
+        })
+        .collect();
+    let mut supervisor = Supervisor::default();
+    let mut network = Network::new(&arguments, &plans, &mut supervisor).unwrap();
+    for index in 0..3 {
+        assert!(!network.paid_enough());
+        network.take(index, 20, &market(2, 10)).unwrap();
+    }
+    assert!(network.paid_enough());
+    let json: serde_json::Value = serde_json::from_slice(&fs::read(&report).unwrap()).unwrap();
+    for market in ["text", "image", "tensor"] {
+        assert_eq!(json["markets"][market]["epochs"][0]["minted"], 10, "{json}");
     }
 }

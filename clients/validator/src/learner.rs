@@ -82,7 +82,7 @@ pub struct Round {
     chosen: Vec<Hotkey>,
     /// Whose answers, joined, the student learns from.
     teachers: Vec<Hotkey>,
-    /// What they are sent besides, for the student's sake alone.
+    /// What is asked besides, for the student's sake alone.
     lesson: Option<Tensor>,
 }
 
@@ -92,12 +92,13 @@ impl Round {
         self.chosen.contains(peer) || self.teachers.contains(peer)
     }
 
-    /// What this peer is sent: the batch without the labels, or the last token, and after it, if the student learns
-    /// from the peer, what was made up.
-    pub fn inputs(&self, peer: &Hotkey) -> Tensor {
+    /// What all of them are sent: the batch without the labels, or the last token, and after it what was made up for the
+    /// student, if it learns from some of them. The same for those who teach and those who do not: how long they take is
+    /// compared.
+    pub fn inputs(&self) -> Tensor {
         match &self.lesson {
-            Some(lesson) if self.teachers.contains(peer) => Tensor::cat(&[&self.inputs, lesson], 0),
-            _ => self.inputs.shallow_clone(),
+            Some(lesson) => Tensor::cat(&[&self.inputs, lesson], 0),
+            None => self.inputs.shallow_clone(),
         }
     }
 
@@ -260,7 +261,7 @@ impl Learner {
             .collect()
     }
 
-    /// Learns from the batch with the answers that came of those asked, each `f32 [b, s, dim]` of what the peer was sent,
+    /// Learns from the batch with the answers that came of those asked, each `f32 [b, s, dim]` of what they were sent,
     /// and finite.
     ///
     /// # Errors

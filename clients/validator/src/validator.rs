@@ -255,7 +255,7 @@ impl Validator {
             .filter(|candidate| round.asks(&candidate.hotkey))
             .collect();
 
-        let questions = self.questions(&asked, |peer| round.inputs(peer));
+        let questions = self.questions(&asked, &round.inputs());
         let (answers, answered) = self.ask(&asked, &questions).await;
         let finished = self.learner.finish(round, answers)?;
 
@@ -298,17 +298,12 @@ impl Validator {
     }
 
     /// What each is asked, in an order of the peer's own: who returns what another was asked answers the wrong rows.
-    fn questions(
-        &mut self,
-        asked: &[&Candidate],
-        inputs: impl Fn(&Hotkey) -> Tensor,
-    ) -> HashMap<Hotkey, Question> {
+    fn questions(&mut self, asked: &[&Candidate], inputs: &Tensor) -> HashMap<Hotkey, Question> {
+        let rows = inputs.size().first().copied().unwrap_or(0) as usize;
         let mut questions = HashMap::new();
         for candidate in asked {
-            let inputs = inputs(&candidate.hotkey);
-            let rows = inputs.size().first().copied().unwrap_or(0) as usize;
             let order = Order::draw(rows, &mut self.rng);
-            match wire::inputs(&order.sent(&inputs)) {
+            match wire::inputs(&order.sent(inputs)) {
                 Ok(inputs) => {
                     let inputs = Arc::new(inputs);
                     questions.insert(candidate.hotkey, Question { order, inputs });

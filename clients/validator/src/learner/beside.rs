@@ -32,7 +32,10 @@ impl Learner {
         let teachers: Vec<(Hotkey, Tensor)> = teachers
             .map(|(peer, answer)| (*peer, answer.shallow_clone()))
             .collect();
-        let inputs = round.inputs(&teachers.first()?.0);
+        if teachers.is_empty() {
+            return None;
+        }
+        let inputs = round.inputs();
         let prediction = no_grad(|| self.predict(&inputs, &teachers));
         Some(Taught { inputs, prediction })
     }

@@ -45,11 +45,8 @@ impl Lessons {
     fn texts(&mut self, student: &Network, own: &Tensor, count: i64) -> Tensor {
         let written = write_on(student, &some(own, WRITTEN_A_STEP));
         let all = match self.written.take() {
-            // Of another length: the context has changed.
-            Some(before) if before.size()[1] == written.size()[1] => {
-                Tensor::cat(&[before, written], 0)
-            }
-            _ => written,
+            Some(before) => Tensor::cat(&[before, written], 0),
+            None => written,
         };
         let surplus = (all.size()[0] - WRITTEN_KEPT).max(0);
         let kept = all.narrow(0, surplus, all.size()[0] - surplus);

@@ -58,7 +58,7 @@ impl Validator {
                         && self.ledger.batches(peer) >= self.settings.batches_before
                 })
                 .collect();
-            let questions = self.questions(&asked, |_| batch.inputs.shallow_clone());
+            let questions = self.questions(&asked, &batch.inputs);
             let (answers, _) = self.ask(&asked, &questions).await;
             let answers: Vec<(Hotkey, Tensor)> = answers
                 .into_iter()

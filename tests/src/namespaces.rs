@@ -1,7 +1,7 @@
 //! Hosts of their own on this machine, network namespaces of Linux, and a switch whose cables a test moves.
 //!
-//! A namespace lives as long as the processes in it, cables with it, so that nothing has to be removed: the process
-//! that holds it ends with its owner, even with one that is killed.
+//! A namespace lives as long as the processes in it, cables with it, so that nothing has to be removed. The process that
+//! holds it ends with its owner; the nodes of a test that was itself killed have to be ended by hand.
 
 use crate::run;
 use anyhow::{ensure, Context, Result};

@@ -24,8 +24,8 @@ type RuntimeApi<'a> = sp_api::ApiRef<'a, <Client as ProvideRuntimeApi<Block>>::A
 
 /// The market's own methods. Each answers of block `at`, or else of the last finalized one.
 ///
-/// Each runs the runtime, which takes milliseconds, on a thread of its own, so that who asks for something else is not
-/// kept waiting.
+/// Each runs the runtime, which takes milliseconds, on a thread of its own, so that who asks for something else
+/// waits less.
 #[rpc(server)]
 pub trait Market {
     /// The results of the last finished epoch of a market and its neurons; null where there is no such

@@ -47,6 +47,17 @@ pub struct WalletFlags {
     pub wallet: Option<String>,
 }
 
+/// Which neuron a call is about, and how it is signed.
+#[derive(Args)]
+pub struct Subject {
+    #[command(flatten)]
+    pub market: MarketFlags,
+    #[command(flatten)]
+    pub hotkey: HotkeyFlags,
+    #[command(flatten)]
+    pub signing: SigningFlags,
+}
+
 /// Which hotkey of the wallet.
 #[derive(Args)]
 pub struct HotkeyFlags {

@@ -51,7 +51,7 @@ where
                 response_dim: parameters.response_dim,
             },
             epoch: last.epoch,
-            begun: EpochCursors::<T>::get(market).map_or(last.epoch, |cursor| cursor.epoch),
+            begun: Self::epochs_begun(market),
             block: last.finished,
             next_epoch_block: parameters.next_epoch_block(now),
             loss: last.loss,
@@ -71,7 +71,7 @@ where
         let arrived = neurons().filter(|slot| slot.registered_at.block == now);
         Some(MarketSummary {
             epoch: last.epoch,
-            begun: EpochCursors::<T>::get(market).map_or(last.epoch, |cursor| cursor.epoch),
+            begun: Self::epochs_begun(market),
             block: last.finished,
             loss: last.loss,
             in_consensus: last.in_consensus,

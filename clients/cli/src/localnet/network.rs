@@ -47,9 +47,7 @@ impl<'a> Network<'a> {
         plans: &'a [Plan],
         supervisor: &'a mut Supervisor,
     ) -> Result<Self> {
-        for plan in plans.iter().take(1) {
-            supervisor.start(NODE, plan.node(), &plan.log(NODE))?;
-        }
+        supervisor.start(NODE, plans[0].node(), &plans[0].log(NODE))?;
         let mut boards = plans
             .iter()
             .map(Board::new)

@@ -9,7 +9,7 @@ use noesis_chain::{find_neuron, AccountId, Call, ChainError, MarketError, Metagr
 use crate::{
     amount::Amount,
     exit::Usage,
-    flags::{account_of, HotkeyFlags, MarketFlags, OutputFlags, SigningFlags, WalletFlags},
+    flags::{account_of, HotkeyFlags, MarketFlags, OutputFlags, Subject, WalletFlags},
     screen::say,
     settings::Settings,
     stake::delegated,
@@ -33,17 +33,6 @@ pub enum Command {
     Deregister(Deregister),
     /// Let another hotkey speak from the slot of one.
     Swap(Swap),
-}
-
-/// Whom a call is about, and how it is signed.
-#[derive(Args)]
-pub struct Subject {
-    #[command(flatten)]
-    market: MarketFlags,
-    #[command(flatten)]
-    hotkey: HotkeyFlags,
-    #[command(flatten)]
-    signing: SigningFlags,
 }
 
 /// Flags of `noesis neuron register`.

@@ -5,8 +5,9 @@ use clap::Args;
 use noesis_chain::{BlockNumber, Call, ChainError, MarketError, Pool, Share, Terms};
 use serde_json::json;
 
-use super::{neuron, Subject};
+use super::neuron;
 use crate::{
+    flags::Subject,
     percentage::{percentage, Percentage},
     screen::say,
     settings::Settings,

@@ -8,13 +8,12 @@ use noesis_chain::{
 
 use crate::{
     amount::Amount,
+    flags::Subject,
     neuron::neuron,
     percentage::percentage,
     settings::Settings,
     transaction::{carry_out, Fact, Plan},
 };
-
-use super::Mover;
 
 /// Flags of `noesis stake delegate`.
 #[derive(Args)]
@@ -26,7 +25,7 @@ pub struct Delegate {
     #[arg(allow_negative_numbers = true)]
     amount: Amount,
     #[command(flatten)]
-    mover: Mover,
+    subject: Subject,
 }
 
 /// Flags of `noesis stake undelegate`.
@@ -46,16 +45,16 @@ pub struct Undelegate {
     #[arg(long)]
     pool: Option<PoolId>,
     #[command(flatten)]
-    mover: Mover,
+    subject: Subject,
 }
 
 /// Puts NOE behind a neuron.
 pub async fn delegate(arguments: Delegate) -> Result<()> {
     let settings = Settings::load()?;
-    let (Amount(amount), mover) = (arguments.amount, arguments.mover);
-    let key = mover.signing.wallet.coldkey(&settings)?;
-    let hotkey = mover.hotkey.account(&settings, &mover.signing.wallet)?;
-    let (chain, market) = mover.market.open(&settings).await?;
+    let (Amount(amount), subject) = (arguments.amount, arguments.subject);
+    let key = subject.signing.wallet.coldkey(&settings)?;
+    let hotkey = subject.hotkey.account(&settings, &subject.signing.wallet)?;
+    let (chain, market) = subject.market.open(&settings).await?;
     let block = chain.finalized_block().await?;
     let metagraph = chain.metagraph_at(market, block).await?;
     let neuron = neuron(&metagraph, hotkey)?;
@@ -96,7 +95,7 @@ pub async fn delegate(arguments: Delegate) -> Result<()> {
         ],
         costs: amount,
     };
-    let told = carry_out(&chain, &settings, &mover.signing, plan).await?;
+    let told = carry_out(&chain, &settings, &subject.signing, plan).await?;
     told.print();
     Ok(())
 }
@@ -104,9 +103,9 @@ pub async fn delegate(arguments: Delegate) -> Result<()> {
 /// Takes out what lies behind a neuron.
 pub async fn undelegate(arguments: Undelegate) -> Result<()> {
     let settings = Settings::load()?;
-    let mover = &arguments.mover;
-    let key = mover.signing.wallet.coldkey(&settings)?;
-    let chain = mover.market.node.connect(&settings).await?;
+    let subject = &arguments.subject;
+    let key = subject.signing.wallet.coldkey(&settings)?;
+    let chain = subject.market.node.connect(&settings).await?;
     let held = find(&arguments, &settings, &chain, key.account()).await?;
     let Delegation { pool, holdings, .. } = held;
     let shares = match arguments.amount {
@@ -142,7 +141,7 @@ pub async fn undelegate(arguments: Undelegate) -> Result<()> {
         facts,
         costs: 0,
     };
-    let told = carry_out(&chain, &settings, &mover.signing, plan).await?;
+    let told = carry_out(&chain, &settings, &subject.signing, plan).await?;
     told.print();
     Ok(())
 }
@@ -162,9 +161,9 @@ async fn find(
         let found = held.into_iter().find(|held| held.pool == pool);
         return found.with_context(|| format!("{account} holds no shares of pool {pool}: {lists}"));
     }
-    let mover = &arguments.mover;
-    let hotkey = mover.hotkey.account(settings, &mover.signing.wallet)?;
-    let market = chain.find_market(&mover.market.name(settings)).await?;
+    let subject = &arguments.subject;
+    let hotkey = subject.hotkey.account(settings, &subject.signing.wallet)?;
+    let market = chain.find_market(&subject.market.name(settings)).await?;
     let there = |held: &Delegation| {
         let behind = held.behind;
         behind.is_some_and(|behind| behind.market == market && behind.hotkey == hotkey)

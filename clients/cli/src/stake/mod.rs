@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::{
     amount::Amount,
     exit::Usage,
-    flags::{HotkeyFlags, MarketFlags, NodeFlags, OutputFlags, SigningFlags, WalletFlags},
+    flags::{NodeFlags, OutputFlags, Subject, WalletFlags},
     neuron::neuron,
     screen::say,
     settings::Settings,
@@ -42,17 +42,6 @@ pub enum Command {
     Pools(pools::Arguments),
 }
 
-/// Whose stake in which market is moved.
-#[derive(Args)]
-pub struct Mover {
-    #[command(flatten)]
-    market: MarketFlags,
-    #[command(flatten)]
-    hotkey: HotkeyFlags,
-    #[command(flatten)]
-    signing: SigningFlags,
-}
-
 /// Flags of `noesis stake add`.
 #[derive(Args)]
 #[command(
@@ -63,7 +52,7 @@ pub struct Add {
     #[arg(allow_negative_numbers = true)]
     amount: Amount,
     #[command(flatten)]
-    mover: Mover,
+    subject: Subject,
 }
 
 /// Flags of `noesis stake remove`.
@@ -79,7 +68,7 @@ pub struct Remove {
     #[arg(long, conflicts_with = "amount")]
     all: bool,
     #[command(flatten)]
-    mover: Mover,
+    subject: Subject,
 }
 
 /// Flags of `noesis stake show`.
@@ -120,12 +109,12 @@ pub async fn run(command: Command) -> Result<()> {
     match command {
         Command::Add(arguments) => {
             let Amount(amount) = arguments.amount;
-            change(arguments.mover, |_| amount, true).await
+            change(arguments.subject, |_| amount, true).await
         }
         Command::Remove(arguments) => {
             let amount = arguments.amount;
             let all = |stake| amount.map_or(stake, |Amount(amount)| amount);
-            change(arguments.mover, all, false).await
+            change(arguments.subject, all, false).await
         }
         Command::Show(arguments) => show(arguments).await,
         Command::Delegate(arguments) => delegate::delegate(arguments).await,
@@ -136,11 +125,11 @@ pub async fn run(command: Command) -> Result<()> {
 }
 
 /// Adds or removes the amount that `amount` makes of the present stake.
-async fn change(mover: Mover, amount: impl FnOnce(u64) -> u64, add: bool) -> Result<()> {
+async fn change(subject: Subject, amount: impl FnOnce(u64) -> u64, add: bool) -> Result<()> {
     let settings = Settings::load()?;
-    let key = mover.signing.wallet.coldkey(&settings)?;
-    let hotkey = mover.hotkey.account(&settings, &mover.signing.wallet)?;
-    let (chain, market) = mover.market.open(&settings).await?;
+    let key = subject.signing.wallet.coldkey(&settings)?;
+    let hotkey = subject.hotkey.account(&settings, &subject.signing.wallet)?;
+    let (chain, market) = subject.market.open(&settings).await?;
     let block = chain.finalized_block().await?;
     let metagraph = chain.metagraph_at(market, block).await?;
     let neuron = neuron(&metagraph, hotkey)?;
@@ -181,7 +170,7 @@ async fn change(mover: Mover, amount: impl FnOnce(u64) -> u64, add: bool) -> Res
         ],
         costs: if add { amount } else { 0 },
     };
-    let told = carry_out(&chain, &settings, &mover.signing, plan).await?;
+    let told = carry_out(&chain, &settings, &subject.signing, plan).await?;
     told.print();
     Ok(())
 }

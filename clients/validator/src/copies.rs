@@ -16,16 +16,17 @@
 //! again. What counts is what is answered, not how it came about: miners that started from one checkpoint are one
 //! until training on has led them apart.
 //!
-//! *Consequence.* A group has one score, the highest of its members', and it goes to the member that answers
-//! soonest: a relay has to wait for the original, so it never does. Equal parts would pay a relay as much as its
-//! original, and rights of the eldest would let whoever came first take the pay of any newcomer by relaying it.
-//! Among those who serve the same model, the faster server is of more use.
+//! *Consequence.* Of two that are one only that is paid which answers sooner: a relay has to wait for the original, so it
+//! never does. Equal parts would pay a relay as much as its original, and rights of the eldest would let whoever came
+//! first take the pay of any newcomer by relaying it. Among those who serve the same model, the faster server is of more
+//! use. Who is one with two that are not one with each other, because it mixes both, makes no one of them: whoever of
+//! the three is slower than one it is one with goes without, and nobody else.
 
 use noesis_model::tch::{Kind, Tensor};
 use noesis_neuron::Hotkey;
 use rand::{seq::SliceRandom, Rng};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Agreement from which on two peers are one, between what independent models share and what copies do.
 ///
@@ -220,7 +221,7 @@ pub struct SavedPair {
 }
 
 impl Copies {
-    /// Takes in the agreements of an assessment.
+    /// Takes in the agreements of an assessment. Of pairs that are two, and always were, nothing is kept.
     pub fn measured(&mut self, agreements: &[(Hotkey, Hotkey, f64)]) -> Vec<Change> {
         let mut changes = Vec::new();
         for (first, second, agreement) in agreements.iter().copied() {
@@ -245,6 +246,9 @@ impl Copies {
                     agreement,
                 });
             }
+            if !pair.one && pair.otherwise == 0 {
+                self.0.remove(&peers);
+            }
         }
         changes
     }
@@ -263,27 +267,33 @@ impl Copies {
         groups
     }
 
-    /// The scores with each group's highest given to that of its members, of those that have one, which `takes` the
-    /// least time to answer.
+    /// The scores without those of peers that are one with somebody who has a score, is paid, and `takes` less time to
+    /// answer.
     pub fn share(
         &self,
         mut scores: Vec<(Hotkey, f64)>,
         takes: impl Fn(&Hotkey) -> f64,
     ) -> Vec<(Hotkey, f64)> {
-        for group in self.groups() {
-            let paid = |(peer, score): &&mut (Hotkey, f64)| group.contains(peer) && *score > 0.0;
-            let mut members: Vec<_> = scores.iter_mut().filter(paid).collect();
-            members.sort_by(|a, b| takes(&a.0).total_cmp(&takes(&b.0)));
-            let highest = members.iter().map(|member| member.1).fold(0.0, f64::max);
-            for (place, member) in members.into_iter().enumerate() {
-                member.1 = if place == 0 { highest } else { 0.0 };
+        let mut soonest: Vec<_> = scores.iter_mut().filter(|one| one.1 > 0.0).collect();
+        soonest.sort_by(|a, b| takes(&a.0).total_cmp(&takes(&b.0)));
+        let mut paid: Vec<Hotkey> = Vec::new();
+        for (peer, score) in soonest {
+            if paid.iter().any(|other| self.are_one(peer, other)) {
+                *score = 0.0;
+            } else {
+                paid.push(*peer);
             }
         }
         scores
     }
 
+    fn are_one(&self, first: &Hotkey, second: &Hotkey) -> bool {
+        let pair = self.0.get(&(*first.min(second), *first.max(second)));
+        pair.is_some_and(|pair| pair.one)
+    }
+
     /// Forgets all but these peers.
-    pub fn keep_only(&mut self, peers: &[Hotkey]) {
+    pub fn keep_only(&mut self, peers: &BTreeSet<Hotkey>) {
         (self.0).retain(|(first, second), _| peers.contains(first) && peers.contains(second));
     }
 
@@ -391,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn a_group_has_one_score_and_who_answers_soonest_gets_it() {
+    fn of_those_that_are_one_who_answers_soonest_is_paid() {
         let mut copies = Copies::default();
         for _ in 0..2 {
             copies.measured(&[
@@ -408,17 +418,24 @@ mod tests {
         let scores = scores.map(|(peer, score)| (key(peer), score)).to_vec();
         // The third is the soonest, and of no worth.
         let takes = |peer: &Hotkey| [0.0, 20.0, 30.0, 10.0, 1.0, 1.0, 1.0][usize::from(peer[0])];
-        let paid: Vec<f64> = (copies.share(scores, takes).into_iter())
-            .map(|one| one.1)
-            .collect();
-        assert_eq!(paid, [6.0, 0.0, 0.0, 0.0, 0.0, 5.0]);
+        let paid = |scores: Vec<(Hotkey, f64)>| -> Vec<f64> {
+            let paid = copies.share(scores, takes);
+            paid.into_iter().map(|one| one.1).collect()
+        };
+        assert_eq!(paid(scores.clone()), [4.0, 0.0, 0.0, 0.0, 0.0, 5.0]);
+        // Of some worth after all: the second mixes the first and the third, which are not one.
+        let scores = scores
+            .into_iter()
+            .take(3)
+            .map(|(peer, score)| (peer, score + 1.0));
+        assert_eq!(paid(scores.collect()), [5.0, 0.0, 1.0]);
 
         let restored = Copies::restore(copies.saved(), |text| {
             let mut key = [0; 32];
             hex::decode_to_slice(text, &mut key).map(|()| key)
         });
         assert_eq!(restored.unwrap(), copies);
-        copies.keep_only(&[key(1), key(4), key(5)]);
+        copies.keep_only(&[key(1), key(4), key(5)].into());
         assert_eq!(copies.groups(), [[key(4), key(5)]]);
     }
 }

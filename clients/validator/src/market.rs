@@ -130,7 +130,7 @@ pub enum Plan {
     Submit(Vec<(Uid, u16)>),
 }
 
-/// Decides about the vote: one an epoch, not before the market's rate limit allows it, for those who are in the
+/// Decides about the vote: one an epoch, not before the market's rate limit allows it, for those who serve in the
 /// market now and not for ourselves.
 pub fn plan(view: &View, ourselves: &Hotkey, voted: Option<u64>, scores: &Scores) -> Plan {
     let metagraph = &view.metagraph;
@@ -147,7 +147,9 @@ pub fn plan(view: &View, ourselves: &Hotkey, voted: Option<u64>, scores: &Scores
     let scores: Vec<(Uid, f64)> = scores
         .iter()
         .filter(|(peer, _)| peer != ourselves)
-        .filter_map(|(peer, score)| Some((find_neuron(metagraph, peer)?.uid, *score)))
+        .filter_map(|(peer, score)| Some((find_neuron(metagraph, peer)?, *score)))
+        .filter(|(neuron, _)| neuron.endpoint.is_some())
+        .map(|(neuron, score)| (neuron.uid, score))
         .collect();
     match weights::row(&scores, usize::from(metagraph.rules.min_weights)) {
         Ok(row) => Plan::Submit(row),

@@ -9,6 +9,7 @@ fn view(begun: u64, block: BlockNumber, last_update: Option<BlockNumber>) -> Vie
         uid,
         hotkey: [uid as u8; 32].into(),
         coldkey: [99; 32].into(),
+        endpoint: Some(format!("127.0.0.1:{uid}")),
         last_update,
         ..Neuron::default()
     };
@@ -70,5 +71,12 @@ fn only_for_others_who_are_still_in_the_market() {
     assert_eq!(
         plan(&view(3, 40, None), &ours, None, &enough),
         Plan::Submit(vec![(1, 65535), (2, 65535)])
+    );
+    let mut closed = view(3, 40, None);
+    closed.metagraph.neurons[2].endpoint = None;
+    let served = scores(&[(1, 1.0), (2, 1.0), (3, 1.0)]);
+    assert_eq!(
+        plan(&closed, &ours, None, &served),
+        Plan::Submit(vec![(1, 65535), (3, 65535)])
     );
 }

@@ -100,7 +100,7 @@ pub struct KeptApart {
 }
 
 impl KeptApart {
-    /// Up to `most` examples of the validation split in random order; of a text, windows side by side in one stretch.
+    /// Up to `most` examples of the validation split in random order; of a text, windows of one stretch.
     ///
     /// # Errors
     ///
@@ -150,23 +150,24 @@ impl KeptApart {
     }
 }
 
-/// Windows of `window` tokens side by side in one stretch of the validation split.
+/// Tokens left out between two windows: side by side, a kept-back token would stand between what was sent before and
+/// after it, and be filled in rather than predicted.
+const GAP: usize = 32;
+
+/// Windows of `window` tokens one after the other in one stretch of the validation split, with gaps.
 fn windows(
     text: &Text,
     most: usize,
     window: usize,
     rng: &mut impl Rng,
 ) -> Result<Batch, DataError> {
-    let bytes = (most * window).min(text.length(Split::Validation).max(window));
+    let apart = window + GAP;
+    let bytes = (most * apart).min(text.length(Split::Validation).max(window));
     let stretch = longest(bytes, window, |length| {
         text.sample(Split::Validation, 1, length, rng)
     })?;
-    let window = window as i64;
-    let count = stretch.numel() as i64 / window;
-    let windows = stretch.view(-1).narrow(0, 0, count * window);
-    Ok(next_tokens(
-        &windows.view([count, window]).to_kind(Kind::Int64),
-    ))
+    let windows = stretch.view(-1).unfold(0, window as i64, apart as i64);
+    Ok(next_tokens(&windows.to_kind(Kind::Int64)))
 }
 
 /// Windows `i64 [b, s + 1]` as inputs and the token after each.

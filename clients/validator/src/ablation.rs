@@ -10,8 +10,11 @@
 //! that of the mean over examples. As coalitions are drawn anew for each example, their randomness is part of that
 //! spread and needs no second term.
 
-use crate::gate;
-use noesis_model::tch::{no_grad, Kind, Tensor};
+use crate::coalition::Setting;
+use noesis_model::{
+    held_out::losses,
+    tch::{no_grad, Kind, Tensor},
+};
 use serde::{Deserialize, Serialize};
 
 /// Standard errors a mean must be away from zero to have a sign.
@@ -42,6 +45,11 @@ impl Measurement {
             error: (squares / (count - 1.0) / count).sqrt(),
             examples: values.len() as u64,
         })
+    }
+
+    /// Whether it is negative by two standard errors.
+    pub fn harms(&self) -> bool {
+        self.mean < -SIGNIFICANCE * self.error
     }
 }
 
@@ -112,20 +120,6 @@ impl Evidence {
     }
 }
 
-/// The examples and all that is needed to compute losses of coalitions on them: examples `b`, peers `n`.
-pub struct Setting<'a> {
-    /// The local model's representation at the kept-back position, `[b, d]`.
-    pub local: &'a Tensor,
-    /// The peers' answers there, through their adapters, `[n, b, d]`.
-    pub adapted: &'a Tensor,
-    /// Gate scores without noise, `[b, n]`.
-    pub scores: &'a Tensor,
-    /// The kept-back targets, `i64 [b]`.
-    pub targets: &'a Tensor,
-    /// Most peers in a gate.
-    pub k: usize,
-}
-
 /// Measures peers in rounds, `round` measuring those that are members, until nobody measured is harmful by two
 /// standard errors: the harmful are let go after each round. So nobody is praised for standing in the way of
 /// somebody who harms. A peer's measurement is that of its last round.
@@ -141,8 +135,7 @@ pub fn without_harm(
         for (peer, measurement) in now.into_iter().enumerate().take(peers) {
             if members[peer] {
                 measured[peer] = measurement;
-                let harmful = |one: Measurement| one.mean < -SIGNIFICANCE * one.error;
-                members[peer] = !measurement.is_some_and(harmful);
+                members[peer] = !measurement.is_some_and(|one| one.harms());
                 left |= !members[peer];
             }
         }
@@ -173,20 +166,8 @@ pub fn measure(
     let (examples, peers) = (shape[0], shape[1]);
     no_grad(|| {
         // Losses `[b]`, one for each example, of joined representations `[b, d]`.
-        let loss = |joined: &Tensor| {
-            let chosen = head(joined)
-                .log_softmax(-1, Kind::Float)
-                .gather(1, &setting.targets.unsqueeze(1), false)
-                .squeeze_dim(1);
-            -chosen.to_kind(Kind::Double)
-        };
-        let gate = |coalition: &Tensor| {
-            let kept = gate::keep_top_k(setting.scores, coalition, setting.k);
-            gate::weights(setting.scores, &kept)
-        };
-        let join = |weights: &Tensor| {
-            setting.local + crate::fisher::contribution(setting.adapted, weights)
-        };
+        let loss = |joined: &Tensor| losses(&head(joined), setting.targets).to_kind(Kind::Double);
+        let gate = |coalition: &Tensor| setting.weights(&setting.kept(coalition));
         let zero = || Tensor::zeros([examples], (Kind::Double, setting.local.device()));
         let mut differences: Vec<Option<[Tensor; 2]>> = members
             .iter()
@@ -194,7 +175,7 @@ pub fn measure(
             .collect();
         let members = Tensor::from_slice(members).to_device(setting.local.device());
         for _ in 0..coalitions {
-            let coalition = uniform(&[examples, peers]).lt(0.5).logical_and(&members);
+            let coalition = setting.draw(&members, &mut uniform);
             for (peer, differences) in (0..peers).zip(&mut differences) {
                 let Some([removed, silenced]) = differences else {
                     continue;
@@ -202,11 +183,11 @@ pub fn measure(
                 let column = Tensor::from_slice(&[peer]);
                 let gate_with = gate(&coalition.index_fill(1, &column, 1.0));
                 let gate_without = gate(&coalition.index_fill(1, &column, 0.0));
-                let joined = join(&gate_with);
+                let joined = setting.joined(&gate_with);
                 let share = gate_with.narrow(1, peer, 1); // [b, 1]
                 let silent = &joined - share * setting.adapted.select(0, peer);
                 let with = loss(&joined);
-                *removed += loss(&join(&gate_without)) - &with;
+                *removed += loss(&setting.joined(&gate_without)) - &with;
                 *silenced += loss(&silent) - &with;
             }
         }

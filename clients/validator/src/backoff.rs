@@ -1,7 +1,10 @@
 //! Back-off: a peer that fails is left alone for a while, twice as long with each failure in a row.
 
 use noesis_neuron::Hotkey;
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
 use tokio::time::Instant;
 
 /// Pause after the first failure in a row.
@@ -58,7 +61,7 @@ impl BackOff {
     }
 
     /// Forgets all but these, so that it never grows beyond the market.
-    pub fn keep_only(&mut self, peers: &[Hotkey]) {
+    pub fn keep_only(&mut self, peers: &BTreeSet<Hotkey>) {
         self.0.retain(|peer, _| peers.contains(peer));
     }
 }
@@ -85,7 +88,7 @@ mod tests {
             assert_eq!(back_off.busy(peer, now), BUSY_PAUSE);
         }
         assert_eq!(back_off.failed(peer, now), 2 * FIRST_PAUSE);
-        back_off.keep_only(&[]);
+        back_off.keep_only(&BTreeSet::new());
         assert!(back_off.may_ask(&peer, now));
     }
 }

@@ -6,7 +6,11 @@
 use crate::discover::Candidate;
 use market_primitives::Modality;
 use noesis_neuron::{Client, Failure, Hotkey, Tensor, Treatment};
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::task::JoinHandle;
 
 /// How peers treated the gradients that were sent to them.
@@ -82,7 +86,7 @@ impl Backward {
     }
 
     /// Forgets all but these peers.
-    pub fn keep_only(&mut self, peers: &[Hotkey]) {
+    pub fn keep_only(&mut self, peers: &BTreeSet<Hotkey>) {
         self.under_way.retain(|peer, _| peers.contains(peer));
         self.treated.retain(|peer, _| peers.contains(peer));
     }

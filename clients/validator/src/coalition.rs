@@ -4,6 +4,8 @@
 //! nothing, since others stand in. From random coalitions a peer's worth shows. Nobody at all is a coalition
 //! too: the local model must know how to do without, or the ablation would praise whoever is there.
 
+use crate::{gate, join};
+use noesis_model::tch::Tensor;
 use rand::Rng;
 
 /// Keeps each of `peers` with probability `keep`, independently; perhaps nobody.
@@ -15,6 +17,43 @@ pub fn draw<T: Clone>(peers: &[T], keep: f64, rng: &mut impl Rng) -> Vec<T> {
     };
     let kept = peers.iter().filter(|_| rng.random_bool(keep));
     kept.cloned().collect()
+}
+
+/// Examples and all that is needed to join the answers of any coalition on them: examples `b`, peers `n`.
+pub struct Setting<'a> {
+    /// The local model's representation at the kept-back position, `[b, d]`.
+    pub local: &'a Tensor,
+    /// The peers' answers there, through their adapters, `[n, b, d]`.
+    pub adapted: &'a Tensor,
+    /// Gate scores without noise, `[b, n]`.
+    pub scores: &'a Tensor,
+    /// The kept-back targets, `i64 [b]`.
+    pub targets: &'a Tensor,
+    /// Most peers in a gate.
+    pub k: usize,
+}
+
+impl Setting<'_> {
+    /// A random coalition for each example, `[b, n]`, of the `members`, `[n]`: every other one. `uniform` draws numbers in
+    /// [0, 1).
+    pub fn draw(&self, members: &Tensor, uniform: &mut impl FnMut(&[i64]) -> Tensor) -> Tensor {
+        uniform(&self.scores.size()).lt(0.5).logical_and(members)
+    }
+
+    /// Whom the gate keeps of these coalitions, `[b, n]`.
+    pub fn kept(&self, coalition: &Tensor) -> Tensor {
+        gate::keep_top_k(self.scores, coalition, self.k)
+    }
+
+    /// The gate's weights of those it keeps, `[b, n]`.
+    pub fn weights(&self, kept: &Tensor) -> Tensor {
+        gate::weights(self.scores, kept)
+    }
+
+    /// The joined representation with these weights, `[b, d]`.
+    pub fn joined(&self, weights: &Tensor) -> Tensor {
+        self.local + join::contribution(self.adapted, weights)
+    }
 }
 
 #[cfg(test)]

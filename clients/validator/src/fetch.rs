@@ -1,16 +1,21 @@
 //! Fetching the peers' answers to the kept-apart examples, beside the training and without a hurry.
 //!
-//! The examples go out in batches of the same size as those of the training, and as there in an order of each peer's
-//! own, so that a single question does not tell an examination from daily work; many in a row, without a gradient, may.
+//! The examples go out in questions of the size of the training's, and as there in an order of each peer's own, so that a
+//! single question does not tell an examination from daily work; the last, which may be smaller, and many in a row
+//! without a gradient may. To answer those otherwise than the rest gains nothing: they alone are what a peer is paid by.
 //! Of each answer is kept what it is judged by (of a text the last position, whose target was not sent), and some
 //! positions to compare it by with other peers' ([`crate::copies`]).
 
-use crate::{copies::positions, discover::Candidate, query::Missed, wire};
+use crate::{
+    copies::positions,
+    discover::Candidate,
+    query::{query, Missed, Patience},
+    wire,
+};
 use market_primitives::Modality;
 use noesis_model::NetworkConfig;
-use noesis_neuron::{Client, Failure, Hotkey, Tensor};
-use std::time::Duration;
-use tokio::task::JoinSet;
+use noesis_neuron::{Client, Failure, Hotkey, Peer, Tensor};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 /// A peer's answers, row by row as it was asked.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -25,41 +30,48 @@ pub struct Answers {
 pub type Fetched = (Hotkey, Result<Answers, Missed>);
 
 /// Asks each peer for all its batches, one after the other, the peers side by side. A peer is given up at its first
-/// failure; each call has until the deadline.
+/// failure; each call has until the deadline. When enough of the peers are through, as [`Patience`] has it, the rest have
+/// as long again, and at least the time of a call: one that answers each question just in time holds up nobody.
 pub async fn fetch(
     client: Client,
-    peers: Vec<(Candidate, Vec<Tensor>)>,
+    questions: Vec<(Candidate, Vec<Tensor>)>,
     model: NetworkConfig,
+    patience: Patience,
     deadline: Duration,
 ) -> Vec<Fetched> {
-    let mut calls = JoinSet::new();
-    for (candidate, batches) in peers {
-        let (client, model) = (client.clone(), model.clone());
-        calls.spawn(async move {
-            let answers = one(&client, &candidate, &batches, &model, deadline).await;
-            let answers = answers.map_err(|failure| match failure {
-                Failure::Deadline => Missed::Late,
-                failure => Missed::Failed(failure),
-            });
-            (candidate.hotkey, answers)
-        });
-    }
-    let mut fetched: Vec<Fetched> = calls.join_all().await;
-    fetched.sort_by_key(|(peer, _)| *peer);
-    fetched
+    let peers: Vec<Peer> = questions.iter().map(|(one, _)| one.peer()).collect();
+    let batches = questions.iter().map(|(_, batches)| batches.len());
+    let patience = Patience {
+        deadline: deadline.saturating_mul(batches.max().unwrap_or(0) as u32),
+        grace: 1.0,
+        shortest_grace: deadline,
+        ..patience
+    };
+    let questions: HashMap<Hotkey, Vec<Tensor>> = (questions.into_iter())
+        .map(|(candidate, batches)| (candidate.hotkey, batches))
+        .collect();
+    let questions = Arc::new(questions);
+    let answers = query(&peers, patience, |peer| {
+        let (client, model, questions) = (client.clone(), model.clone(), Arc::clone(&questions));
+        async move {
+            let batches = questions.get(&peer.hotkey).map_or(&[][..], Vec::as_slice);
+            one(&client, &peer, batches, &model, deadline).await
+        }
+    });
+    let answers = answers.await.into_iter().map(|answer| answer.outcome);
+    peers.iter().map(|peer| peer.hotkey).zip(answers).collect()
 }
 
 async fn one(
     client: &Client,
-    candidate: &Candidate,
+    peer: &Peer,
     batches: &[Tensor],
     model: &NetworkConfig,
     deadline: Duration,
 ) -> Result<Answers, Failure> {
     let mut answers = Answers::default();
-    let peer = candidate.peer();
     for inputs in batches {
-        let answered = client.forward(&peer, model.modality(), inputs, deadline);
+        let answered = client.forward(peer, model.modality(), inputs, deadline);
         let expected = wire::answer_shape(model, &inputs.shape);
         let values = wire::answer(answered.await?, &expected)?;
         let &[_, sequence, dim] = expected.as_slice() else {

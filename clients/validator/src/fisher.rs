@@ -4,15 +4,56 @@
 //! `g_b = dQ_b/dF` at the kept-back target of example `b`, and `dF_ib` the change of the joined
 //! representation there when peer `i`'s answer is removed and the gate renormalised. A square has no
 //! sign; the sign is [`crate::ablation`]'s.
+//!
+//! Both are taken from the same answers to the same kept-apart examples, over random coalitions. On the batches of the
+//! training a peer could have met the kept-back target in another window, and tell by that when it is not examined; and
+//! one coalition a batch leaves a mean of squares that is mostly chance.
 
-use crate::gate;
-use noesis_model::tch::{Kind, Tensor};
+use crate::{coalition::Setting, gate, join::contribution};
+use noesis_model::{
+    held_out::losses,
+    tch::{no_grad, with_grad, Kind, Tensor},
+};
+
+/// The scores of the members over `coalitions` random coalitions an example, each keeping every member with probability
+/// one half; each member's a mean over those that it is in. `head` turns representations `[b, d]` into logits `[b, v]`;
+/// `uniform` draws `[b, n]` numbers in [0, 1).
+///
+/// A peer gets `None` where it was in no coalition, and where its score is not finite.
+pub fn measure(
+    setting: &Setting,
+    members: &Tensor,
+    coalitions: usize,
+    head: impl Fn(&Tensor) -> Tensor,
+    mut uniform: impl FnMut(&[i64]) -> Tensor,
+) -> Vec<Option<f64>> {
+    let (mut sums, mut counts) = (Tensor::from(0.0), Tensor::from(0.0));
+    for _ in 0..coalitions {
+        let kept = setting.kept(&setting.draw(members, &mut uniform));
+        let joined = setting
+            .joined(&setting.weights(&kept))
+            .detach()
+            .set_requires_grad(true);
+        // Summed, so that each example's gradient is that of its own loss.
+        let sum = with_grad(|| losses(&head(&joined), setting.targets).sum(Kind::Float));
+        let gradients = Tensor::run_backward(&[&sum], &[&joined], false, false);
+        no_grad(|| {
+            let changes = removals(setting.adapted, setting.scores, &kept);
+            sums =
+                &sums + squares(&gradients[0], &changes).sum_dim_intlist(-1, false, Kind::Double);
+            counts = &counts + kept.sum_dim_intlist(0, false, Kind::Double);
+        });
+    }
+    let means: Vec<f64> = Vec::try_from((sums / counts).contiguous()).unwrap_or_default();
+    let finite = |mean: f64| mean.is_finite().then_some(mean);
+    means.into_iter().map(finite).collect()
+}
 
 /// The change `dF [n, b, d]` of the joined representation at one position when each peer in turn is
 /// removed: adapted answers there `[n, b, d]`, gate scores `[b, n]`, kept `[1, n]` or `[b, n]`.
 ///
 /// A peer that is not kept changes nothing.
-pub fn removals(adapted: &Tensor, scores: &Tensor, kept: &Tensor) -> Tensor {
+fn removals(adapted: &Tensor, scores: &Tensor, kept: &Tensor) -> Tensor {
     let peers = adapted.size().first().copied().unwrap_or(0);
     let kept = kept.expand_as(scores);
     let with = contribution(adapted, &gate::weights(scores, &kept));
@@ -28,19 +69,11 @@ pub fn removals(adapted: &Tensor, scores: &Tensor, kept: &Tensor) -> Tensor {
     Tensor::stack(&changes, 0)
 }
 
-/// `sum_i w_bi a_ib`: adapted `[n, b, d]`, weights `[b, n]`, giving `[b, d]`.
-pub fn contribution(adapted: &Tensor, weights: &Tensor) -> Tensor {
-    (adapted * weights.tr().unsqueeze(-1)).sum_dim_intlist(0, false, Kind::Float)
-}
-
-/// `r_i = mean_b <g_b, dF_ib>^2`: gradients `[b, d]` of each example's own loss, changes `[n, b, d]`.
-pub fn scores(gradients: &Tensor, changes: &Tensor) -> Vec<f64> {
-    let products = (changes * gradients.unsqueeze(0)).sum_dim_intlist(-1, false, Kind::Float);
-    let means = products
+/// `<g_b, dF_ib>^2`: gradients `[b, d]` of each example's own loss, changes `[n, b, d]`, giving `[n, b]`.
+fn squares(gradients: &Tensor, changes: &Tensor) -> Tensor {
+    (changes * gradients.unsqueeze(0))
+        .sum_dim_intlist(-1, false, Kind::Float)
         .square()
-        .mean_dim(-1, false, Kind::Double)
-        .contiguous();
-    Vec::try_from(means).unwrap_or_default()
 }
 
 /// An exponential moving average that starts unbiased: over the first values it is their plain mean.
@@ -91,21 +124,35 @@ mod tests {
         let expected = tensor(&[2.0, 2.0, -2.0, -2.0], &[2, 1, 2]);
         assert!(changes.allclose(&expected, 1e-6, 1e-6, false));
         // <g, dF_a> = 1*2 + 2*2 = 6, squared 36.
+        let gradients = tensor(&[1.0, 2.0], &[1, 2]);
         assert_eq!(
-            scores(&tensor(&[1.0, 2.0], &[1, 2]), &changes),
-            [36.0, 36.0]
+            squares(&gradients, &changes),
+            tensor(&[36.0, 36.0], &[2, 1])
         );
     }
 
-    /// The only peer removed: dF = -a, so r = mean over examples of <g_b, a_b>^2.
+    /// With logits `x`, two classes and target 0, `g = p - (1, 0)`; the only peer removed, dF = -a. The second peer is no
+    /// member.
     #[test]
-    fn the_mean_is_over_examples_of_squares() {
-        let adapted = tensor(&[1.0, 0.0, 0.0, 2.0], &[1, 2, 2]);
-        let kept = Tensor::from_slice(&[true]).unsqueeze(0);
-        let changes = removals(&adapted, &tensor(&[0.3, -0.7], &[2, 1]), &kept);
-        let gradients = tensor(&[3.0, 100.0, 100.0, 1.0], &[2, 2]);
-        // Example 0: (3)^2 = 9; example 1: (2)^2 = 4.
-        assert_eq!(scores(&gradients, &changes), [6.5]);
+    fn the_mean_is_over_the_examples_whose_coalition_the_peer_is_in() {
+        let adapted = tensor(&[2.0, 0.0, 0.0, 4.0, 9.0, 9.0, 9.0, 9.0], &[2, 2, 2]);
+        let setting = Setting {
+            local: &tensor(&[-2.0, 0.0, 7.0, 3.0], &[2, 2]),
+            adapted: &adapted,
+            scores: &tensor(&[0.3, 0.1, -0.7, 0.2], &[2, 2]),
+            targets: &Tensor::from_slice(&[0i64, 0]),
+            k: 8,
+        };
+        let members = Tensor::from_slice(&[true, false]);
+        // In the first coalition of the first example alone: there F = (0, 0), p = 1/2, g = (-1/2, 1/2), <g, a> = -1.
+        let mut draws = [0.0f32, 0.9, 0.9, 0.9].into_iter();
+        let uniform = |shape: &[i64]| {
+            let drawn: Vec<f32> = (0..2).map(|_| draws.next().unwrap_or(0.9)).collect();
+            tensor(&drawn, &[2, 1]).expand(shape, false)
+        };
+        let scores = measure(&setting, &members, 2, Tensor::shallow_clone, uniform);
+        assert!((scores[0].unwrap() - 1.0).abs() < 1e-6, "{scores:?}");
+        assert_eq!(scores[1], None);
     }
 
     #[test]
@@ -113,8 +160,8 @@ mod tests {
         let adapted = tensor(&[1.0, 3.0, 5.0, 7.0], &[2, 1, 2]);
         let kept = Tensor::from_slice(&[true, false]).unsqueeze(0);
         let changes = removals(&adapted, &tensor(&[0.0, 0.0], &[1, 2]), &kept);
-        let scores = scores(&tensor(&[1.0, 1.0], &[1, 2]), &changes);
-        assert_eq!(scores, [16.0, 0.0]);
+        let squares = squares(&tensor(&[1.0, 1.0], &[1, 2]), &changes);
+        assert_eq!(squares, tensor(&[16.0, 0.0], &[2, 1]));
     }
 
     #[test]

@@ -54,6 +54,11 @@ pub fn joined(local: &Tensor, adapted: &Tensor, weights: &Tensor) -> Tensor {
     local + (adapted * by_peer).sum_dim_intlist(0, false, Kind::Float)
 }
 
+/// What the peers add at one position, `sum_i w_bi a_ib`: adapted `[n, b, d]`, weights `[b, n]`, giving `[b, d]`.
+pub fn contribution(adapted: &Tensor, weights: &Tensor) -> Tensor {
+    (adapted * weights.tr().unsqueeze(-1)).sum_dim_intlist(0, false, Kind::Float)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,29 +2,28 @@
 //!
 //! One batch takes two calls: [`Learner::begin`] lets the gate choose whom to ask, and, with their answers,
 //! [`Learner::finish`] joins, takes the loss, goes backward through model, join and gate out to the answers, steps
-//! the optimizers and returns what the peers are to be sent, and their Fisher scores.
+//! the optimizers and returns what the peers are to be sent. What they are worth [`Learner::assess`] measures.
 
 use crate::{
-    fisher, gate, join,
+    gate, join,
     part::{Parameters, Part, Trained},
     student::Distillation,
 };
 use lessons::Lessons;
 use noesis_model::{
-    held_out::losses,
-    network::{summary, summary_targets},
+    network::summary,
     tch::{no_grad, Device, Kind, Tensor},
     Batch, ConfigError, Modality, NetworkConfig, TransformerConfig,
 };
 use noesis_neuron::Hotkey;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 mod assess;
 mod beside;
 mod lessons;
 
-pub use assess::{Assessed, Compared};
+pub use assess::{Assessed, Compared, Measured};
 
 /// The gate's constant feature. The others together have norm one: the gate learns sooner how good a peer is
 /// than what it is good at.
@@ -118,8 +117,8 @@ pub struct Finished {
     pub student: Option<f64>,
     /// The gradient of the loss with respect to each answer, `[batch, sequence, dim]`.
     pub gradients: Vec<(Hotkey, Tensor)>,
-    /// Each answering peer's Fisher score at the kept-back targets.
-    pub fisher: Vec<(Hotkey, f64)>,
+    /// Whose answers were joined and learned from.
+    pub joined: Vec<Hotkey>,
 }
 
 /// The loss was not finite; nothing was learned.
@@ -190,7 +189,7 @@ impl Learner {
     }
 
     /// Lets go of the parts of all but these peers.
-    pub fn keep_only(&mut self, peers: &[Hotkey]) {
+    pub fn keep_only(&mut self, peers: &BTreeSet<Hotkey>) {
         self.parts.retain(|peer, _| peers.contains(peer));
     }
 
@@ -243,6 +242,12 @@ impl Learner {
         self.student.is_some() && self.network_leads
     }
 
+    /// Rows of the question that a batch of so many makes now, what is made up for the student included.
+    pub fn question_rows(&self, batch: i64) -> i64 {
+        let lesson = self.teaches().then(|| lessons::rows(batch));
+        batch + lesson.unwrap_or(0)
+    }
+
     /// The `k` of these peers, those with parts, whose scores `[b, n]` over the batch are best.
     fn top_k(&self, peers: &[Hotkey], scores: impl Fn(&[Hotkey]) -> Tensor) -> Vec<Hotkey> {
         let known = peers.iter().filter(|peer| self.parts.contains_key(*peer));
@@ -289,16 +294,13 @@ impl Learner {
             })
             .collect();
         let peers: Vec<Hotkey> = answers.iter().map(|(peer, _)| *peer).collect();
-        let join = (!peers.is_empty()).then(|| {
+        let joined = if peers.is_empty() {
+            round.representation.shallow_clone()
+        } else {
             let scores = self.noisy_scores(&round, &peers);
-            (self.adapted(&answers, Parameters::Latest), scores)
-        });
-        let joined = match &join {
-            Some((adapted, scores)) => {
-                let weights = gate::weights(scores, &all(scores));
-                join::joined(&round.representation, adapted, &weights)
-            }
-            None => round.representation.shallow_clone(),
+            let weights = gate::weights(&scores, &all(&scores));
+            let adapted = self.adapted(&answers, Parameters::Latest);
+            join::joined(&round.representation, &adapted, &weights)
         };
         let local = self.local.network(Parameters::Latest);
         let loss = local.loss(&joined, &round.targets);
@@ -307,11 +309,6 @@ impl Learner {
             return Err(Diverged(self.step));
         }
 
-        // Before the step: the scores belong to the parameters that gave the loss.
-        let fisher = match &join {
-            Some((adapted, scores)) => self.fisher(&round, &joined, adapted, scores),
-            None => Vec::new(),
-        };
         let gradients = self.backward(&loss, &answers);
         let alone = self.train_twin(&round);
         let student = self.train_student(&round, taught.as_ref());
@@ -321,7 +318,7 @@ impl Learner {
             alone,
             student,
             gradients,
-            fisher: peers.into_iter().zip(fisher).collect(),
+            joined: peers,
         })
     }
 
@@ -357,30 +354,6 @@ impl Learner {
             .filter(|(_, gradient)| gradient.defined())
             .map(|((peer, _), gradient)| (*peer, gradient))
             .collect()
-    }
-
-    /// Fisher scores at the summary: the last position of a text, whose target was not sent.
-    fn fisher(
-        &self,
-        round: &Round,
-        joined: &Tensor,
-        adapted: &Tensor,
-        scores: &Tensor,
-    ) -> Vec<f64> {
-        let modality = self.modality();
-        let at_summary = summary(modality, joined).detach().set_requires_grad(true);
-        let logits = self.local.network(Parameters::Latest).logits(&at_summary);
-        // Summed, so that each example's gradient is that of its own loss.
-        let targets = summary_targets(modality, &round.targets);
-        let sum = losses(&logits, &targets).sum(Kind::Float);
-        let gradients = Tensor::run_backward(&[&sum], &[&at_summary], false, false);
-        no_grad(|| {
-            let adapted: Vec<Tensor> = (adapted.unbind(0).iter())
-                .map(|one| summary(modality, one))
-                .collect();
-            let changes = fisher::removals(&Tensor::stack(&adapted, 0), scores, &all(scores));
-            fisher::scores(&gradients[0], &changes)
-        })
     }
 
     /// The student, where there is one.

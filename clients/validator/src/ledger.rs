@@ -2,21 +2,25 @@
 //!
 //! A peer's score is its Fisher score if its ablation is positive by two standard errors, and zero otherwise;
 //! one assessment alone never pays, since one in forty praises noise, and the first are made while the adapters
-//! are young.
+//! are young. Who was to be assessed and could not be, twice in a row, is paid nothing until it is: what it was worth
+//! when it last answered says nothing of now.
 //! One whose ablation is negative by two is left out of training as well and tried again later: after 4
 //! assessments the first time, then 8, 16, up to 64, each time as if it were new.
 
 use crate::{
-    ablation::{Evidence, Measurement, Sign},
+    ablation::{Evidence, Sign},
     fisher::MovingAverage,
+    learner::Measured,
 };
 use noesis_neuron::Hotkey;
 use noesis_statistics::spearman;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Assessments that a peer's evidence must rest on before it is paid.
 const ENOUGH_ASSESSMENTS: u32 = 2;
+/// Assessments in a row that a peer may miss until it is paid nothing: one may be the network's fault.
+const MISSES: u32 = 2;
 /// Assessments for which a peer is left out the first time.
 const FIRST_ABSENCE: u32 = 4;
 /// Most assessments for which a peer is left out.
@@ -25,17 +29,20 @@ const LONGEST_ABSENCE: u32 = 64;
 /// How the ledger keeps its averages.
 #[derive(Clone, Copy, Debug)]
 pub struct Memory {
-    /// What one batch keeps of a peer's Fisher score.
-    pub fisher: f64,
-    /// What one assessment keeps of a peer's evidence.
-    pub evidence: f64,
+    /// What one answer keeps of how long a peer takes.
+    pub answer: f64,
+    /// What one assessment keeps of a peer's evidence and of its Fisher score.
+    pub assessment: f64,
 }
 
 /// What is known of one peer.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Standing {
-    /// Its Fisher score over the batches in which it took part.
+    /// Its Fisher score over the assessments in which it took part.
     pub fisher: MovingAverage,
+    /// Batches in which it took part.
+    #[serde(default)]
+    batches: u64,
     /// How long it was waited for, in milliseconds.
     #[serde(default)]
     pub took: MovingAverage,
@@ -43,6 +50,9 @@ pub struct Standing {
     pub evidence: Evidence,
     /// Assessments behind it.
     assessments: u32,
+    /// Assessments that it missed since.
+    #[serde(default)]
+    missed: u32,
     /// Times it was left out.
     absences: u32,
     /// Assessments until it is tried again; 0: it takes part.
@@ -52,7 +62,8 @@ pub struct Standing {
 impl Standing {
     /// What it is to be paid for.
     pub fn score(&self) -> f64 {
-        let known = self.absent_for == 0 && self.assessments >= ENOUGH_ASSESSMENTS;
+        let known =
+            self.absent_for == 0 && self.assessments >= ENOUGH_ASSESSMENTS && self.missed < MISSES;
         match self.evidence.sign() {
             Sign::Positive if known => self.fisher.value(),
             _ => 0.0,
@@ -103,19 +114,19 @@ impl Ledger {
 
     /// Batches in which the peer took part.
     pub fn batches(&self, peer: &Hotkey) -> u64 {
-        self.0.get(peer).map_or(0, |standing| standing.fisher.count)
+        self.0.get(peer).map_or(0, |standing| standing.batches)
     }
 
-    /// The peer took part in a batch and had this Fisher score.
-    pub fn took_part(&mut self, peer: Hotkey, fisher: f64, memory: Memory) {
+    /// The peer took part in a batch.
+    pub fn took_part(&mut self, peer: Hotkey) {
         let standing = self.0.entry(peer).or_default();
-        standing.fisher.add(fisher, memory.fisher);
+        standing.batches = standing.batches.saturating_add(1);
     }
 
     /// The peer was waited for so many milliseconds, until it answered or was given up.
     pub fn waited_for(&mut self, peer: Hotkey, milliseconds: f64, memory: Memory) {
         let standing = self.0.entry(peer).or_default();
-        standing.took.add(milliseconds, memory.fisher);
+        standing.took.add(milliseconds, memory.answer);
     }
 
     /// How long the peer takes to answer, in milliseconds; for ever, where it was never asked.
@@ -125,16 +136,26 @@ impl Ledger {
             .map_or(f64::INFINITY, |took| took.value())
     }
 
-    /// An assessment is over: takes in what it measured, counts absences down, and says what changed.
-    pub fn assessed(&mut self, measured: &[(Hotkey, Measurement)], memory: Memory) -> Vec<Change> {
+    /// An assessment is over: takes in what it measured of the peers `attended` to, counts misses and absences, and says
+    /// what changed.
+    pub fn assessed(
+        &mut self,
+        measured: &[(Hotkey, Measured)],
+        attended: impl Fn(&Hotkey) -> bool,
+        memory: Memory,
+    ) -> Vec<Change> {
         let mut changes = Vec::new();
         for (peer, standing) in &mut self.0 {
+            if attended(peer) {
+                standing.missed = standing.missed.saturating_add(1);
+            }
             if standing.absent_for > 0 {
                 standing.absent_for -= 1;
                 if standing.absent_for == 0 {
                     standing.evidence = Evidence::default();
                     standing.assessments = 0;
                     standing.fisher = MovingAverage::default();
+                    standing.batches = 0;
                     changes.push(Change::TriedAgain(*peer));
                 }
             }
@@ -144,7 +165,11 @@ impl Ledger {
             if standing.absent_for > 0 {
                 continue;
             }
-            standing.evidence.add(*measurement, memory.evidence);
+            standing.missed = 0;
+            (standing.evidence).add(measurement.ablation, memory.assessment);
+            if let Some(fisher) = measurement.fisher {
+                standing.fisher.add(fisher, memory.assessment);
+            }
             standing.assessments = standing.assessments.saturating_add(1);
             if standing.evidence.sign() == Sign::Negative {
                 let absence = FIRST_ABSENCE.saturating_mul(2u32.saturating_pow(standing.absences));
@@ -175,7 +200,7 @@ impl Ledger {
     }
 
     /// Forgets all but these, so that it never grows beyond the market.
-    pub fn keep_only(&mut self, peers: &[Hotkey]) {
+    pub fn keep_only(&mut self, peers: &BTreeSet<Hotkey>) {
         self.0.retain(|peer, _| peers.contains(peer));
     }
 }
@@ -183,35 +208,44 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ablation::Measurement;
 
     const MEMORY: Memory = Memory {
-        fisher: 0.9,
-        evidence: 0.7,
+        answer: 0.9,
+        assessment: 0.7,
     };
 
-    fn measured(peer: u8, mean: f64, error: f64) -> (Hotkey, Measurement) {
-        let measurement = Measurement {
+    fn measured(peer: u8, fisher: f64, mean: f64, error: f64) -> (Hotkey, Measured) {
+        let ablation = Measurement {
             mean,
             error,
             examples: 100,
         };
-        ([peer; 32], measurement)
+        let fisher = Some(fisher);
+        ([peer; 32], Measured { ablation, fisher })
+    }
+
+    /// An assessment to which everybody was attended.
+    fn assess(ledger: &mut Ledger, measured: &[(Hotkey, Measured)]) -> Vec<Change> {
+        ledger.assessed(measured, |_| true, MEMORY)
+    }
+
+    fn score(ledger: &Ledger, peer: u8) -> f64 {
+        ledger.get(&[peer; 32]).unwrap().score()
     }
 
     #[test]
     fn the_score_is_fisher_with_the_sign_of_the_ablation() {
         let mut ledger = Ledger::default();
-        for (peer, fisher) in [(1, 4.0), (2, 9.0), (3, 99.0), (4, 5.0)] {
-            ledger.took_part([peer; 32], fisher, MEMORY);
-        }
+        ledger.took_part([4; 32]);
         let all = [
-            measured(1, 0.5, 0.1),
-            measured(2, 0.1, 0.08),
-            measured(3, -1.0, 0.1),
+            measured(1, 4.0, 0.5, 0.1),
+            measured(2, 9.0, 0.1, 0.08),
+            measured(3, 99.0, -1.0, 0.1),
         ];
-        let changes = ledger.assessed(&all, MEMORY);
+        let changes = assess(&mut ledger, &all);
         assert!(ledger.scores().iter().all(|(_, score)| *score == 0.0));
-        ledger.assessed(&all[..1], MEMORY);
+        assess(&mut ledger, &all[..2]);
         let scores: Vec<f64> = ledger
             .scores()
             .into_iter()
@@ -227,13 +261,13 @@ mod tests {
     #[test]
     fn who_harms_is_tried_again_later_and_ever_later() {
         let mut ledger = Ledger::default();
-        let harm = [measured(1, -1.0, 0.1)];
+        let harm = [measured(1, 1.0, -1.0, 0.1)];
         for absence in [4, 8, 16, 32, 64, 64] {
-            let changes = ledger.assessed(&harm, MEMORY);
+            let changes = assess(&mut ledger, &harm);
             assert_eq!(changes, [Change::LeftOut([1; 32], absence)]);
             for left in 1..=absence {
                 assert!(!ledger.may_train(&[1; 32]));
-                let changes = ledger.assessed(&[], MEMORY);
+                let changes = assess(&mut ledger, &[]);
                 assert_eq!(changes.len(), usize::from(left == absence));
             }
             assert!(ledger.may_train(&[1; 32]));
@@ -245,7 +279,7 @@ mod tests {
     fn who_was_never_asked_takes_for_ever() {
         let mut ledger = Ledger::default();
         assert_eq!(ledger.takes(&[1; 32]), f64::INFINITY);
-        ledger.took_part([1; 32], 2.0, MEMORY);
+        ledger.took_part([1; 32]);
         assert_eq!(ledger.takes(&[1; 32]), f64::INFINITY);
         ledger.waited_for([1; 32], 30.0, MEMORY);
         assert_eq!(ledger.takes(&[1; 32]), 30.0);
@@ -254,31 +288,47 @@ mod tests {
     #[test]
     fn a_peer_that_improves_is_found_again() {
         let mut ledger = Ledger::default();
-        ledger.took_part([1; 32], 2.0, MEMORY);
-        ledger.assessed(&[measured(1, -0.05, 0.1)], MEMORY);
-        assert_eq!(ledger.scores(), [([1; 32], 0.0)]);
+        assess(&mut ledger, &[measured(1, 2.0, -0.05, 0.1)]);
+        assert_eq!(score(&ledger, 1), 0.0);
         for _ in 0..3 {
-            ledger.assessed(&[measured(1, 0.4, 0.1)], MEMORY);
+            assess(&mut ledger, &[measured(1, 2.0, 0.4, 0.1)]);
         }
-        assert_eq!(ledger.scores(), [([1; 32], 2.0)]);
+        assert!((score(&ledger, 1) - 2.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn who_goes_dark_or_refuses_to_be_examined_is_not_paid_for_what_was() {
+        let mut ledger = Ledger::default();
+        let (one, both) = (
+            [measured(2, 3.0, 0.4, 0.1)],
+            [measured(1, 2.0, 0.4, 0.1), measured(2, 3.0, 0.4, 0.1)],
+        );
+        (0..8).for_each(|_| drop(assess(&mut ledger, &both)));
+        assess(&mut ledger, &one);
+        assert!(score(&ledger, 1) > 0.0, "once may be an accident");
+        assess(&mut ledger, &one);
+        assert_eq!(score(&ledger, 1), 0.0);
+        assert!(score(&ledger, 2) > 0.0);
+        assess(&mut ledger, &both);
+        assert!(score(&ledger, 1) > 0.0);
+        // Who is merely not attended to misses nothing.
+        (0..8).for_each(|_| drop(ledger.assessed(&one, |peer| peer[0] == 2, MEMORY)));
+        assert!(score(&ledger, 1) > 0.0);
     }
 
     #[test]
     fn correlation_counts_those_who_help_alone() {
         let mut ledger = Ledger::default();
-        for (peer, fisher) in [(1, 1.0), (2, 2.0), (3, 50.0)] {
-            ledger.took_part([peer; 32], fisher, MEMORY);
-        }
         assert_eq!(ledger.rank_correlation(), None);
         let measured = [
-            measured(1, 0.1, 0.01),
-            measured(2, 0.2, 0.01),
-            measured(3, -0.3, 0.01),
+            measured(1, 1.0, 0.1, 0.01),
+            measured(2, 2.0, 0.2, 0.01),
+            measured(3, 50.0, -0.3, 0.01),
         ];
-        ledger.assessed(&measured, MEMORY);
-        ledger.assessed(&measured, MEMORY);
+        assess(&mut ledger, &measured);
+        assess(&mut ledger, &measured);
         assert_eq!(ledger.rank_correlation(), Some(1.0));
-        ledger.keep_only(&[[1; 32]]);
+        ledger.keep_only(&[[1; 32]].into());
         assert_eq!(ledger.standings().count(), 1);
     }
 }

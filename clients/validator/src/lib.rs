@@ -2,7 +2,7 @@
 //!
 //! A module a step, in the order of the loop: [`discover`] the peers, draw a [`coalition`], let the [`gate`] choose,
 //! [`query`] them, [`join`] their answers into the [`learner`]'s local model, send gradients [`backward`], score
-//! by [`fisher`] and, on examples [`fetch`]ed beside the training, by [`ablation`], note it in the [`ledger`],
+//! on examples [`fetch`]ed beside the training by [`ablation`] and [`fisher`], note it in the [`ledger`],
 //! and turn scores into [`weights`]. Beside it a [`student`] is distilled from the network.
 //!
 //! [`validator::Validator`] is one turn of the loop and knows nothing of the chain; [`run`](mod@run) is the loop;

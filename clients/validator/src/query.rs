@@ -42,7 +42,7 @@ impl Patience {
 /// Why a peer's answer is not there.
 #[derive(Debug, thiserror::Error)]
 pub enum Missed {
-    /// Not in time.
+    /// No longer waited for.
     #[error("late")]
     Late,
     /// It failed, or its answer cannot be used.
@@ -91,10 +91,7 @@ where
             }
         }
         answers[place] = Some(Answer {
-            outcome: outcome.map_err(|failure| match failure {
-                Failure::Deadline => Missed::Late,
-                failure => Missed::Failed(failure),
-            }),
+            outcome: outcome.map_err(Missed::Failed),
             took: now - started,
         });
     }

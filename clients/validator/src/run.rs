@@ -10,6 +10,7 @@ use noesis_model::{checkpoint::pause_after, Batch, CheckpointError};
 use noesis_neuron::Hotkey;
 use rand::{rngs::StdRng, SeedableRng};
 use std::{
+    collections::BTreeSet,
     future::Future,
     path::Path,
     pin::pin,
@@ -83,7 +84,7 @@ pub async fn run(
             if let Some(view) = connections.view.borrow_and_update().clone() {
                 let metagraph = &view.metagraph;
                 let found = candidates(metagraph, &attention.ourselves, modality);
-                let members: Vec<Hotkey> =
+                let members: BTreeSet<Hotkey> =
                     metagraph.neurons.iter().map(|one| one.hotkey.0).collect();
                 validator.keep_only(&members);
                 // Drawn anew with each epoch, and whenever somebody comes, goes or moves.
@@ -91,7 +92,7 @@ pub async fn run(
                 let state = (metagraph.epoch, found.len());
                 if drawn_for != Some(state) || attended.iter().any(moved) {
                     drawn_for = Some(state);
-                    let known = |peer: &Hotkey| validator.ledger().batches(peer) > 0;
+                    let known = |peer: &Hotkey| validator.ledger().takes(peer).is_finite();
                     let Attention {
                         places,
                         exploration,

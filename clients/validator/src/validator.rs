@@ -24,7 +24,12 @@ use noesis_model::{
 };
 use noesis_neuron::{Client, Failure, Hotkey};
 use rand::{rngs::StdRng, SeedableRng};
-use std::{collections::HashMap, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{task::JoinHandle, time::Instant};
 
 mod assessing;
@@ -78,8 +83,8 @@ impl Default for Settings {
             examples: 256,
             coalitions: 8,
             memory: Memory {
-                fisher: 0.95,
-                evidence: 0.8,
+                answer: 0.95,
+                assessment: 0.8,
             },
             seed: 0,
         }
@@ -221,7 +226,7 @@ impl Validator {
     }
 
     /// Forgets all peers but these, the members of the market.
-    pub fn keep_only(&mut self, members: &[Hotkey]) {
+    pub fn keep_only(&mut self, members: &BTreeSet<Hotkey>) {
         self.learner.keep_only(members);
         self.ledger.keep_only(members);
         self.copies.keep_only(members);
@@ -275,8 +280,8 @@ impl Validator {
                     .await;
             }
         }
-        for (peer, fisher) in finished.fisher {
-            self.ledger.took_part(peer, fisher, self.settings.memory);
+        for peer in finished.joined {
+            self.ledger.took_part(peer);
         }
         let step = self.learner.step_count();
         if step.is_multiple_of(self.settings.assess_every) && self.fetching.is_none() {
@@ -349,12 +354,13 @@ impl Validator {
                 let answer = answer.map_err(Missed::Failed)?;
                 Ok(question.order.returned(&answer))
             });
-            let milliseconds = result.took.as_secs_f64() * 1e3;
-            // Who is cut off took at least so long: left out of the average, the slow would look quick.
-            if !matches!(outcome, Err(Missed::Failed(_))) {
-                let memory = self.settings.memory;
-                (self.ledger).waited_for(candidate.hotkey, milliseconds, memory);
-            }
+            // Who is cut off took at least so long, and who says no as long as could be: left out of the average, the slow
+            // would look quick, and a relay could answer only when its original was.
+            let waited = match outcome {
+                Err(Missed::Failed(_)) => patience.deadline,
+                _ => result.took,
+            };
+            (self.ledger).waited_for(candidate.hotkey, milliseconds(waited), self.settings.memory);
             let words = match outcome {
                 Ok(answer) => {
                     self.back_off.answered(&candidate.hotkey);
@@ -369,7 +375,7 @@ impl Validator {
             answered.push(Answered {
                 uid: candidate.uid,
                 outcome: words,
-                milliseconds,
+                milliseconds: milliseconds(result.took),
             });
         }
         (answers, answered)
@@ -431,6 +437,10 @@ impl Validator {
         let path = KeptAnswers::beside(path);
         self.kept_answers.save(&path, self.learner.step_count())
     }
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
 }
 
 /// Checks that a model takes inputs of this shape; whether tokens are in its vocabulary too.

@@ -2,7 +2,9 @@
 
 use super::{features, Learner};
 use crate::{
-    ablation, fisher, gate,
+    ablation::{self, Measurement},
+    coalition::Setting,
+    fisher, gate, join,
     part::{Parameters, Trained},
 };
 use noesis_model::{
@@ -24,8 +26,17 @@ pub struct Assessed {
     pub alone: Option<f64>,
     /// The student's loss there.
     pub student: Option<f64>,
-    /// Each peer's ablation.
-    pub ablations: Vec<(Hotkey, ablation::Measurement)>,
+    /// What each peer showed.
+    pub measured: Vec<(Hotkey, Measured)>,
+}
+
+/// What a peer showed on kept-apart examples.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Measured {
+    /// Its ablation.
+    pub ablation: Measurement,
+    /// Its Fisher score, beside all who do no harm; of those who do, none.
+    pub fisher: Option<f64>,
 }
 
 /// Losses at the kept-back targets in nats, example by example, side by side.
@@ -72,8 +83,8 @@ impl Learner {
         })
     }
 
-    /// Measures the peers' ablations on kept-apart examples, with their answers as [`Learner::summarised`] gives them,
-    /// each `f32 [b, dim]`, over `coalitions` random coalitions an example.
+    /// Measures the peers' ablations and Fisher scores on kept-apart examples, with their answers as
+    /// [`Learner::summarised`] gives them, each `f32 [b, dim]`, over `coalitions` random coalitions an example.
     pub fn assess(
         &mut self,
         batch: &Batch,
@@ -88,31 +99,34 @@ impl Learner {
                 joined: mean(&self.joined_losses(&own, &peers, &answers)),
                 alone: own.alone.as_ref().map(mean),
                 student: own.student.as_ref().map(mean),
-                ablations: Vec::new(),
+                measured: Vec::new(),
             };
             if peers.is_empty() {
                 return assessed;
             }
-            let setting = ablation::Setting {
+            let setting = Setting {
                 local: &own.local,
                 adapted: &self.adapted(&answers, Parameters::Average),
                 scores: &gate::scores(&own.features, &self.rows(&peers, Parameters::Average)),
                 targets: &own.targets,
                 k: self.config.k,
             };
-            let measured = ablation::without_harm(peers.len(), |members| {
-                ablation::measure(
-                    &setting,
-                    members,
-                    coalitions,
-                    |x| self.local.network(Parameters::Average).logits(x),
-                    |shape| Tensor::rand(shape, (Kind::Float, self.device)),
-                )
+            let head = |x: &Tensor| self.local.network(Parameters::Average).logits(x);
+            let uniform = |shape: &[i64]| Tensor::rand(shape, (Kind::Float, self.device));
+            let ablations = ablation::without_harm(peers.len(), |members| {
+                ablation::measure(&setting, members, coalitions, head, uniform)
             });
-            let ablations = peers.into_iter().zip(measured);
+            let harmless = |one: &Option<Measurement>| one.is_some_and(|one| !one.harms());
+            let harmless: Vec<bool> = ablations.iter().map(harmless).collect();
+            let harmless = Tensor::from_slice(&harmless).to_device(self.device);
+            let fisher = fisher::measure(&setting, &harmless, coalitions, head, uniform);
+            let measured = peers.into_iter().zip(ablations.into_iter().zip(fisher));
             Assessed {
-                ablations: ablations
-                    .filter_map(|(peer, measured)| Some((peer, measured?)))
+                measured: measured
+                    .filter_map(|(peer, (ablation, fisher))| {
+                        let ablation = ablation?;
+                        Some((peer, Measured { ablation, fisher }))
+                    })
                     .collect(),
                 ..assessed
             }
@@ -196,7 +210,7 @@ impl Learner {
             own.local.shallow_clone()
         } else {
             let weights = self.weights(&own.features, peers);
-            &own.local + fisher::contribution(&self.adapted(answers, Parameters::Average), &weights)
+            &own.local + join::contribution(&self.adapted(answers, Parameters::Average), &weights)
         };
         let network = self.local.network(Parameters::Average);
         losses(&network.logits(&joined), &own.targets)

@@ -24,6 +24,11 @@ const WRITTEN_KEPT: i64 = 128;
 /// The most pixels by which an image is moved in each direction.
 const MOVED: i64 = 2;
 
+/// How many inputs are made up beside a batch: half as many.
+pub(super) fn rows(batch: i64) -> i64 {
+    (batch / 2).max(1)
+}
+
 /// Makes up inputs.
 #[derive(Default)]
 pub(super) struct Lessons {
@@ -32,9 +37,9 @@ pub(super) struct Lessons {
 }
 
 impl Lessons {
-    /// Half as many inputs as there are in this batch of the validator's own, and of their shape.
+    /// As many inputs as [`rows`] says of this batch of the validator's own, and of their shape.
     pub(super) fn make(&mut self, modality: Modality, student: &Network, own: &Tensor) -> Tensor {
-        let count = (own.size()[0] / 2).max(1);
+        let count = rows(own.size()[0]);
         no_grad(|| match modality {
             Modality::Text => self.texts(student, own, count),
             Modality::Image => mixed(&moved(&some(own, count)), &moved(&some(own, count))),

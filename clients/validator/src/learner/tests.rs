@@ -69,7 +69,7 @@ fn who_helps_teaches_the_student_though_the_coalition_is_without_it() {
     assert!(round.asks(&PEER));
     let finished = taught.finish(round, vec![taught_answer()]).unwrap();
     // It is joined with nobody: neither scored nor learned from.
-    assert!(finished.gradients.is_empty() && finished.fisher.is_empty());
+    assert!(finished.gradients.is_empty() && finished.joined.is_empty());
     assert_eq!(taught.parts[&PEER].step_count(), before);
 
     let round = untaught.begin(&batch(), &[], &[]);

@@ -8,7 +8,7 @@ use crate::{
     events::{Event, Scored},
     fetch::{fetch, Answers},
     kept_answers::Kept,
-    learner::Assessed,
+    learner::{Assessed, Measured},
     ledger::Change,
     query::Missed,
     wire,
@@ -44,7 +44,8 @@ impl Validator {
         let examples = self
             .kept_apart
             .next(self.settings.examples, self.learner.device());
-        let batches = examples.inputs.split(self.settings.batch.max(1) as i64, 0);
+        let rows = self.learner.question_rows(self.settings.batch as i64);
+        let batches = examples.inputs.split(rows.max(1), 0);
         let (mut questions, mut orders) = (Vec::new(), HashMap::new());
         for candidate in ready {
             let rows = batches.iter().map(|batch| batch.size()[0] as usize);
@@ -64,6 +65,7 @@ impl Validator {
             self.client.clone(),
             questions,
             model,
+            self.settings.patience,
             self.settings.unhurried,
         );
         self.fetching = Some(Fetching {
@@ -104,7 +106,7 @@ impl Validator {
         let result = self
             .learner
             .assess(&fetching.examples, &answers, coalitions);
-        self.take_measurements(&result.ablations, candidates);
+        self.take_measurements(&result.measured, candidates);
         self.report(&result, &uid);
         if self.learner.student().is_some() {
             self.kept_answers.add(Kept {
@@ -116,12 +118,10 @@ impl Validator {
     }
 
     /// Takes what an assessment measured into the ledger, and does what follows from it.
-    fn take_measurements(
-        &mut self,
-        measured: &[(Hotkey, ablation::Measurement)],
-        candidates: &[Candidate],
-    ) {
-        for change in self.ledger.assessed(measured, self.settings.memory) {
+    fn take_measurements(&mut self, measured: &[(Hotkey, Measured)], candidates: &[Candidate]) {
+        let attended = |peer: &Hotkey| candidates.iter().any(|one| one.hotkey == *peer);
+        let memory = self.settings.memory;
+        for change in self.ledger.assessed(measured, attended, memory) {
             let uid = |peer: &Hotkey| {
                 let candidate = candidates.iter().find(|one| one.hotkey == *peer);
                 candidate.map(|candidate| candidate.uid)

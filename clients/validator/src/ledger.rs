@@ -189,11 +189,10 @@ impl Ledger {
             .collect()
     }
 
-    /// Spearman's correlation of Fisher scores and ablations among the peers whose ablation is positive by
-    /// two standard errors; `None` with fewer than two of them.
-    pub fn rank_correlation(&self) -> Option<f64> {
-        let positive = self.0.values().filter(|standing| standing.score() > 0.0);
-        let (fisher, ablation): (Vec<f64>, Vec<f64>) = positive
+    /// Spearman's correlation of Fisher scores and ablations among these peers; `None` with fewer than two of them.
+    pub fn rank_correlation(&self, peers: impl IntoIterator<Item = Hotkey>) -> Option<f64> {
+        let standings = peers.into_iter().filter_map(|peer| self.0.get(&peer));
+        let (fisher, ablation): (Vec<f64>, Vec<f64>) = standings
             .map(|standing| (standing.fisher.value(), standing.evidence.mean()))
             .unzip();
         spearman(&fisher, &ablation)
@@ -317,9 +316,9 @@ mod tests {
     }
 
     #[test]
-    fn correlation_counts_those_who_help_alone() {
+    fn correlation_is_that_of_those_it_is_asked_for() {
         let mut ledger = Ledger::default();
-        assert_eq!(ledger.rank_correlation(), None);
+        assert_eq!(ledger.rank_correlation([[1; 32], [2; 32]]), None);
         let measured = [
             measured(1, 1.0, 0.1, 0.01),
             measured(2, 2.0, 0.2, 0.01),
@@ -327,7 +326,10 @@ mod tests {
         ];
         assess(&mut ledger, &measured);
         assess(&mut ledger, &measured);
-        assert_eq!(ledger.rank_correlation(), Some(1.0));
+        let correlation =
+            |peers: &[u8]| ledger.rank_correlation(peers.iter().map(|peer| [*peer; 32]));
+        assert_eq!(correlation(&[1, 2, 9]), Some(1.0));
+        assert_eq!(correlation(&[1, 2, 3]), Some(-0.5));
         ledger.keep_only(&[[1; 32]].into());
         assert_eq!(ledger.standings().count(), 1);
     }

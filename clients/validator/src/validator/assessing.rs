@@ -208,7 +208,9 @@ impl Validator {
             .collect();
         scores.sort_by_key(|scored| scored.uid);
         let step = self.learner.step_count();
-        let correlation = self.ledger.rank_correlation();
+        // Of two that are one the second is no evidence.
+        let paid = self.scores().into_iter().filter(|(_, score)| *score > 0.0);
+        let correlation = self.ledger.rank_correlation(paid.map(|(peer, _)| peer));
         let alone = result.alone.map(|loss| format!(", alone {loss:.3}"));
         let student = result.student.map(|loss| format!(", student {loss:.3}"));
         let correlation_in_words = correlation.map(|rho| format!(", rank correlation {rho:.2}"));

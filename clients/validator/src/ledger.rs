@@ -31,8 +31,10 @@ const LONGEST_ABSENCE: u32 = 64;
 pub struct Memory {
     /// What one answer keeps of how long a peer takes.
     pub answer: f64,
-    /// What one assessment keeps of a peer's evidence and of its Fisher score.
-    pub assessment: f64,
+    /// What one assessment keeps of a peer's evidence.
+    pub evidence: f64,
+    /// What one assessment keeps of a peer's Fisher score: more, since a mean of squares is carried by a few examples.
+    pub fisher: f64,
 }
 
 /// What is known of one peer.
@@ -166,9 +168,9 @@ impl Ledger {
                 continue;
             }
             standing.missed = 0;
-            (standing.evidence).add(measurement.ablation, memory.assessment);
+            (standing.evidence).add(measurement.ablation, memory.evidence);
             if let Some(fisher) = measurement.fisher {
-                standing.fisher.add(fisher, memory.assessment);
+                standing.fisher.add(fisher, memory.fisher);
             }
             standing.assessments = standing.assessments.saturating_add(1);
             if standing.evidence.sign() == Sign::Negative {
@@ -211,7 +213,8 @@ mod tests {
 
     const MEMORY: Memory = Memory {
         answer: 0.9,
-        assessment: 0.7,
+        evidence: 0.7,
+        fisher: 0.7,
     };
 
     fn measured(peer: u8, fisher: f64, mean: f64, error: f64) -> (Hotkey, Measured) {

@@ -84,7 +84,8 @@ impl Default for Settings {
             coalitions: 8,
             memory: Memory {
                 answer: 0.95,
-                assessment: 0.8,
+                evidence: 0.8,
+                fisher: 0.95,
             },
             seed: 0,
         }

@@ -363,7 +363,22 @@ async fn a_checkpoint_brings_everything_back_and_a_damaged_one_is_refused() {
 
     let mut resumed = market.validator(quick.clone());
     assert!(resumed.resume(&path).unwrap());
-    assert_eq!(resumed.ledger(), validator.ledger());
+    let (kept, now) = (resumed.ledger(), validator.ledger());
+    assert_eq!(kept.standings().count(), now.standings().count());
+    for ((peer, kept), (same, now)) in kept.standings().zip(now.standings()) {
+        assert_eq!((peer, kept.fisher.count), (same, now.fisher.count));
+        assert_eq!(kept.evidence.examples, now.evidence.examples);
+        // JSON may cost the last digit of a number.
+        for (kept, now) in [
+            (kept.fisher.value(), now.fisher.value()),
+            (kept.took.value(), now.took.value()),
+            (kept.evidence.mean(), now.evidence.mean()),
+            (kept.evidence.error(), now.evidence.error()),
+        ] {
+            assert!((kept - now).abs() < 1e-9, "{kept} {now}");
+        }
+    }
+    assert_eq!(kept.batches(&peer), now.batches(&peer));
     assert_eq!(resumed.learner().step_count(), 20);
     let tokens = held_out();
     let answers = market.answers(&[peer], &tokens).await;
@@ -626,9 +641,45 @@ async fn a_crash_costs_hardly_more_than_the_current_step() {
     assert_eq!(lost[0], 0);
 }
 
-/// Two that answer with one model have one score together, and a restart does not forget it.
 #[tokio::test(flavor = "multi_thread")]
-async fn who_answers_with_anothers_model_has_one_score_with_it() {
+async fn who_goes_dark_is_paid_no_more() {
+    let _alone = ALONE.lock().await;
+    let mut market = Market::new();
+    let peers = [
+        market.add(model(TRAINED), None, refuses()).await,
+        market.add(model(BEGUN), None, refuses()).await,
+    ];
+    let mut validator = market.validator(Settings {
+        assess_every: 10,
+        batches_before: 4,
+        examples: 64,
+        ..settings(12)
+    });
+    let paid = |validator: &Validator, peer| {
+        let mut scores = validator.scores().into_iter();
+        scores.any(|(one, score)| one == peer && score > 0.0)
+    };
+    while !peers.iter().all(|peer| paid(&validator, *peer)) {
+        let step = validator.step(&market.candidates).await.unwrap();
+        assert!(step.step < 400, "neither was found to help");
+    }
+    // Nobody listens there.
+    let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    market.candidates[0].endpoint = closed.local_addr().unwrap().to_string();
+    drop(closed);
+    let mut assessments = 0;
+    // One may have been under way.
+    while assessments < 3 {
+        let step = validator.step(&market.candidates).await.unwrap();
+        assessments += u32::from(step.assessed);
+        assert!(step.step < 800, "assessments are not finished");
+    }
+    assert_eq!(peers.map(|peer| paid(&validator, peer)), [false, true]);
+}
+
+/// Of two that answer with one model one is paid, and a restart does not forget it.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_that_answer_with_one_model_the_sooner_is_paid() {
     let _alone = ALONE.lock().await;
     let mut market = Market::new();
     let first = market.add(model(TRAINED), None, refuses()).await;
@@ -660,10 +711,13 @@ async fn who_answers_with_anothers_model_has_one_score_with_it() {
     let own = |peer| of(validator.ledger().scores(), peer);
     let paid = |peer| of(validator.scores(), peer);
     assert_eq!(paid(other), own(other));
-    let highest = own(first).max(own(copy));
-    let mut two = [paid(first), paid(copy)];
-    two.sort_by(f64::total_cmp);
-    assert_eq!(two, [0.0, highest]);
+    let (soonest, later) = match validator.ledger().takes(&first) < validator.ledger().takes(&copy)
+    {
+        true => (first, copy),
+        false => (copy, first),
+    };
+    assert_eq!([paid(soonest), paid(later)], [own(soonest), 0.0]);
+    assert!(own(soonest) > 0.0);
 
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(saved::FILE);

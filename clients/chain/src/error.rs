@@ -61,6 +61,14 @@ pub enum ChainError {
         /// What there is, in words.
         offered: String,
     },
+    /// Several markets have that name.
+    #[error("several markets trade `{name}`: those of the numbers {numbers}; give one of these numbers")]
+    ManyMarkets {
+        /// The name looked for.
+        name: String,
+        /// The numbers of those that have it.
+        numbers: String,
+    },
     /// The market's rules forbid the call. It changed nothing.
     #[error(transparent)]
     Market(#[from] MarketError),

@@ -90,31 +90,24 @@ impl Chain {
         Ok(found)
     }
 
-    /// The market called `name`: its number, or the first of the modality `text`, `image` or `tensor`.
+    /// The market called `name`: its number, or the one of the modality `text`, `image` or `tensor`.
     ///
-    /// Fails with [`ChainError::NoSuchMarket`], naming those there are.
+    /// Fails with [`ChainError::NoSuchMarket`], naming those there are, and with [`ChainError::ManyMarkets`] where
+    /// several are of that modality.
     pub async fn find_market(&self, name: &str) -> Result<MarketId, ChainError> {
-        let number = name.parse::<MarketId>().ok();
-        let mut offered = Vec::new();
-        for market in 0..MOST_MARKETS {
-            let modality = match self.metagraph(market).await {
-                Ok(metagraph) => metagraph.modality,
-                Err(ChainError::Market(MarketError::UnknownMarket)) => break,
+        if let Ok(market) = name.parse() {
+            match self.metagraph(market).await {
+                Ok(_) => return Ok(market),
+                Err(ChainError::Market(MarketError::UnknownMarket)) => {}
                 Err(error) => return Err(error),
-            };
-            if number == Some(market) || word(modality) == name {
-                return Ok(market);
             }
-            offered.push(format!("{} ({market})", word(modality)));
         }
-        Err(ChainError::NoSuchMarket {
-            name: name.into(),
-            offered: if offered.is_empty() {
-                "none".into()
-            } else {
-                offered.join(", ")
-            },
-        })
+        let markets = self.markets().await?;
+        let markets: Vec<_> = markets
+            .iter()
+            .map(|metagraph| (metagraph.market, metagraph.modality))
+            .collect();
+        of_modality(name, &markets)
     }
 
     /// Units that `account` can spend, as of the last finalized block; 0 for an unknown account.
@@ -132,11 +125,70 @@ impl Chain {
     }
 }
 
+/// The one market of the modality that people call `name`.
+fn of_modality(name: &str, markets: &[(MarketId, Modality)]) -> Result<MarketId, ChainError> {
+    let called: Vec<_> = markets
+        .iter()
+        .filter(|(_, modality)| word(*modality) == name)
+        .map(|(market, _)| *market)
+        .collect();
+    match called[..] {
+        [market] => Ok(market),
+        [] => {
+            let offered = markets
+                .iter()
+                .map(|(market, modality)| format!("{} ({market})", word(*modality)));
+            let offered: Vec<_> = offered.collect();
+            Err(ChainError::NoSuchMarket {
+                name: name.into(),
+                offered: match offered.is_empty() {
+                    true => "none".into(),
+                    false => offered.join(", "),
+                },
+            })
+        }
+        _ => {
+            let numbers: Vec<_> = called.iter().map(MarketId::to_string).collect();
+            Err(ChainError::ManyMarkets {
+                name: name.into(),
+                numbers: numbers.join(", "),
+            })
+        }
+    }
+}
+
 /// The name people call a modality by.
 fn word(modality: Modality) -> &'static str {
     match modality {
         Modality::Text => "text",
         Modality::Image => "image",
         Modality::Tensor => "tensor",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_means_a_market_only_where_no_other_answers_to_it() {
+        let markets = [
+            (0, Modality::Text),
+            (1, Modality::Image),
+            (2, Modality::Tensor),
+            (3, Modality::Tensor),
+        ];
+        assert_eq!(of_modality("image", &markets).unwrap(), 1);
+        assert_eq!(of_modality("tensor", &markets[..3]).unwrap(), 2);
+        for (name, words) in [
+            ("tensor", "the numbers 2, 3"),
+            ("sound", "text (0), image (1), tensor (2), tensor (3)"),
+            ("7", "text (0)"),
+        ] {
+            let error = of_modality(name, &markets).unwrap_err().to_string();
+            assert!(error.contains(words), "{error}");
+        }
+        let error = of_modality("text", &[]).unwrap_err().to_string();
+        assert!(error.contains("there are none"), "{error}");
     }
 }

@@ -68,7 +68,9 @@ fn code_of(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
 
 fn of_chain(error: &ChainError) -> u8 {
     match error {
-        ChainError::BadUrl { .. } | ChainError::NoSuchMarket { .. } => 2,
+        ChainError::BadUrl { .. }
+        | ChainError::NoSuchMarket { .. }
+        | ChainError::ManyMarkets { .. } => 2,
         ChainError::Unreachable { .. }
         | ChainError::NotNoesis { .. }
         | ChainError::AnotherChain { .. }
@@ -100,6 +102,14 @@ mod tests {
             (ChainError::Market(MarketError::NotOwner).into(), 1),
             (Usage("wrong".into()).into(), 2),
             (ChainError::BadUrl { url: url() }.into(), 2),
+            (
+                ChainError::ManyMarkets {
+                    name: "text".into(),
+                    numbers: "0, 1".into(),
+                }
+                .into(),
+                2,
+            ),
             (unreachable.into(), 3),
             (pruned.into(), 3),
             (KeyFileError::EmptyPassword.into(), 4),

@@ -90,6 +90,9 @@ pub enum ChainError {
     /// The node's pool has no room.
     #[error("the node's transaction pool takes no more ({0}): try again in some blocks")]
     PoolFull(String),
+    /// The pool did not take the transaction as it was signed, or threw it out: no block holds it.
+    #[error("the chain refused the transaction: {0}")]
+    Invalid(String),
     /// The pool, or the block, refused the transaction for another reason. It changed nothing.
     #[error("the chain refused the transaction: {0}")]
     Refused(String),
@@ -180,7 +183,7 @@ pub(crate) fn of_pool(
                 None if data.starts_with("Inability to pay") => ChainError::CannotPayFee,
                 // A nonce that was used: somebody else signs with this key too.
                 None if data.contains("outdated") => ChainError::AlreadyPending,
-                None => ChainError::Refused(words(message, data)),
+                None => ChainError::Invalid(words(message, data)),
             }
         }
         // The very same bytes: it arrived before, and is not to be signed anew.

@@ -102,8 +102,8 @@ impl Chain {
         })
     }
 
-    /// Tries to send a call, each time with the next nonce, as long as others are faster, and once more for the
-    /// runtime that took the place of the one it was signed for.
+    /// Tries to send a call, each time with the next nonce, as long as others are faster, and once more where no
+    /// block took it, for the runtime that took the place of the one it was signed for.
     async fn with_nonce<Done>(
         &self,
         signer: &Keypair,
@@ -112,6 +112,7 @@ impl Chain {
     ) -> Result<Done, ChainError> {
         call.check()?;
         let mut attempt = 1;
+        let mut signed_anew = false;
         loop {
             let (metadata, runtime, signed) = self.sign(signer, call).await?;
             match send(self, &metadata, signed).await {
@@ -120,8 +121,12 @@ impl Chain {
                     tokio::time::sleep(PAUSE).await;
                     attempt += 1;
                 }
-                Err(ChainError::Refused(_)) if self.runtime_replaced(runtime).await? => {
+                // Never one that failed in a block: that was done and paid for.
+                Err(ChainError::Invalid(_))
+                    if !signed_anew && self.runtime_replaced(runtime).await? =>
+                {
                     tracing::info!("the chain has a new runtime: the call is signed anew");
+                    signed_anew = true;
                 }
                 Err(error) => return Err(self.date(error, call, signer.public_key().0).await),
                 done => return done,
@@ -291,7 +296,7 @@ fn explain_failure(error: TransactionFinalizedSuccessError) -> ChainError {
         )) if reason.contains("usurped") => ChainError::Displaced,
         FinalizationError(TransactionProgressError::TransactionStatusError(
             TransactionStatusError::Invalid(reason),
-        )) => ChainError::Refused(reason),
+        )) => ChainError::Invalid(reason),
         other => ChainError::Uncertain(other.to_string()),
     }
 }
@@ -309,5 +314,19 @@ mod tests {
         assert!(matches!(error, ChainError::Uncertain(_)));
         assert!(!error.retryable());
         assert!(error.to_string().contains("before you send it again"));
+    }
+
+    #[test]
+    fn a_call_that_failed_in_a_block_is_not_taken_for_one_that_no_block_took() {
+        use TransactionFinalizedSuccessError::{FinalizationError, SuccessError};
+        for reason in [DispatchError::BadOrigin, DispatchError::Corruption] {
+            let failed = SuccessError(TransactionEventsError::ExtrinsicFailed(reason));
+            let error = explain_failure(failed);
+            assert!(matches!(error, ChainError::Refused(_)), "{error:?}");
+        }
+        let invalid = TransactionStatusError::Invalid("the signature is bad".into());
+        let thrown_out = TransactionProgressError::TransactionStatusError(invalid);
+        let error = explain_failure(FinalizationError(thrown_out));
+        assert!(matches!(error, ChainError::Invalid(_)), "{error:?}");
     }
 }

@@ -106,7 +106,7 @@ fn the_pools_codes_become_the_rules_they_stand_for() {
         refused(Some(known)),
         ChainError::Market(MarketError::WeightsTooEarly { next: None })
     ));
-    assert!(matches!(refused(None), ChainError::Refused(words) if words.contains("error: 2")));
+    assert!(matches!(refused(None), ChainError::Invalid(words) if words.contains("error: 2")));
 }
 
 #[test]

@@ -99,6 +99,9 @@ pub enum ChainError {
     /// The transaction was sent and its fate is not known. Look before sending again.
     #[error("it is not known whether the transaction reached a block ({0}): look at the metagraph or the balance before you send it again")]
     Uncertain(String),
+    /// A block holds root's transaction, and what came of the call that root made in it is not known.
+    #[error("the chain does not say what came of root's call ({0}): look at noesis market list and noesis market parameters before you send it again")]
+    RootUncertain(String),
     /// The node answered something this client cannot read.
     #[error("the node's answer cannot be understood ({0}): node and client are probably of different versions; update the older one")]
     Unexpected(String),
@@ -115,7 +118,7 @@ fn root_key(root: Option<&AccountId>) -> String {
 impl ChainError {
     /// Whether the same call, unchanged, may succeed later, and can do no harm by being repeated.
     ///
-    /// `Uncertain` is not: an `add_stake` sent twice stakes twice.
+    /// `Uncertain` and `RootUncertain` are not: an `add_stake` sent twice stakes twice.
     pub fn retryable(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::AlreadyPending | Self::PoolFull(_) => true,

@@ -108,14 +108,14 @@ impl Chain {
         &self,
         signer: &Keypair,
         call: &Call,
-        send: impl AsyncFn(&Self, &ArcMetadata, Signed) -> Result<Done, ChainError>,
+        send: impl AsyncFn(&Self, &Call, &ArcMetadata, Signed) -> Result<Done, ChainError>,
     ) -> Result<Done, ChainError> {
         call.check()?;
         let mut attempt = 1;
         let mut signed_anew = false;
         loop {
             let (metadata, runtime, signed) = self.sign(signer, call).await?;
-            match send(self, &metadata, signed).await {
+            match send(self, call, &metadata, signed).await {
                 Err(ChainError::AlreadyPending) if attempt < NONCE_ATTEMPTS => {
                     tracing::debug!(attempt, "the nonce is taken");
                     tokio::time::sleep(PAUSE).await;
@@ -190,6 +190,7 @@ impl Chain {
     /// Hands a signed call to the pool.
     async fn send_off_once(
         &self,
+        _: &Call,
         metadata: &ArcMetadata,
         signed: Signed,
     ) -> Result<[u8; 32], ChainError> {
@@ -203,7 +204,12 @@ impl Chain {
     }
 
     /// Hands a signed call to the pool and follows it.
-    async fn send_once(&self, metadata: &ArcMetadata, signed: Signed) -> Result<Sent, ChainError> {
+    async fn send_once(
+        &self,
+        call: &Call,
+        metadata: &ArcMetadata,
+        signed: Signed,
+    ) -> Result<Sent, ChainError> {
         let progress = match timeout(QUERY_DEADLINE, signed.submit_and_watch()).await {
             Ok(Ok(progress)) => progress,
             Ok(Err(error)) => {
@@ -218,13 +224,16 @@ impl Chain {
             let included = progress.wait_for_finalized().await?;
             let block = included.block_hash().0;
             let events = included.wait_for_success().await?;
-            if let Some(error) = sudo_failure(&events, metadata) {
-                return Err(error.into());
-            }
-            Ok::<_, TransactionFinalizedSuccessError>(Sent { transaction, block })
+            Ok::<_, TransactionFinalizedSuccessError>((block, events))
         };
         match timeout(FINALITY_DEADLINE, finalized).await {
-            Ok(Ok(sent)) => Ok(sent),
+            Ok(Ok((block, events))) => {
+                if call.by_root() {
+                    let result = root_result(&events);
+                    check_root(result.as_deref(), |error| decode(error, metadata))?;
+                }
+                Ok(Sent { transaction, block })
+            }
             Ok(Err(error)) => Err(explain_failure(error)),
             Err(_) => Err(ChainError::Uncertain(format!(
                 "no block held it within {} seconds",
@@ -246,25 +255,36 @@ impl Chain {
     }
 }
 
-/// The error of a call that root was to make and that failed, for which its transaction does not fail.
-fn sudo_failure(
-    events: &ExtrinsicEvents<SubstrateConfig>,
-    metadata: &ArcMetadata,
-) -> Option<TransactionEventsError> {
+/// The result of the call that root made in a transaction, as its events have it: a byte that tells which, and
+/// what comes of it. `None` where no event that can be read does.
+fn root_result(events: &ExtrinsicEvents<SubstrateConfig>) -> Option<Vec<u8>> {
     let mut events = events.iter().flatten();
     let sudid =
         events.find(|event| event.pallet_name() == error::SUDO && event.event_name() == "Sudid")?;
-    // A result is a byte that tells which, and what comes of it.
-    let [1, bytes @ ..] = sudid.field_bytes() else {
-        return None;
-    };
-    Some(match DispatchError::decode_from(bytes, metadata.clone()) {
-        Ok(error) => error.into(),
-        Err(error) => TransactionEventsError::CannotDecodeDispatchError {
-            error,
-            bytes: bytes.to_vec(),
+    Some(sudid.field_bytes().to_vec())
+}
+
+/// Whether root's call is done: its transaction succeeds either way. `decode` reads an error of the runtime.
+fn check_root(
+    result: Option<&[u8]>,
+    decode: impl FnOnce(&[u8]) -> Option<ChainError>,
+) -> Result<(), ChainError> {
+    let unreadable = |why: &str| Err(ChainError::RootUncertain(why.into()));
+    match result {
+        Some([0, ..]) => Ok(()),
+        Some([1, error @ ..]) => match decode(error) {
+            Some(error) => Err(error),
+            None => unreadable("it failed, with an error that this client cannot read"),
         },
-    })
+        Some(_) => unreadable("its event Sudo.Sudid is not as this client knows it"),
+        None => unreadable("there is no event Sudo.Sudid that this client can read"),
+    }
+}
+
+/// The error of a call, from the runtime's bytes; `None` where this client cannot read them.
+fn decode(error: &[u8], metadata: &ArcMetadata) -> Option<ChainError> {
+    let error = DispatchError::decode_from(error, metadata.clone()).ok()?;
+    Some(error::of_dispatch(error))
 }
 
 /// The error of a transaction that was not taken into the pool.
@@ -328,5 +348,19 @@ mod tests {
         let thrown_out = TransactionProgressError::TransactionStatusError(invalid);
         let error = explain_failure(FinalizationError(thrown_out));
         assert!(matches!(error, ChainError::Invalid(_)), "{error:?}");
+    }
+    #[test]
+    fn roots_call_is_done_only_where_an_event_says_so() {
+        let failed = |_: &[u8]| Some(ChainError::NotRoot { root: None });
+        check_root(Some(&[0]), failed).unwrap();
+        let error = check_root(Some(&[1, 3, 8]), failed).unwrap_err();
+        assert!(matches!(error, ChainError::NotRoot { .. }), "{error}");
+        for unreadable in [None, Some(&[] as &[u8]), Some(&[2]), Some(&[1, 99])] {
+            let error = check_root(unreadable, |_| None).unwrap_err();
+            assert!(matches!(error, ChainError::RootUncertain(_)), "{error}");
+            assert!(!error.retryable());
+            let words = error.to_string();
+            assert!(words.contains("look at noesis market"), "{words}");
+        }
     }
 }

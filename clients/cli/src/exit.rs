@@ -75,7 +75,7 @@ fn of_chain(error: &ChainError) -> u8 {
         | ChainError::NotNoesis { .. }
         | ChainError::AnotherChain { .. }
         | ChainError::Unexpected(_) => 3,
-        ChainError::Uncertain(_) => 5,
+        ChainError::Uncertain(_) | ChainError::RootUncertain(_) => 5,
         _ => 1,
     }
 }
@@ -114,6 +114,7 @@ mod tests {
             (pruned.into(), 3),
             (KeyFileError::EmptyPassword.into(), 4),
             (ChainError::Uncertain("lost".into()).into(), 5),
+            (ChainError::RootUncertain("no event".into()).into(), 5),
             (NotConfirmed::Declined.into(), 6),
         ];
         for (error, expected) in cases {

@@ -408,6 +408,7 @@ async fn root_opens_a_market_and_changes_one() -> Result<()> {
     // Nothing but what was named.
     let mut expected = before;
     expected["tempo"] = json!(5);
+    expected["emission_share"] = json!(0.25);
     ensure!(after == expected, "{after} is to be {expected}");
 
     let opened =

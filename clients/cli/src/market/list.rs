@@ -67,8 +67,8 @@ impl Summary {
         }
     }
 
-    /// In lines, for people; with what of its stake is delegated.
-    pub fn text(&self, delegated: u64) -> String {
+    /// In lines, for people; with what of its stake is delegated, and its share of the emission.
+    pub fn text(&self, delegated: u64, emission_share: &str) -> String {
         let consensus = match self.in_consensus {
             true => "in consensus",
             false => "no consensus",
@@ -91,6 +91,7 @@ impl Summary {
             ),
             ("next epoch", format!("at block {}", self.next_epoch_block)),
             ("consensus loss", format!("{:.3} ({consensus})", self.loss)),
+            ("emission share", emission_share.into()),
             ("last minted", Amount(self.minted).to_string()),
             ("registration", Amount(self.registration_cost).to_string()),
             ("weights", weights.into()),
@@ -140,10 +141,11 @@ mod tests {
 
     #[test]
     fn a_market_in_short_says_what_registering_costs_and_how_full_it_is() {
-        let text = Summary::of(&market(3, 10 * NOE)).text(NOE);
+        let text = Summary::of(&market(3, 10 * NOE)).text(NOE, "0.5");
         assert!(text.contains("neurons         2 of 0"), "{text}");
         assert!(text.contains("registration    1 NOE"), "{text}");
         assert!(text.contains("delegated       1 NOE of it"), "{text}");
+        assert!(text.contains("emission share  0.5"), "{text}");
         assert!(text.contains("-0.250 (in consensus)"), "{text}");
     }
 }

@@ -8,7 +8,9 @@ mod value;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
+use noesis_chain::ParameterValue;
 
+use self::value::EMISSION_SHARE;
 use crate::{flags::MarketFlags, flags::OutputFlags, screen::say, settings::Settings};
 
 /// What can be asked about markets, and what root decides about them.
@@ -20,7 +22,7 @@ pub enum Command {
     Show(Show),
     /// Print one market with all its neurons, as of the last finalized block.
     Metagraph(metagraph::Arguments),
-    /// Print every parameter of one market.
+    /// Print a market's share of the emission and every parameter of it.
     Parameters(parameters::Arguments),
     /// Open a market, by root.
     Create(govern::Create),
@@ -56,13 +58,15 @@ async fn show(arguments: Show) -> Result<()> {
     let summary = list::Summary::of(&chain.metagraph_at(market, block).await?);
     let pools = chain.pools(market, block).await?;
     let delegated: u64 = pools.values().map(|pool| pool.holdings.value).sum();
+    let share = ParameterValue::Number(chain.governance(market).await?.now.emission_share.0);
     match arguments.output.json {
         true => {
             let mut object = serde_json::to_value(&summary)?;
             object["delegated"] = delegated.into();
+            object[EMISSION_SHARE] = value::json(EMISSION_SHARE, share);
             say(&serde_json::to_string_pretty(&object)?);
         }
-        false => say(&summary.text(delegated)),
+        false => say(&summary.text(delegated, &value::words(EMISSION_SHARE, share))),
     }
     Ok(())
 }

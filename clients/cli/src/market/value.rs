@@ -1,7 +1,8 @@
 //! The value of a parameter as people read and write it, in its unit.
 
 use anyhow::{Context, Result};
-use noesis_chain::{bounds, ParameterValue};
+use noesis_chain::{bounds, ParameterValue, Rules};
+use serde_json::Value;
 
 use crate::{amount::Amount, decimal, exit::Usage};
 
@@ -29,6 +30,27 @@ fn unit(name: &str) -> Unit {
         "reveal_period" => Unit::Whole("epochs"),
         "registration_cost" | "registration_cost_floor" => Unit::Amount,
         _ => Unit::Whole(""),
+    }
+}
+
+/// Everything that is set, by name.
+pub fn rows(rules: &Rules) -> impl Iterator<Item = (&str, ParameterValue)> {
+    let share = ParameterValue::Number(rules.emission_share.0);
+    let parameters = rules.parameters.iter();
+    std::iter::once((EMISSION_SHARE, share))
+        .chain(parameters.map(|(name, value)| (name.as_str(), *value)))
+}
+
+/// A value for programs: shares and rho as the numbers that people see, amounts in units, times in blocks or epochs.
+pub fn json(name: &str, value: ParameterValue) -> Value {
+    match (value, unit(name)) {
+        (ParameterValue::Truth(truth), _) => truth.into(),
+        (ParameterValue::Number(number), Unit::Decimal(decimals)) => {
+            // The nearest number that JSON's readers have; digits and a point always are one.
+            let nearest: f64 = decimal::text(number, decimals).parse().unwrap_or(f64::NAN);
+            nearest.into()
+        }
+        (ParameterValue::Number(number), _) => number.into(),
     }
 }
 
@@ -86,6 +108,7 @@ fn read(name: &str, text: &str, old: ParameterValue) -> Result<ParameterValue> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn every_value_is_exact_in_its_unit_and_can_be_typed_again() {
@@ -105,6 +128,21 @@ mod tests {
             assert_eq!(parse(name, shown, value).unwrap(), value, "{name}");
         }
         assert_eq!(parse("tempo", "20", number(1)).unwrap(), number(20));
+    }
+
+    #[test]
+    fn programs_get_the_numbers_that_people_see_and_amounts_in_units() {
+        let number = ParameterValue::Number;
+        for (name, value, expected) in [
+            ("kappa", number(500_000_000_000_000_000), json!(0.5)),
+            (EMISSION_SHARE, number(180_000_000_000_000_000), json!(0.18)),
+            ("rho", number(10_000_000_000), json!(10.0)),
+            ("tempo", number(10), json!(10)),
+            ("registration_cost", number(10_000_000), json!(10_000_000)),
+            ("self_weight", ParameterValue::Truth(true), json!(true)),
+        ] {
+            assert_eq!(super::json(name, value), expected, "{name}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! with its exit code.
 
 use anyhow::{ensure, Context, Result};
+use noesis_chain::{keypair, Call, ParameterValue};
 use noesis_tests::{free_port, program, Node};
 use serde_json::{json, Value};
 use std::{
@@ -363,7 +364,7 @@ async fn what_lies_behind_a_neuron_earns_of_its_dividends() -> Result<()> {
 async fn root_opens_a_market_and_changes_one() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let mut node = Node::start(folder.path(), free_port()?)?;
-    node.chain().await?;
+    let chain = node.chain().await?;
     let user = User::new(folder.path(), &node.url)?;
     user.import("//Alice", "--wallet root")?;
     user.import("//Bob", "")?;
@@ -378,17 +379,27 @@ async fn root_opens_a_market_and_changes_one() -> Result<()> {
         2,
         "1 to 100800 blocks",
     )?;
-    // Sudo's transaction succeeds where the call that it makes does not.
     user.refused(
-        "market set tempo=0 --wallet root --yes",
-        1,
+        "market set tempo=99999999999 --wallet root --dry-run",
+        2,
         "1 to 100800 blocks",
     )?;
     user.refused(
         "market create image emission_share=0.1 --wallet root --yes",
-        1,
+        2,
         "other markets leave",
     )?;
+    // Sudo's transaction succeeds where the call that it makes does not.
+    let mut rules = chain.governance(0).await?.now;
+    for (name, value) in &mut rules.parameters {
+        if name == "tempo" {
+            *value = ParameterValue::Number(0);
+        }
+    }
+    let call = Call::SetParameters { market: 0, rules };
+    let refused = chain.send(&keypair("//Alice")?, &call).await;
+    let words = refused.err().context("a tempo of 0")?.to_string();
+    ensure!(words.contains("1 to 100800 blocks"), "{words}");
 
     let change = "market set tempo=5 emission_share=0.25 --wallet root";
     let dry = user.json(&format!("{change} --dry-run"))?;

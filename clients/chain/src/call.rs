@@ -167,7 +167,7 @@ impl Call {
         )
     }
 
-    /// Whether root alone may do it: it goes to the pallet `Sudo`, which takes no fee from its key.
+    /// Whether root alone may do it: it goes to the pallet `Sudo`, which gives its key the fee back.
     pub fn by_root(&self) -> bool {
         matches!(self, Self::CreateMarket { .. } | Self::SetParameters { .. })
     }

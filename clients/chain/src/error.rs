@@ -62,7 +62,9 @@ pub enum ChainError {
         offered: String,
     },
     /// Several markets have that name.
-    #[error("several markets trade `{name}`: those of the numbers {numbers}; give one of these numbers")]
+    #[error(
+        "several markets trade `{name}`: those of the numbers {numbers}; give one of these numbers"
+    )]
     ManyMarkets {
         /// The name looked for.
         name: String,

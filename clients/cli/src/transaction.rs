@@ -94,20 +94,26 @@ pub async fn carry_out<'a>(
     let signer = plan.key.account();
     let preview = chain.preview(signer, &plan.call).await?;
     // Free calls are planned only for hotkeys that hold a slot, and root's for the sudo key.
-    let fee = match plan.call.free_for_neurons() || plan.call.by_root() {
-        true => 0,
-        false => preview.fee,
+    let (fee, returned) = match &plan.call {
+        call if call.free_for_neurons() => (0, 0),
+        call if call.by_root() => (0, preview.fee),
+        _ => (preview.fee, 0),
     };
     let (pallet, name) = plan.call.name();
-    let mut facts = vec![
-        Fact::text("call", format!("{pallet}.{name}")),
-        Fact::account("signer", signer),
-    ];
+    let call = match plan.call.by_root() {
+        true => format!("Sudo.sudo of {pallet}.{name}"),
+        false => format!("{pallet}.{name}"),
+    };
+    let mut facts = vec![Fact::text("call", call), Fact::account("signer", signer)];
     facts.extend(plan.facts);
     facts.push(Fact::amount("fee", fee));
+    if returned > 0 {
+        let words = format!("{}, taken first and given back", Amount(returned));
+        facts.push(Fact::both("fee_returned", words, returned));
+    }
     let costs = plan.costs.saturating_add(fee);
-    if costs > 0 {
-        facts.push(balance(chain.balance(signer).await?, costs));
+    if costs > 0 || returned > 0 {
+        facts.push(balance(chain.balance(signer).await?, costs, returned));
     }
     facts.push(Fact::text(
         "call_data",
@@ -180,14 +186,19 @@ impl Told<'_> {
     }
 }
 
-/// The balance before and after.
-fn balance(before: u64, costs: u64) -> Fact {
-    let words = match before.checked_sub(costs) {
-        Some(after) => format!("{}, then at least {}", Amount(before), Amount(after)),
+/// The balance before and after, and whether it also has what is given back.
+fn balance(before: u64, costs: u64, returned: u64) -> Fact {
+    let needed = costs.saturating_add(returned);
+    let words = match before.checked_sub(needed) {
+        Some(_) => format!(
+            "{}, then at least {}",
+            Amount(before),
+            Amount(before - costs)
+        ),
         None => format!(
             "{}, which is {} too little",
             Amount(before),
-            Amount(costs - before)
+            Amount(needed - before)
         ),
     };
     Fact::both("balance", words, before)
@@ -220,8 +231,11 @@ mod tests {
 
     #[test]
     fn the_balance_says_what_is_left_or_lacking() {
-        assert_eq!(balance(3 * NOE, NOE).1, "3 NOE, then at least 2 NOE");
-        assert_eq!(balance(NOE, 3 * NOE).1, "1 NOE, which is 2 NOE too little");
+        let words = |before, costs, returned| balance(before, costs, returned).1;
+        assert_eq!(words(3 * NOE, NOE, 0), "3 NOE, then at least 2 NOE");
+        assert_eq!(words(NOE, 3 * NOE, 0), "1 NOE, which is 2 NOE too little");
+        assert_eq!(words(NOE, 0, NOE), "1 NOE, then at least 1 NOE");
+        assert_eq!(words(0, 0, NOE), "0 NOE, which is 1 NOE too little");
     }
 
     #[test]

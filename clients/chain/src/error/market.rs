@@ -154,10 +154,7 @@ impl MarketError {
             "InsufficientShares" => Self::InsufficientShares,
             "TakeTooHigh" => Self::TakeTooHigh,
             "TooManyMarkets" => Self::TooManyMarkets,
-            _ => {
-                let (parameter, bounds) = out_of_bounds(name)?;
-                Self::OutOfBounds { parameter, bounds }
-            }
+            _ => return out_of_bounds(name),
         })
     }
 

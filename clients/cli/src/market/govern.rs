@@ -5,11 +5,12 @@ use std::str::FromStr;
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use noesis_chain::{
-    bounds, AccountId, Call, Chain, ChainError, Governance, Modality, ParameterValue, Rules, Share,
+    bounds, AccountId, BlockNumber, Call, Chain, ChainError, Governance, Modality, ParameterValue,
+    Rules, Share,
 };
 use serde_json::json;
 
-use super::value::{parse, words, EMISSION_SHARE};
+use super::value::{self, parse, rows, words, EMISSION_SHARE};
 use crate::{
     exit::Usage,
     flags::{MarketFlags, NodeFlags, SigningFlags},
@@ -114,6 +115,7 @@ pub async fn create(arguments: Create) -> Result<()> {
         .into());
     }
     let rules = changed(&model, changes)?;
+    check(&rules, left, None)?;
     let mut facts = vec![
         Fact::text(
             "trades",
@@ -126,7 +128,7 @@ pub async fn create(arguments: Create) -> Result<()> {
         if name == EMISSION_SHARE {
             text.push_str(&format!(" (the others leave {})", share(left)));
         }
-        Fact::both(name, text, json!(new))
+        Fact::both(name, text, value::json(name, new))
     }));
     let plan = Plan {
         call: Call::CreateMarket {
@@ -159,18 +161,25 @@ pub async fn set(arguments: Set) -> Result<()> {
     if rules == *governance.last_decided() {
         return Err(Usage("the market has these rules already, or will have them".into()).into());
     }
+    let left = chain.emission_left(Some(market)).await?;
+    check(&rules, left, Some(&governance.now))?;
     let mut facts = vec![Fact::number("market", market.into())];
     facts.extend(differences(&governance, &rules, &arguments.changes));
     if rules.emission_share != governance.last_decided().emission_share {
-        let left = chain.emission_left(Some(market)).await?;
         facts.push(Fact::both(
             "emission_left_by_others",
             share(left),
-            json!(left.0),
+            value::json(EMISSION_SHARE, ParameterValue::Number(left.0)),
         ));
     }
-    let next = chain.metagraph(market).await?.next_epoch_block;
-    facts.push(Fact::number("in_force_from_block", next.into()));
+    let tempo = chain.metagraph(market).await?.rules.tempo;
+    let best = chain.status().await?.best_block;
+    let from = in_force_from(best, tempo);
+    facts.push(Fact::both(
+        "in_force_from_block",
+        format!("{from} at the earliest"),
+        from,
+    ));
     let plan = Plan {
         call: Call::SetParameters { market, rules },
         key: &key,
@@ -222,32 +231,50 @@ fn changed(rules: &Rules, changes: &[Change]) -> Result<Rules> {
     Ok(rules)
 }
 
-/// Everything that is set, by name.
-fn rows(rules: &Rules) -> impl Iterator<Item = (&str, ParameterValue)> {
-    let share = ParameterValue::Number(rules.emission_share.0);
-    let parameters = rules.parameters.iter();
-    std::iter::once((EMISSION_SHARE, share))
-        .chain(parameters.map(|(name, value)| (name.as_str(), *value)))
+/// Refuses rules that the chain would not take, before anything is sent.
+fn check(rules: &Rules, left: Share, now: Option<&Rules>) -> Result<()> {
+    let checked = rules.check(left, now);
+    checked.map_err(|error| Usage(error.to_string()).into())
+}
+
+/// The first epoch's block after the one that holds a call which is sent now, after block `best`.
+fn in_force_from(best: BlockNumber, tempo: BlockNumber) -> BlockNumber {
+    let (sent, tempo) = (best.saturating_add(1), tempo.max(1));
+    (sent / tempo).saturating_add(1).saturating_mul(tempo)
 }
 
 /// Old and new beside each other, with the bounds: of what was named, and of what was decided before and is not
 /// yet in force.
 fn differences(governance: &Governance, rules: &Rules, changes: &[Change]) -> Vec<Fact> {
-    let both = rows(&governance.now).zip(rows(rules));
-    let differ = both.filter(|((name, old), (_, new))| {
-        old != new || changes.iter().any(|change| change.name == *name)
-    });
-    differ
-        .map(|((name, old), (_, new))| {
-            let mut text = format!("{}, then {}", words(name, old), words(name, new));
-            if !changes.iter().any(|change| change.name == name) {
-                text.push_str(", as was decided before");
-            } else if let Some(bounds) = bounds(name) {
-                text.push_str(&format!(" (must be {bounds})"));
-            }
-            Fact::both(name, text, json!({ "old": old, "new": new }))
-        })
-        .collect()
+    let decided = rows(governance.last_decided()).map(|(_, value)| value);
+    let new = rows(rules).map(|(_, value)| value);
+    let mut facts = Vec::new();
+    for (((name, old), decided), new) in rows(&governance.now).zip(decided).zip(new) {
+        let named = changes.iter().any(|change| change.name == name);
+        if old == new && !named {
+            continue;
+        }
+        let mut text = match (new == old, decided == old) {
+            (true, true) => format!("{}, as it is", words(name, old)),
+            (true, false) => format!(
+                "{}, as it is; {}, which was decided, is withdrawn",
+                words(name, old),
+                words(name, decided)
+            ),
+            (false, _) => format!("{}, then {}", words(name, old), words(name, new)),
+        };
+        if !named {
+            text.push_str(", as was decided before");
+        } else if let Some(bounds) = bounds(name) {
+            text.push_str(&format!(" (must be {bounds})"));
+        }
+        let mut told = json!({ "old": value::json(name, old), "new": value::json(name, new) });
+        if decided != old {
+            told["pending"] = value::json(name, decided);
+        }
+        facts.push(Fact::both(name, text, told));
+    }
+    facts
 }
 
 /// A share in words.
@@ -302,21 +329,53 @@ mod tests {
     }
 
     #[test]
+    fn what_the_chain_would_refuse_is_wrong_use_and_told_with_the_bounds() {
+        for (text, words) in [
+            ("tempo=99999999999", "must be 1 to 100800 blocks"),
+            ("tempo=0", "must be 1 to 100800 blocks"),
+            ("kappa=1.1", "must be 0 to 1"),
+            ("emission_share=0.6", "what the other markets leave"),
+        ] {
+            let new = changed(&rules(10), &changes(&[text])).unwrap();
+            let error = check(&new, Share(Share::ONE.0 / 2), None).unwrap_err();
+            assert_eq!(crate::exit::code(&error), 2, "{text}");
+            assert!(error.to_string().contains(words), "{error}");
+        }
+    }
+
+    #[test]
+    fn rules_hold_from_the_first_epoch_after_their_call() {
+        // A call in the block of an epoch comes after that epoch.
+        for (best, from) in [(438, 440), (439, 450), (440, 450), (441, 450)] {
+            assert_eq!(in_force_from(best, 10), from);
+        }
+    }
+
+    #[test]
     fn old_and_new_are_told_and_what_waits_already() {
         let governance = Governance {
             now: rules(10),
             pending: Some(rules(20)),
         };
-        let named = changes(&["kappa=0.5"]);
-        let new = changed(governance.last_decided(), &named).unwrap();
-        let facts = differences(&governance, &new, &named);
-        let told: Vec<_> = facts.iter().map(Fact::words).collect();
+        let told = |texts: &[&str]| {
+            let named = changes(texts);
+            let new = changed(governance.last_decided(), &named).unwrap();
+            let facts = differences(&governance, &new, &named);
+            facts
+                .iter()
+                .map(|fact| fact.words().to_owned())
+                .collect::<Vec<_>>()
+        };
         assert_eq!(
-            told,
+            told(&["kappa=0.5"]),
             [
                 "0.000000000000000001, then 0.5 (must be 0 to 1)",
                 "10 blocks, then 20 blocks, as was decided before",
             ]
+        );
+        assert_eq!(
+            told(&["tempo=10"]),
+            ["10 blocks, as it is; 20 blocks, which was decided, is withdrawn (must be 1 to 100800 blocks)"]
         );
     }
 }

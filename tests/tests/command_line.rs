@@ -145,11 +145,17 @@ async fn from_a_wallet_to_stake_and_weights() -> Result<()> {
         paid > fee && paid <= fee + cost,
         "{paid} was paid; fee {fee}, cost {cost}"
     );
-    user.refused(
-        "neuron register --yes",
-        1,
-        "holds a slot in that market already",
-    )?;
+    // The node tries a call out before it is sent, and where no password has to be asked for, for a dry run too.
+    let before = user.json("wallet balance")?["free"].clone();
+    for how in ["--yes", "--dry-run"] {
+        user.refused(
+            &format!("neuron register {how}"),
+            1,
+            "holds a slot in that market already",
+        )?;
+    }
+    let after = user.json("wallet balance")?["free"].clone();
+    ensure!(after == before, "{before}, then {after}");
     user.json("neuron register --hotkey other --yes")?;
 
     user.json("stake add 20.5 --yes")?;

@@ -5,6 +5,7 @@ mod market;
 
 use subxt::{
     error::{DispatchError, TokenError},
+    metadata::ArcMetadata,
     Metadata,
 };
 
@@ -146,6 +147,12 @@ pub(crate) fn of_dispatch(error: DispatchError) -> ChainError {
         }
         _ => ChainError::Refused(error.to_string()),
     }
+}
+
+/// The error of a call that failed, from the runtime's bytes; `None` where this client cannot read them.
+pub(crate) fn of_bytes(bytes: &[u8], metadata: &ArcMetadata) -> Option<ChainError> {
+    let error = DispatchError::decode_from(bytes, metadata.clone()).ok()?;
+    Some(of_dispatch(error))
 }
 
 /// The error of a pallet by its names; of one that this client does not know, the runtime's own words.

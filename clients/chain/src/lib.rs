@@ -26,6 +26,7 @@ mod error;
 pub mod market_state;
 mod pools;
 mod query;
+mod rehearsal;
 mod rules;
 mod status;
 mod storage;
@@ -42,6 +43,7 @@ pub use market_primitives::{
 };
 pub use market_state::MarketState;
 pub use pools::{Behind, Delegation, Earned, Holdings, Pool, PoolId, Raise, Terms};
+pub use rehearsal::Rehearsal;
 pub use rules::{Governance, ParameterValue, Parameters, Rules};
 pub use status::NodeStatus;
 pub use storage::StateError;

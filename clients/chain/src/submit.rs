@@ -6,7 +6,7 @@ use subxt::{
     client::OnlineClientAtBlockImpl,
     config::DefaultExtrinsicParamsBuilder,
     error::{
-        BackendError, DispatchError, ExtrinsicError, RpcError, TransactionEventsError,
+        BackendError, ExtrinsicError, RpcError, TransactionEventsError,
         TransactionFinalizedSuccessError, TransactionProgressError, TransactionStatusError,
     },
     extrinsics::ExtrinsicEvents,
@@ -56,7 +56,8 @@ pub struct Preview {
 type Signed = SubmittableTransaction<SubstrateConfig, OnlineClientAtBlockImpl<SubstrateConfig>>;
 
 impl Chain {
-    /// Signs the call, sends it and waits until the block that holds it is finalized.
+    /// Signs the call, sends it and waits until the block that holds it is finalized. A call that would fail where
+    /// it stands now is refused without being sent, so that it costs no fee.
     ///
     /// Where another program that signs with the same key was faster with the nonce, it is signed anew, and where the
     /// runtime was replaced meanwhile, too. A lost connection is never answered by sending again: before the call
@@ -65,7 +66,7 @@ impl Chain {
         self.with_nonce(signer, call, Self::send_once).await
     }
 
-    /// Signs the call and sends it, without waiting for a block. Returns its hash.
+    /// Signs the call and sends it, as [`send`](Self::send) does, without waiting for a block. Returns its hash.
     pub async fn send_off(&self, signer: &Keypair, call: &Call) -> Result<[u8; 32], ChainError> {
         self.with_nonce(signer, call, Self::send_off_once).await
     }
@@ -111,6 +112,7 @@ impl Chain {
         send: impl AsyncFn(&Self, &Call, &ArcMetadata, Signed) -> Result<Done, ChainError>,
     ) -> Result<Done, ChainError> {
         call.check()?;
+        self.refuse_what_would_fail(signer, call).await?;
         let mut attempt = 1;
         let mut signed_anew = false;
         loop {
@@ -230,7 +232,7 @@ impl Chain {
             Ok(Ok((block, events))) => {
                 if call.by_root() {
                     let result = root_result(&events);
-                    check_root(result.as_deref(), |error| decode(error, metadata))?;
+                    check_root(result.as_deref(), |bytes| error::of_bytes(bytes, metadata))?;
                 }
                 Ok(Sent { transaction, block })
             }
@@ -243,7 +245,7 @@ impl Chain {
     }
 
     /// The error of a call that could not be encoded or signed; nothing was sent.
-    fn explain_unsigned(&self, call: &Call, error: ExtrinsicError) -> ChainError {
+    pub(crate) fn explain_unsigned(&self, call: &Call, error: ExtrinsicError) -> ChainError {
         let (pallet, name) = call.name();
         match error {
             ExtrinsicError::EncodeError(reason) => ChainError::NotNoesis {
@@ -279,12 +281,6 @@ fn check_root(
         Some(_) => unreadable("its event Sudo.Sudid is not as this client knows it"),
         None => unreadable("there is no event Sudo.Sudid that this client can read"),
     }
-}
-
-/// The error of a call, from the runtime's bytes; `None` where this client cannot read them.
-fn decode(error: &[u8], metadata: &ArcMetadata) -> Option<ChainError> {
-    let error = DispatchError::decode_from(error, metadata.clone()).ok()?;
-    Some(error::of_dispatch(error))
 }
 
 /// The error of a transaction that was not taken into the pool.
@@ -324,6 +320,7 @@ fn explain_failure(error: TransactionFinalizedSuccessError) -> ChainError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use subxt::error::DispatchError;
 
     #[test]
     fn a_connection_lost_while_sending_leaves_doubt_and_is_not_retried() {

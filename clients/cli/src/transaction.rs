@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use anyhow::{Context, Result};
-use noesis_chain::{AccountId, Call, Chain, Sent};
+use noesis_chain::{AccountId, Call, Chain, Rehearsal, Sent};
 use noesis_keys::{on_terminal, KeyFile};
 use serde_json::{json, Map, Value};
 
@@ -142,7 +142,8 @@ pub async fn carry_out<'a>(
     if flags.dry_run {
         told.json.insert("dry_run".into(), true.into());
         told.lines.push("nothing was sent".into());
-        return Ok(told);
+        let rehearsal = rehearse(chain, settings, flags, plan.key, &plan.call).await?;
+        return told.rehearsed(rehearsal);
     }
     if !flags.yes {
         confirm()?;
@@ -166,7 +167,38 @@ pub async fn carry_out<'a>(
     Ok(told)
 }
 
+/// Lets the node try the call out, which takes a signature: where the password needs nobody to be asked.
+async fn rehearse(
+    chain: &Chain,
+    settings: &Settings,
+    flags: &SigningFlags,
+    key: &KeyFile,
+    call: &Call,
+) -> Result<Rehearsal> {
+    let Some(password) = passwords(&flags.password, settings).given()? else {
+        let reason =
+            "the node tries it out where --password-file or NOESIS_PASSWORD has the password";
+        return Ok(Rehearsal::NotTried(reason.into()));
+    };
+    Ok(chain.rehearse(&key.open(&password)?, call).await)
+}
+
 impl Told<'_> {
+    /// Adds what came of trying the call out. Prints everything and fails where the call failed.
+    fn rehearsed(mut self, rehearsal: Rehearsal) -> Result<Self> {
+        self.tell("tried", !matches!(rehearsal, Rehearsal::NotTried(_)));
+        match rehearsal {
+            Rehearsal::Done => self.line("tried out: it would be done now".into()),
+            Rehearsal::NotTried(reason) => self.line(format!("not tried out: {reason}")),
+            Rehearsal::Failed(error) => {
+                self.tell("would_fail", error.to_string());
+                self.print();
+                return Err(error).context("tried out: it would fail now");
+            }
+        }
+        Ok(self)
+    }
+
     /// Adds something for programs.
     pub fn tell(&mut self, label: &str, value: impl Into<Value>) {
         self.json.insert(label.into(), value.into());

@@ -65,7 +65,7 @@ impl PasswordFlags {
     }
 
     /// The password that needs nobody to be asked.
-    fn given(&self) -> Result<Option<Password>, KeyFileError> {
+    pub fn given(&self) -> Result<Option<Password>, KeyFileError> {
         let password = match &self.password_file {
             Some(path) => {
                 let text = Zeroizing::new(read_private(path)?);

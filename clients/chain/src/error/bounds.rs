@@ -182,8 +182,11 @@ mod tests {
 
     const ONE: u64 = Share::ONE.0;
 
+    /// Parameters with new values.
+    type Changes<'a> = &'a [(&'a str, u64)];
+
     /// The rules of a market in the presets, with some changed.
-    fn rules(changes: &[(&str, u64)]) -> Rules {
+    fn rules(changes: Changes) -> Rules {
         let known = [
             ("rho", 10_000_000_000),
             ("kappa", ONE / 2),
@@ -214,7 +217,7 @@ mod tests {
     fn each_bound_holds_to_the_unit() {
         let left = Share(ONE / 2);
         let now = rules(&[]);
-        let cases: [(&str, &[(&str, u64)], &[(&str, u64)]); 12] = [
+        let cases: [(&str, Changes, Changes); 12] = [
             (
                 "emission_share",
                 &[("emission_share", ONE / 2)],

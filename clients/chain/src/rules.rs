@@ -10,7 +10,7 @@ use subxt::{
 };
 
 use crate::{
-    error::MarketError,
+    error::{MarketError, PALLET, SUDO},
     storage::{unreadable, State, StateError},
     AccountId, Chain, ChainError,
 };
@@ -87,7 +87,10 @@ impl Chain {
     /// The account that can act as root, by the pallet `Sudo`; `None` where none can.
     pub async fn sudo_key(&self) -> Result<Option<AccountId>, StateError> {
         let state = self.state_after(self.finalized_block().await?).await?;
-        let address = dynamic::storage::<(), AccountId32>("Sudo", "Key");
+        if !state.has_pallet(SUDO) {
+            return Ok(None);
+        }
+        let address = dynamic::storage::<(), AccountId32>(SUDO, "Key");
         let key = state.fetch(address, ()).await?;
         Ok(key.map(|key| AccountId(key.0)))
     }
@@ -96,20 +99,28 @@ impl Chain {
 impl State<'_> {
     /// The rules of a market; `None` where there is no such market.
     async fn rules(&self, market: MarketId) -> Result<Option<Governance>, StateError> {
-        let Some(now) = self.value(market, "Markets").await? else {
+        let Some(now) = self.rules_in(market, "Markets").await? else {
             return Ok(None);
         };
-        let pending = self.value(market, "PendingRules").await?;
-        Ok(Some(Governance {
-            now: read(&now)?,
-            pending: pending.as_ref().map(read).transpose()?,
-        }))
+        let pending = self.rules_in(market, "PendingRules").await?;
+        Ok(Some(Governance { now, pending }))
+    }
+
+    /// Those that an entry has of a market.
+    async fn rules_in(
+        &self,
+        market: MarketId,
+        entry: &'static str,
+    ) -> Result<Option<Rules>, StateError> {
+        let stored = self.value(market, entry).await?;
+        stored.map(|stored| read(&stored, entry)).transpose()
     }
 }
 
-/// The share and the parameters of something that has both.
-fn read(stored: &Value) -> Result<Rules, StateError> {
-    let lacking = |what: &str| unreadable("Market.Markets", &format!("it has no {what}"));
+/// The share and the parameters of something that has both, from an entry of the pallet.
+fn read(stored: &Value, entry: &str) -> Result<Rules, StateError> {
+    let lacking =
+        |what: &str| unreadable(&format!("{PALLET}.{entry}"), &format!("it has no {what}"));
     let share = stored.at("emission_share").and_then(plain);
     let Some(ParameterValue::Number(share)) = share else {
         return Err(lacking("share of the emission"));
@@ -162,7 +173,7 @@ mod tests {
 
     #[test]
     fn parameters_are_read_by_name_in_the_runtimes_order() {
-        let rules = read(&stored(7)).unwrap();
+        let rules = read(&stored(7), "Markets").unwrap();
         assert_eq!(rules.emission_share, Share(7));
         let number = ParameterValue::Number;
         let expected = [
@@ -171,7 +182,8 @@ mod tests {
             ("tempo".into(), number(10)),
         ];
         assert_eq!(rules.parameters, expected);
-        assert!(read(&Value::u128(1)).is_err());
+        let error = read(&Value::u128(1), "PendingRules").unwrap_err();
+        assert!(error.to_string().contains("Market.PendingRules"), "{error}");
     }
 
     #[test]

@@ -137,6 +137,11 @@ impl State<'_> {
         Ok(())
     }
 
+    /// Whether the runtime has the pallet.
+    pub(crate) fn has_pallet(&self, name: &str) -> bool {
+        self.client.metadata_ref().pallet_by_name(name).is_some()
+    }
+
     /// A constant of the market's pallet.
     pub(crate) fn constant<Value: DecodeAsType>(&self, name: &str) -> Result<Value, ChainError> {
         let constant = constants::dynamic::<Value>(PALLET, name);

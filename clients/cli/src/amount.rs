@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use noesis_chain::NOE;
+use noesis_chain::{ChainError, MarketError, NOE};
 use serde::{Serialize, Serializer};
 
 use crate::decimal::{self, DecimalError};
@@ -55,6 +55,16 @@ impl FromStr for Amount {
             Err(DecimalError::TooManyDecimals(found)) => Err(AmountError::TooManyDecimals(found)),
             Err(DecimalError::Negative) => Err(AmountError::Negative),
             Err(DecimalError::NotANumber) => Err(AmountError::NotANumber),
+        }
+    }
+}
+
+impl Amount {
+    /// Its units, of which there has to be one at least.
+    pub fn positive(self) -> Result<u64, ChainError> {
+        match self.0 {
+            0 => Err(MarketError::AmountZero.into()),
+            units => Ok(units),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! How the program ends: exit codes that scripts can tell apart.
 
-use noesis_chain::{ChainError, StateError};
+use noesis_chain::{ChainError, MarketError, StateError};
 use noesis_keys::KeyFileError;
 
 /// The codes, as `noesis --help` lists them.
@@ -57,13 +57,19 @@ fn code_of(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
     if cause.is::<NotConfirmed>() {
         return Some(6);
     }
-    if cause.is::<KeyFileError>() {
-        return Some(4);
+    if let Some(error) = cause.downcast_ref() {
+        return Some(match error {
+            KeyFileError::BadName { .. } => 2,
+            _ => 4,
+        });
     }
     if let Some(StateError::Chain(error)) = cause.downcast_ref() {
         return Some(of_chain(error));
     }
-    cause.downcast_ref().map(of_chain)
+    match cause.downcast_ref()? {
+        ChainError::Market(rule) if never_taken(rule) => Some(2),
+        error => Some(of_chain(error)),
+    }
 }
 
 fn of_chain(error: &ChainError) -> u8 {
@@ -80,11 +86,22 @@ fn of_chain(error: &ChainError) -> u8 {
     }
 }
 
+/// Whether a call breaks the rule by what it was given, whatever the state of the market: wrong use, whether it was
+/// noticed here or by the chain.
+fn never_taken(rule: &MarketError) -> bool {
+    matches!(
+        rule,
+        MarketError::AmountZero
+            | MarketError::DelegationTooSmall
+            | MarketError::TakeTooHigh
+            | MarketError::EndpointInvalid
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use anyhow::anyhow;
-    use noesis_chain::MarketError;
 
     #[test]
     fn every_kind_of_error_has_the_code_that_help_lists() {
@@ -112,6 +129,9 @@ mod tests {
             ),
             (unreachable.into(), 3),
             (pruned.into(), 3),
+            (ChainError::Market(MarketError::AmountZero).into(), 2),
+            (ChainError::Market(MarketError::TakeTooHigh).into(), 2),
+            (KeyFileError::BadName { name: "a/b".into() }.into(), 2),
             (KeyFileError::EmptyPassword.into(), 4),
             (ChainError::Uncertain("lost".into()).into(), 5),
             (ChainError::RootUncertain("no event".into()).into(), 5),

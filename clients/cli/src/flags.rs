@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use clap::Args;
 use noesis_chain::{AccountId, Chain, MarketId};
-use noesis_keys::{KeyFile, PasswordFlags, Wallets};
+use noesis_keys::{KeyFile, KeyFileError, PasswordFlags, Wallets};
 
 use crate::{
     exit::{OtherChain, Usage},
@@ -193,8 +193,13 @@ pub fn account_of(name: &str, settings: &Settings, wallet: &WalletFlags) -> Resu
     let path = wallet
         .folder(settings)?
         .hotkey(&wallet.name(settings), name)?;
-    let file = KeyFile::read(&path)
-        .with_context(|| format!("`{name}` is no address, and the wallet has no such hotkey"))?;
+    let file = KeyFile::read(&path).map_err(|error| match error {
+        // It may as well be meant as an address.
+        KeyFileError::Missing { .. } => anyhow::Error::from(error).context(format!(
+            "`{name}` is no address, and no hotkey of the wallet"
+        )),
+        error => error.into(),
+    })?;
     Ok(file.account())
 }
 

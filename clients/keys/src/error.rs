@@ -57,9 +57,25 @@ pub enum KeyFileError {
         /// The key that it is for.
         what: String,
     },
+    /// The file with the password cannot be read.
+    #[error("the password cannot be read from {path} ({reason}): name a file whose first line it is (--password-file, NOESIS_PASSWORD_FILE), or none, to be asked for it")]
+    NoPasswordFile {
+        /// Where it was looked for.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// No password was given.
     #[error("the password is empty: give one, for it is all that protects the file")]
     EmptyPassword,
+    /// There is no such file to import.
+    #[error(
+        "there is no file {path} to import: give the path of a file that polkadot-js exported"
+    )]
+    NothingToImport {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
     /// The password was typed in two ways.
     #[error("the two passwords differ: try again")]
     PasswordsDiffer,

@@ -68,7 +68,7 @@ impl PasswordFlags {
     pub fn given(&self) -> Result<Option<Password>, KeyFileError> {
         let password = match &self.password_file {
             Some(path) => {
-                let text = Zeroizing::new(read_private(path)?);
+                let text = Zeroizing::new(read_private(path).map_err(of_password_file)?);
                 Some(Zeroizing::new(text.lines().next().unwrap_or("").to_owned()))
             }
             None => env::var(VARIABLE).ok().map(Zeroizing::new),
@@ -77,6 +77,18 @@ impl PasswordFlags {
             Some(password) if password.is_empty() => Err(KeyFileError::EmptyPassword),
             other => Ok(other),
         }
+    }
+}
+
+/// The error of a file that holds a password and no key.
+fn of_password_file(error: KeyFileError) -> KeyFileError {
+    match error {
+        KeyFileError::Missing { path } => KeyFileError::NoPasswordFile {
+            path,
+            reason: "there is no such file".into(),
+        },
+        KeyFileError::Damaged { path, reason } => KeyFileError::NoPasswordFile { path, reason },
+        other => other,
     }
 }
 
@@ -119,6 +131,15 @@ mod tests {
 
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         assert_eq!(*flags.password("it").unwrap(), " of two words ");
+        let missing = PasswordFlags {
+            password_file: Some(folder.path().join("nowhere")),
+        };
+        let error = missing.password("it").unwrap_err().to_string();
+        assert!(
+            error.contains("nowhere") && error.contains("--password-file"),
+            "{error}"
+        );
+        assert!(!error.contains("key file"), "it is none: {error}");
         fs::write(&path, "\n").unwrap();
         assert!(matches!(
             flags.new_password("it"),

@@ -144,7 +144,10 @@ pub fn import(arguments: Import) -> Result<()> {
     let place = arguments.key.place()?;
     let file = match &arguments.file {
         Some(path) => {
-            let file = KeyFile::read(path)?;
+            let file = KeyFile::read(path).map_err(|error| match error {
+                KeyFileError::Missing { path } => KeyFileError::NothingToImport { path },
+                error => error,
+            })?;
             let password = place.password.password(&path.display().to_string())?;
             // A file whose password nobody knows any more is better noticed now.
             file.open(&password)?;

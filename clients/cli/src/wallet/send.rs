@@ -31,9 +31,9 @@ pub struct Arguments {
 /// Sends it.
 pub async fn run(arguments: Arguments) -> Result<()> {
     let settings = Settings::load()?;
+    let amount = arguments.amount.positive()?;
     let key = arguments.signing.wallet.coldkey(&settings)?;
     let chain = arguments.node.connect(&settings).await?;
-    let Amount(amount) = arguments.amount;
     let plan = Plan {
         call: Call::Transfer {
             to: arguments.to,

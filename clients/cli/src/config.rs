@@ -2,13 +2,15 @@
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
+use noesis_chain::{AccountId, ChainError};
+use noesis_keys::Wallets;
 use serde_json::{json, Map};
 
 use crate::{
     exit::Usage,
-    flags::OutputFlags,
+    flags::{parse_genesis, OutputFlags},
     screen::say,
-    settings::{Settings, Source, ALL},
+    settings::{self, Settings, Source, ALL},
     table::{self, Column},
 };
 
@@ -70,12 +72,42 @@ pub fn run(command: Command) -> Result<()> {
                 ))
                 .into());
             }
+            check(&key, &value)?;
             settings.write(&key, Some(&value))?;
         }
         Command::Unset(Unset { key }) => settings.write(&key, None)?,
         Command::Path(Path {}) => say(&settings.path().display().to_string()),
     }
     Ok(())
+}
+
+/// Refuses what no command could use.
+fn check(key: &str, value: &str) -> Result<()> {
+    if key == settings::URL.key {
+        check_url(value)?;
+    } else if key == settings::GENESIS.key {
+        parse_genesis(value)?;
+    } else if key == settings::WALLET.key {
+        Wallets::new("").coldkey(value)?;
+    } else if key == settings::HOTKEY.key && value.parse::<AccountId>().is_err() {
+        Wallets::new("").hotkey("any", value)?;
+    }
+    Ok(())
+}
+
+/// Whether it is an address of a node, which need not be there.
+fn check_url(url: &str) -> Result<(), ChainError> {
+    let host = url
+        .strip_prefix("ws://")
+        .or_else(|| url.strip_prefix("wss://"));
+    match host {
+        Some(host)
+            if host.starts_with(|letter: char| letter.is_alphanumeric() || letter == '[') =>
+        {
+            Ok(())
+        }
+        _ => Err(ChainError::BadUrl { url: url.into() }),
+    }
 }
 
 fn show(settings: &Settings, json: bool) {
@@ -118,4 +150,25 @@ fn show(settings: &Settings, json: bool) {
         ),
     ];
     say(&table::text(columns, &["meaning"]));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_command_could_use_is_not_written_down() {
+        for (key, wrong, right) in [
+            ("url", "http://127.0.0.1:9944", "ws://127.0.0.1:9944"),
+            ("url", "ws://", "wss://[::1]:9944/path"),
+            ("genesis", "0x12", &"ab".repeat(32)),
+            ("wallet", "../other", "other"),
+            ("hotkey", "a b", "judge"),
+        ] {
+            let error = check(key, wrong).unwrap_err();
+            assert_eq!(crate::exit::code(&error), 2, "{key} {wrong}: {error}");
+            check(key, right).unwrap();
+        }
+        check("hotkey", &AccountId([1; 32]).to_string()).unwrap();
+    }
 }

@@ -1,7 +1,7 @@
 //! Flags that commands share, and what they come to with the other settings.
 
-use anyhow::{Context, Result};
-use clap::Args;
+use anyhow::Result;
+use clap::{builder::NonEmptyStringValueParser, Args};
 use noesis_chain::{AccountId, Chain, MarketId};
 use noesis_keys::{KeyFile, KeyFileError, PasswordFlags, Wallets};
 
@@ -14,7 +14,7 @@ use crate::{
 #[derive(Args)]
 pub struct NodeFlags {
     /// Address of the node [default: ws://127.0.0.1:9944].
-    #[arg(long, value_name = "URL", env = settings::URL.variable, hide_env_values = true)]
+    #[arg(long, value_name = "URL", env = settings::URL.variable, hide_env_values = true, value_parser = NonEmptyStringValueParser::new())]
     pub url: Option<String>,
 }
 
@@ -24,7 +24,7 @@ pub struct MarketFlags {
     #[command(flatten)]
     pub node: NodeFlags,
     /// Which market: its number, or what it trades: text, image or tensor [default: text].
-    #[arg(long, env = settings::MARKET.variable, hide_env_values = true)]
+    #[arg(long, env = settings::MARKET.variable, hide_env_values = true, value_parser = NonEmptyStringValueParser::new())]
     pub market: Option<String>,
 }
 
@@ -40,10 +40,10 @@ pub struct OutputFlags {
 #[derive(Args)]
 pub struct WalletFlags {
     /// Folder of the wallets [default: ~/.local/share/noesis/wallets].
-    #[arg(long, value_name = "FOLDER", env = settings::WALLETS.variable, hide_env_values = true)]
+    #[arg(long, value_name = "FOLDER", env = settings::WALLETS.variable, hide_env_values = true, value_parser = NonEmptyStringValueParser::new())]
     pub wallets: Option<String>,
     /// Which wallet [default: default].
-    #[arg(long, value_name = "NAME", env = settings::WALLET.variable, hide_env_values = true)]
+    #[arg(long, value_name = "NAME", env = settings::WALLET.variable, hide_env_values = true, value_parser = NonEmptyStringValueParser::new())]
     pub wallet: Option<String>,
 }
 
@@ -62,7 +62,7 @@ pub struct Subject {
 #[derive(Args)]
 pub struct HotkeyFlags {
     /// Which hotkey: its name in the wallet, or an address [default: default].
-    #[arg(long, value_name = "NAME", env = settings::HOTKEY.variable, hide_env_values = true)]
+    #[arg(long, value_name = "NAME", env = settings::HOTKEY.variable, hide_env_values = true, value_parser = NonEmptyStringValueParser::new())]
     pub hotkey: Option<String>,
 }
 
@@ -103,15 +103,21 @@ impl NodeFlags {
     }
 }
 
+/// The hash of a first block.
+pub fn parse_genesis(text: &str) -> Result<[u8; 32], Usage> {
+    let digits = text.strip_prefix("0x").unwrap_or(text);
+    let mut bytes = [0; 32];
+    match hex::decode_to_slice(digits, &mut bytes) {
+        Ok(()) => Ok(bytes),
+        Err(_) => Err(Usage(format!(
+            "the setting genesis is `{text}`: give 0x and 64 hexadecimal digits, as noesis chain status prints them"
+        ))),
+    }
+}
+
 /// Whether the chain is the one that the settings name.
 fn check_genesis(genesis: &[u8; 32], wanted: &str, url: &str) -> Result<()> {
-    let digits = wanted.strip_prefix("0x").unwrap_or(wanted);
-    let mut bytes = [0; 32];
-    hex::decode_to_slice(digits, &mut bytes).map_err(|_| {
-        Usage(format!(
-            "the setting genesis is `{wanted}`: give 0x and 64 hexadecimal digits, as noesis chain status prints them"
-        ))
-    })?;
+    let bytes = parse_genesis(wanted)?;
     match bytes == *genesis {
         true => Ok(()),
         false => Err(OtherChain {

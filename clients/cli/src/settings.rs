@@ -111,6 +111,20 @@ pub enum Source {
     Default,
 }
 
+/// Takes the variables of Noesis that are empty out of the environment: they count as not set, here and in the
+/// programs that are started.
+pub fn forget_empty_variables() {
+    for (name, value) in env::vars_os() {
+        if value.is_empty()
+            && name
+                .to_str()
+                .is_some_and(|name| name.starts_with("NOESIS_"))
+        {
+            env::remove_var(name);
+        }
+    }
+}
+
 /// The configuration file, read.
 pub struct Settings {
     path: PathBuf,
@@ -183,7 +197,7 @@ impl Settings {
 
     fn in_file(&self, setting: &Setting) -> Option<String> {
         let value = self.document.get(setting.key)?.as_str()?;
-        Some(value.to_owned())
+        (!value.is_empty()).then(|| value.to_owned())
     }
 
     /// Sets a key in the file, or takes it out, and leaves the rest of the file as it is.
@@ -230,10 +244,12 @@ fn unknown(key: &str) -> String {
 
 /// Our folder in the user's folder of that variable, or below the home folder.
 fn home(variable: &str, below: &str) -> Option<PathBuf> {
-    let folder = |name: &str| env::var_os(name).map(PathBuf::from);
+    // A relative one is to be ignored, says the XDG specification; an empty one is relative.
+    let folder = |name: &str| {
+        let path = env::var_os(name).map(PathBuf::from);
+        path.filter(|path| path.is_absolute())
+    };
     folder(variable)
-        // A relative one is to be ignored, says the XDG specification.
-        .filter(|path| path.is_absolute())
         .or_else(|| Some(folder("HOME")?.join(below)))
         .map(|path| path.join("noesis"))
 }
@@ -257,6 +273,13 @@ mod tests {
         assert_eq!(market(None), "image");
         assert_eq!(settings.resolve(&WALLET, None).unwrap(), "default");
         assert_eq!(settings.resolve(&GENESIS, None), None);
+    }
+
+    #[test]
+    fn nothing_is_no_setting() {
+        let settings = read("wallets = \"\"\nmarket = \"\"\n").unwrap();
+        assert_eq!(settings.resolve(&MARKET, None).unwrap(), "text");
+        assert_ne!(settings.resolve(&WALLETS, None).as_deref(), Some(""));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use clap::Args;
+use clap::{builder::NonEmptyStringValueParser, Args};
 use noesis_keys::{new_phrase, on_terminal, KeyFile, KeyFileError, PasswordFlags, Zeroizing};
 use serde_json::{json, Value};
 
@@ -70,7 +70,7 @@ pub struct Import {
 )]
 pub struct List {
     /// Folder of the wallets [default: ~/.local/share/noesis/wallets].
-    #[arg(long, value_name = "FOLDER", env = crate::settings::WALLETS.variable, hide_env_values = true)]
+    #[arg(long, value_name = "FOLDER", env = crate::settings::WALLETS.variable, hide_env_values = true, value_parser = NonEmptyStringValueParser::new())]
     wallets: Option<String>,
     #[command(flatten)]
     output: OutputFlags,

@@ -118,6 +118,7 @@ pub mod tests {
         Metagraph {
             rules: MarketRules {
                 tempo: 10,
+                activity_cutoff: 100,
                 ..MarketRules::default()
             },
             epoch,

@@ -20,6 +20,20 @@ const GAP: usize = 2;
 /// What a narrow screen goes without of the neurons, the most dispensable first.
 pub const DISPENSABLE: [&str; 6] = ["stake NOE", "uid", "rank", "trust", "consensus", "dividend"];
 
+/// The same where the last answers have a column and nobody has answered.
+const WITHOUT_ANSWERS: [&str; 7] = [
+    LAST_ANSWER,
+    "stake NOE",
+    "uid",
+    "rank",
+    "trust",
+    "consensus",
+    "dividend",
+];
+
+/// The header of what the neurons last answered.
+const LAST_ANSWER: &str = "last answer";
+
 /// One column.
 pub struct Column {
     /// What stands above it.
@@ -83,9 +97,17 @@ pub fn columns(rows: &[Row], last: Column) -> Vec<Column> {
 pub fn answers(rows: &[Row]) -> Column {
     let answer = |row: &Row| row.answer.clone().unwrap_or_else(|| "-".into());
     Column {
-        header: "last answer",
+        header: LAST_ANSWER,
         words: true,
         cells: rows.iter().map(answer).collect(),
+    }
+}
+
+/// What a narrow screen goes without of these neurons.
+pub fn dispensable(rows: &[Row]) -> &'static [&'static str] {
+    match rows.iter().any(|row| row.answer.is_some()) {
+        true => &DISPENSABLE,
+        false => &WITHOUT_ANSWERS,
     }
 }
 
@@ -146,11 +168,15 @@ fn cut(text: &str, width: usize) -> String {
 
 /// The columns as a table that fits the terminal; whole where the output goes elsewhere.
 pub fn text(columns: Vec<Column>, dispensable: &[&str]) -> String {
-    let width = match terminal::size() {
+    fitted(columns, dispensable, width()).join("\n")
+}
+
+/// Characters of a line of the terminal; without end where the output goes elsewhere.
+pub fn width() -> usize {
+    match terminal::size() {
         Ok((width, _)) if io::stdout().is_terminal() => width.into(),
         _ => usize::MAX,
-    };
-    fitted(columns, dispensable, width).join("\n")
+    }
 }
 
 /// Labels and values beneath each other.

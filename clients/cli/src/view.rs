@@ -3,6 +3,8 @@
 mod draw;
 mod flow;
 
+use std::time::{Duration, Instant};
+
 use noesis_chain::{BlockNumber, Metagraph};
 
 use crate::{
@@ -10,6 +12,7 @@ use crate::{
     table, words,
 };
 pub use draw::draw;
+use flow::flow;
 
 /// What is known of one validator's training.
 #[derive(Clone, Debug, Default)]
@@ -60,6 +63,8 @@ struct Market {
     loss: f64,
     in_consensus: bool,
     minted: u64,
+    /// Why nobody is paid for what was voted, where it is so.
+    unpaid: Option<String>,
 }
 
 impl Market {
@@ -72,6 +77,47 @@ impl Market {
         format!("{:.3} ({meaning})", self.loss)
     }
 }
+
+/// Why no vote counts any more at the next epoch: without it people look for the fault with the miners.
+fn why_unpaid(metagraph: &Metagraph) -> Option<String> {
+    let cutoff = metagraph.rules.activity_cutoff;
+    let votes = metagraph.neurons.iter().map(|neuron| neuron.last_update);
+    // `None` where nobody has voted, which needs no words.
+    let newest = votes.max()??;
+    let age = metagraph.next_epoch_block.saturating_sub(newest);
+    (age > cutoff).then(|| {
+        format!(
+            "the newest weights are of block {newest}: at the next epoch all are older than activity_cutoff \
+             ({cutoff} blocks) and count no more, so nobody is paid until a validator sets them again"
+        )
+    })
+}
+
+/// When the newest block came, and how long after the one before.
+#[derive(Clone, Copy, Debug)]
+struct Pulse {
+    at: Instant,
+    after: Duration,
+}
+
+impl Pulse {
+    /// That of a block that comes now.
+    fn now(before: Option<Self>) -> Self {
+        let at = Instant::now();
+        let after = before.map_or(USUAL, |before| at - before.at);
+        Self { at, after }
+    }
+
+    /// For how long no block has come, where it is longer than is usual here.
+    fn silence(self, now: Instant) -> Option<Duration> {
+        let silence = now.saturating_duration_since(self.at);
+        let usual = (self.after * 2).clamp(USUAL, 4 * USUAL);
+        (silence > usual).then_some(silence)
+    }
+}
+
+/// A pause between two blocks that is nothing out of the way.
+const USUAL: Duration = Duration::from_secs(3);
 
 /// Everything that the screen shows.
 #[derive(Clone, Debug)]
@@ -89,6 +135,7 @@ pub struct View {
     /// What to press and where to look, the most needed first.
     pub hints: Vec<String>,
     market: Option<Market>,
+    pulse: Option<Pulse>,
     rows: Vec<Row>,
 }
 
@@ -103,6 +150,7 @@ impl View {
             processes: Vec::new(),
             hints: Vec::new(),
             market: None,
+            pulse: None,
             rows: Vec::new(),
         }
     }
@@ -114,6 +162,10 @@ impl View {
 
     /// Takes over a snapshot made at `block`.
     pub fn show(&mut self, block: BlockNumber, metagraph: &Metagraph, rows: Vec<Row>) {
+        // The first block comes with the genesis, and one that is asked for in silence was there.
+        if block > self.market.as_ref().map_or(0, |last| last.block) {
+            self.pulse = Some(Pulse::now(self.pulse));
+        }
         self.market = Some(Market {
             block,
             epoch: metagraph.epoch,
@@ -122,6 +174,7 @@ impl View {
             loss: metagraph.loss.to_f64(),
             in_consensus: metagraph.in_consensus,
             minted: metagraph.minted,
+            unpaid: why_unpaid(metagraph),
         });
         self.rows = rows;
     }
@@ -133,20 +186,36 @@ impl View {
         }
     }
 
-    /// The table as plain text with a line that sums it up, to be left on the terminal; nothing where
-    /// the market was never seen.
-    pub fn plain(&self) -> Option<String> {
+    /// What is out of the way: that no block comes, and why nobody is paid.
+    fn warnings(&self, now: Instant) -> Vec<String> {
+        let silence = self.pulse.and_then(|pulse| pulse.silence(now));
+        let silence =
+            silence.map(|silence| format!("no block has come for {} s", silence.as_secs()));
+        let unpaid = self
+            .market
+            .as_ref()
+            .and_then(|market| market.unpaid.clone());
+        silence.into_iter().chain(unpaid).collect()
+    }
+
+    /// The table as lines of plain text no longer than `width`, with what sums it up, to be left on the terminal;
+    /// nothing where the market was never seen.
+    pub fn plain(&self, width: usize) -> Option<String> {
         let market = self.market.as_ref()?;
         let columns = table::columns(&self.rows, table::answers(&self.rows));
-        let mut lines = table::lines(&columns);
-        lines.push(format!(
+        let mut lines = table::fitted(columns, table::dispensable(&self.rows), width);
+        let sum = format!(
             "{}: block {}, epoch {}, consensus loss {}, minted {} NOE",
             self.title,
             market.block,
             market.epoch,
             market.loss_in_words(),
             words::noe(market.minted)
-        ));
+        );
+        for text in std::iter::once(sum).chain(self.warnings(Instant::now())) {
+            let flown = flow(flow::words(&text), 1, width);
+            lines.extend(flown.iter().map(ToString::to_string));
+        }
         Some(lines.join("\n"))
     }
 }

@@ -11,6 +11,7 @@ use crate::{
     row::{rows, Answers, Names},
     screen::{ended, say, Pressed, Screen},
     settings::Settings,
+    table,
     view::View,
 };
 
@@ -34,7 +35,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     view.hints.push("q or Ctrl-C ends".into());
     let screen = Screen::open()?;
     let outcome = watch(url, market, &mut view, screen).await;
-    if let Some(table) = view.plain() {
+    if let Some(table) = view.plain(table::width()) {
         say(&table);
     }
     outcome

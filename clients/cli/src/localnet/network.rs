@@ -14,6 +14,7 @@ use crate::{
     follow::{follow, Update},
     local::{error::LocalError, plan::Plan, process::Supervisor, report_file},
     screen::{say, Pressed, Screen},
+    table,
     view::{ProcessState, Stage},
     words,
 };
@@ -298,7 +299,7 @@ impl Drop for Network<'_> {
     fn drop(&mut self) {
         if self.screen.take().is_some() {
             for board in &self.boards {
-                board.view.plain().as_deref().map(say);
+                board.view.plain(table::width()).as_deref().map(say);
             }
         }
     }

@@ -1,5 +1,7 @@
 //! Draws the live table. The neurons come first: what else there is takes the lines that they leave.
 
+use std::time::Instant;
+
 use ratatui::{
     layout::{Constraint, Layout, Rect},
     style::{Color, Modifier, Style, Stylize},
@@ -14,7 +16,7 @@ use super::{
 };
 use crate::{
     row::{Role, Row},
-    table::{answers, columns, fit, DISPENSABLE, LEGEND},
+    table::{answers, columns, dispensable, fit, LEGEND},
     words::noe,
 };
 
@@ -103,6 +105,10 @@ fn head(view: &View, width: usize) -> Vec<Line<'_>> {
     let mut lines = flow(std::iter::once(name).chain(words(&view.title)), 1, width);
     let stage = flow(words(&view.stage), 1, width);
     lines.extend(stage.into_iter().map(Stylize::yellow));
+    for warning in view.warnings(Instant::now()) {
+        let warning = flow(warning.split_whitespace().map(owned), 1, width);
+        lines.extend(warning.into_iter().map(Stylize::red));
+    }
     if let Some(market) = &view.market {
         let mut items = vec![
             format!("block {}", market.block).into(),
@@ -116,6 +122,11 @@ fn head(view: &View, width: usize) -> Vec<Line<'_>> {
         lines.extend(flow(items, 3, width));
     }
     lines
+}
+
+/// A word that outlives the text that it is of.
+fn owned(word: &str) -> Line<'static> {
+    Line::from(word.to_owned())
 }
 
 /// The consensus loss; that there is no consensus is alarming only once there was one.
@@ -158,7 +169,7 @@ fn draw_neurons(frame: &mut Frame, area: Rect, rows: &[Row]) {
     }
     let rows = &rows[..shown];
     let width = usize::from(area.width).saturating_sub(FRAME);
-    let columns = fit(columns(rows, answers(rows)), &DISPENSABLE, 1, width);
+    let columns = fit(columns(rows, answers(rows)), dispensable(rows), 1, width);
     let cell = |words: bool, text: &str| match words {
         true => Cell::from(text.to_owned()),
         false => Cell::from(Line::from(text.to_owned()).right_aligned()),

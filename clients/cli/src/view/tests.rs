@@ -210,13 +210,76 @@ fn no_consensus_alarms_only_after_there_was_one() {
 
 #[test]
 fn what_is_left_on_the_terminal_is_the_table_and_a_line() {
-    let plain = local_network().plain().unwrap();
+    let plain = local_network().plain(usize::MAX).unwrap();
     let lines: Vec<&str> = plain.lines().collect();
     assert_eq!(lines.len(), 1 + MEMBERS.len() + 1);
     assert!(lines[1].contains("1,000.000") && lines[1].ends_with("ok 1234 ms"));
     let end = "block 1234, epoch 3, consensus loss -0.250 (in consensus), minted 10.000 NOE";
     assert!(lines[7].ends_with(end), "{}", lines[7]);
-    assert_eq!(View::new("text market".into()).plain(), None);
+    assert_eq!(View::new("text market".into()).plain(80), None);
+}
+
+#[test]
+fn what_is_left_on_the_terminal_fits_it() {
+    let mut unanswered = local_network();
+    unanswered.answer(&Answers::new());
+    for (view, last) in [(local_network(), true), (unanswered, false)] {
+        for width in [60, 80] {
+            let plain = view.plain(width).unwrap();
+            for line in plain.lines() {
+                assert!(line.chars().count() <= width, "{width}: {line}");
+            }
+            assert_eq!(plain.contains("last answer"), last, "{width}\n{plain}");
+            assert!(plain.contains("pay NOE"), "{plain}");
+            assert!(plain.contains("minted 10.000 NOE"), "{plain}");
+        }
+    }
+}
+
+#[test]
+fn silence_is_told_with_its_length_until_the_next_block() {
+    let mut view = running();
+    let silent = |view: &View| {
+        let lines = screen(view, 80, 30);
+        lines.iter().find(|line| line.contains("no block")).cloned()
+    };
+    assert_eq!(silent(&view), None);
+    let pulse = view.pulse.as_mut().unwrap();
+    pulse.at -= Duration::from_secs(7);
+    assert!(silent(&view).unwrap().contains("for 7 s"));
+    assert!(view
+        .plain(80)
+        .unwrap()
+        .contains("no block has come for 7 s"));
+    // A node that is asked tells of the same block again.
+    let metagraph = market(3, 10 * NOE);
+    view.show(34, &metagraph, Vec::new());
+    assert!(silent(&view).is_some());
+    view.show(35, &metagraph, Vec::new());
+    assert_eq!(silent(&view), None);
+    // Where blocks come this slowly, seven seconds are not silence.
+    view.pulse.as_mut().unwrap().at -= Duration::from_secs(7);
+    assert_eq!(silent(&view), None);
+}
+
+#[test]
+fn that_all_weights_are_too_old_is_said_in_words() {
+    let mut view = running();
+    let mut metagraph = market(3, 0);
+    metagraph.rules.activity_cutoff = 37;
+    view.show(34, &metagraph, Vec::new());
+    assert!(view.warnings(Instant::now()).is_empty(), "they still count");
+    metagraph.rules.activity_cutoff = 36;
+    view.show(35, &metagraph, Vec::new());
+    let text = screen(&view, 80, 30).join(" ");
+    let text: Vec<_> = text.split_whitespace().collect();
+    let words =
+        "the newest weights are of block 3: at the next epoch all are older than activity_cutoff";
+    assert!(text.join(" ").contains(words), "{text:?}");
+    // Nobody has voted yet: nothing has stopped.
+    metagraph.neurons[0].last_update = None;
+    view.show(36, &metagraph, Vec::new());
+    assert!(view.warnings(Instant::now()).is_empty());
 }
 
 #[test]

@@ -23,6 +23,7 @@ mod call;
 mod commitment;
 mod connection;
 mod error;
+mod events;
 pub mod market_state;
 mod pools;
 mod query;

@@ -129,6 +129,17 @@ fn check_genesis(genesis: &[u8; 32], wanted: &str, url: &str) -> Result<()> {
     }
 }
 
+impl Subject {
+    /// Whether a flag, and not the environment or the configuration file, names a hotkey or a market.
+    pub fn names_a_neuron(&self) -> bool {
+        let by_flag = |setting: &settings::Setting, given: &Option<String>| {
+            given.is_some() && *given != std::env::var(setting.variable).ok()
+        };
+        by_flag(&settings::HOTKEY, &self.hotkey.hotkey)
+            || by_flag(&settings::MARKET, &self.market.market)
+    }
+}
+
 impl MarketFlags {
     /// The market's name or number.
     pub fn name(&self, settings: &Settings) -> String {

@@ -13,6 +13,7 @@ mod localnet;
 mod market;
 mod neuron;
 mod percentage;
+mod receipt;
 mod row;
 mod screen;
 mod settings;

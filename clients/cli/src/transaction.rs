@@ -82,6 +82,8 @@ pub struct Told<'a> {
     lines: Vec<String>,
     /// What became of it.
     pub outcome: Outcome,
+    /// The call in its block, once that is finalized.
+    pub sent: Option<Sent>,
 }
 
 /// Shows the call and, unless that is all, has it confirmed, signs it, sends it and waits for its block.
@@ -124,6 +126,7 @@ pub async fn carry_out<'a>(
         json: Map::new(),
         lines: Vec::new(),
         outcome: Outcome::DryRun,
+        sent: None,
     };
     let shown = table::pairs(
         facts
@@ -158,7 +161,9 @@ pub async fn carry_out<'a>(
         told.lines.push(format!("sent as {}", hex_of(&hash)));
         told.outcome = Outcome::SentOff;
     } else {
-        let Sent { transaction, block } = chain.send(&keypair, &plan.call).await?;
+        let sent = chain.send(&keypair, &plan.call).await?;
+        let Sent { transaction, block } = sent;
+        told.sent = Some(sent);
         told.tell("transaction", hex_of(&transaction));
         told.tell("block", hex_of(&block));
         told.lines.push(format!("done in block {}", hex_of(&block)));

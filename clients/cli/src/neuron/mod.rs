@@ -1,20 +1,23 @@
 //! `noesis neuron`: slots in a market, and who speaks from them.
 
-mod take;
+pub mod take;
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use noesis_chain::{find_neuron, AccountId, Call, ChainError, MarketError, Metagraph, Neuron};
+use noesis_keys::KeyFile;
+use serde_json::json;
 
 use crate::{
     amount::Amount,
     exit::Usage,
     flags::{account_of, HotkeyFlags, MarketFlags, OutputFlags, Subject, WalletFlags},
+    receipt::receipt,
     screen::say,
     settings::Settings,
     stake::delegated,
     table,
-    transaction::{carry_out, Fact, Outcome, Plan},
+    transaction::{carry_out, Fact, Plan},
     words::share,
 };
 
@@ -121,11 +124,21 @@ async fn register(arguments: Register) -> Result<()> {
     let key = subject.signing.wallet.coldkey(&settings)?;
     let hotkey = subject.hotkey.account(&settings, &subject.signing.wallet)?;
     let (chain, market) = subject.market.open(&settings).await?;
-    let cost = chain.metagraph(market).await?.registration_cost;
+    let metagraph = chain.metagraph(market).await?;
+    let cost = metagraph.registration_cost;
     let max_cost = match arguments.max_cost {
         Some(Amount(most)) => most,
         None => cost.saturating_mul(2),
     };
+    // What the chain would refuse, and take a fee for.
+    if find_neuron(&metagraph, &hotkey.0).is_some() {
+        return Err(ChainError::Market(MarketError::AlreadyRegistered))
+            .with_context(|| format!("{hotkey} in market {market}"));
+    }
+    if max_cost < cost {
+        return Err(ChainError::Market(MarketError::CostAboveMaximum))
+            .with_context(|| format!("it costs {}", Amount(cost)));
+    }
     let plan = Plan {
         call: Call::Register {
             market,
@@ -142,13 +155,12 @@ async fn register(arguments: Register) -> Result<()> {
         costs: max_cost,
     };
     let mut told = carry_out(&chain, &settings, &subject.signing, plan).await?;
-    if let Outcome::Done = told.outcome {
-        let metagraph = chain.metagraph(market).await?;
-        let neuron = neuron(&metagraph, hotkey)?;
-        told.tell("uid", neuron.uid);
+    if let Some([uid, cost]) = receipt(&chain, &mut told, "Registered", ["uid", "cost"]).await {
+        told.tell("uid", uid);
+        told.tell("cost", cost);
         told.line(format!(
-            "registered in market {market} as uid {}",
-            neuron.uid
+            "registered in market {market} as uid {uid}, for {}",
+            Amount(cost)
         ));
     }
     told.print();
@@ -164,13 +176,17 @@ async fn serve(arguments: Serve) -> Result<()> {
     let (chain, market) = subject.market.open(&settings).await?;
     let metagraph = chain.metagraph(market).await?;
     let neuron = neuron(&metagraph, key.account())?;
-    let before = neuron.endpoint.as_deref().unwrap_or("none");
+    let before = neuron.endpoint.clone();
     let plan = Plan {
         facts: vec![
             Fact::number("market", market.into()),
             Fact::number("uid", neuron.uid.into()),
             Fact::text("endpoint", &arguments.endpoint),
-            Fact::text("endpoint_before", before),
+            Fact::both(
+                "endpoint_before",
+                before.clone().unwrap_or_else(|| "none".into()),
+                before,
+            ),
         ],
         call: Call::Serve {
             market,
@@ -192,8 +208,9 @@ async fn deregister(subject: Subject) -> Result<()> {
     let (chain, market) = subject.market.open(&settings).await?;
     let block = chain.finalized_block().await?;
     let metagraph = chain.metagraph_at(market, block).await?;
-    let neuron = neuron(&metagraph, hotkey)?;
+    let neuron = own_neuron(&metagraph, hotkey, &key)?;
     let others = delegated(&chain.pools(market, block).await?, neuron.uid);
+    let returned = neuron.stake.saturating_sub(others);
     let plan = Plan {
         call: Call::Deregister { market, hotkey },
         key: &key,
@@ -201,12 +218,20 @@ async fn deregister(subject: Subject) -> Result<()> {
             Fact::number("market", market.into()),
             Fact::number("uid", neuron.uid.into()),
             Fact::account("hotkey", hotkey),
-            Fact::amount("stake_returned", neuron.stake.saturating_sub(others)),
+            Fact::both(
+                "planned",
+                format!("{} go back to the coldkey", Amount(returned)),
+                json!({ "stake_returned": returned }),
+            ),
             Fact::amount("delegated", others),
         ],
         costs: 0,
     };
-    let told = carry_out(&chain, &settings, &subject.signing, plan).await?;
+    let mut told = carry_out(&chain, &settings, &subject.signing, plan).await?;
+    if let Some([stake]) = receipt(&chain, &mut told, "Deregistered", ["stake"]).await {
+        told.tell("stake_returned", stake);
+        told.line(format!("{} went back to the coldkey", Amount(stake)));
+    }
     told.print();
     Ok(())
 }
@@ -219,7 +244,7 @@ async fn swap(arguments: Swap) -> Result<()> {
     let new_hotkey = account_of(&arguments.to, &settings, &subject.signing.wallet)?;
     let (chain, market) = subject.market.open(&settings).await?;
     let metagraph = chain.metagraph(market).await?;
-    let neuron = neuron(&metagraph, hotkey)?;
+    let neuron = own_neuron(&metagraph, hotkey, &key)?;
     let plan = Plan {
         call: Call::SwapHotkey {
             market,
@@ -296,6 +321,20 @@ pub fn neuron(metagraph: &Metagraph, hotkey: AccountId) -> Result<&Neuron> {
     find_neuron(metagraph, &hotkey.0)
         .ok_or(ChainError::Market(MarketError::NotRegistered))
         .with_context(|| format!("{hotkey} in market {}", metagraph.market))
+}
+
+/// The neuron of a hotkey, which the coldkey has to own.
+pub fn own_neuron<'a>(
+    metagraph: &'a Metagraph,
+    hotkey: AccountId,
+    coldkey: &KeyFile,
+) -> Result<&'a Neuron> {
+    let neuron = neuron(metagraph, hotkey)?;
+    match neuron.coldkey == coldkey.account() {
+        true => Ok(neuron),
+        false => Err(ChainError::Market(MarketError::NotOwner))
+            .with_context(|| format!("{hotkey} in market {}", metagraph.market)),
+    }
 }
 
 /// The bytes of a fingerprint.

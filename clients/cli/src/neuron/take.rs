@@ -2,13 +2,14 @@
 
 use anyhow::Result;
 use clap::Args;
-use noesis_chain::{BlockNumber, Call, ChainError, MarketError, Pool, Share, Terms};
+use noesis_chain::{BlockNumber, Call, ChainError, MarketError, Pool, Raise, Share, Terms};
 use serde_json::json;
 
-use super::neuron;
+use super::{neuron, own_neuron};
 use crate::{
     flags::Subject,
     percentage::{percentage, Percentage},
+    receipt::receipt,
     screen::say,
     settings::Settings,
     table,
@@ -46,28 +47,24 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     if take > terms.max_take {
         return Err(ChainError::Market(MarketError::TakeTooHigh).into());
     }
-    let now = take_at(pool.as_ref(), &terms, block);
-    let holds = match take > now {
-        // The call counts from its own block, which comes after this one.
-        true => format!("{} blocks after it is sent", terms.take_notice),
-        false => "at once".into(),
-    };
     let key = subject.signing.wallet.coldkey(&settings)?;
+    own_neuron(&metagraph, hotkey, &key)?;
+    let now = take_at(pool.as_ref(), &terms, block);
+    // The call counts from its own block, which comes after this one.
+    let (notice, holds) = match take > now {
+        true => (terms.take_notice, "blocks after it is sent"),
+        false => (0, "blocks: at once"),
+    };
     let mut facts = vec![
         Fact::number("market", market.into()),
         Fact::number("uid", neuron.uid.into()),
         Fact::account("hotkey", hotkey),
         Fact::both("take_now", percentage(now), json!(now)),
         Fact::both("take", percentage(take), json!(take)),
-        Fact::text("holds", holds),
+        Fact::both("notice", format!("{notice} {holds}"), notice),
     ];
     if let Some(raise) = pool.and_then(|pool| pool.raise_after(block)) {
-        let words = format!(
-            "{} from block {} on",
-            percentage(Share(raise.take)),
-            raise.from
-        );
-        facts.push(Fact::text("no_more_announced", words));
+        facts.push(rise("no_more_announced", raise));
     }
     let plan = Plan {
         call: Call::SetTake {
@@ -79,13 +76,24 @@ pub async fn run(arguments: Arguments) -> Result<()> {
         facts,
         costs: 0,
     };
-    let told = carry_out(&chain, &settings, &subject.signing, plan).await?;
+    let mut told = carry_out(&chain, &settings, &subject.signing, plan).await?;
+    if let Some([from]) = receipt(&chain, &mut told, "TakeSet", ["from"]).await {
+        told.tell("from", from);
+        told.line(format!("it holds for epochs from block {from} on"));
+    }
     told.print();
     Ok(())
 }
 
+/// A higher take that was announced.
+pub fn rise(label: &'static str, raise: Raise) -> Fact {
+    let take = Share(raise.take);
+    let words = format!("{} from block {} on", percentage(take), raise.from);
+    Fact::both(label, words, json!({ "take": take, "from": raise.from }))
+}
+
 /// The take of a pool that need not be there yet.
-fn take_at(pool: Option<&Pool>, terms: &Terms, block: BlockNumber) -> Share {
+pub fn take_at(pool: Option<&Pool>, terms: &Terms, block: BlockNumber) -> Share {
     pool.map_or(terms.max_take, |pool| pool.take_at(block))
 }
 

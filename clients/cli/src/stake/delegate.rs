@@ -3,14 +3,18 @@
 use anyhow::{bail, Context, Result};
 use clap::Args;
 use noesis_chain::{
-    AccountId, BlockNumber, Call, Chain, ChainError, Delegation, MarketError, Pool, PoolId,
+    find_neuron, AccountId, Call, Chain, ChainError, Delegation, MarketError, PoolId,
 };
+use serde_json::{json, Value};
 
+use super::HowMuch;
 use crate::{
     amount::Amount,
+    exit::Usage,
     flags::Subject,
-    neuron::neuron,
+    neuron::take::{rise, take_at},
     percentage::percentage,
+    receipt::receipt,
     settings::Settings,
     transaction::{carry_out, Fact, Plan},
 };
@@ -34,14 +38,10 @@ pub struct Delegate {
     after_help = "Examples:\n  noesis stake undelegate 2.5 --hotkey 5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY --dry-run\n  noesis stake undelegate --all --pool 7\n\nWhole shares are sold: the fewest that bring the amount or more."
 )]
 pub struct Undelegate {
-    /// How much: in NOE, or in units (10^-9 NOE) with that word behind.
-    #[arg(allow_negative_numbers = true, required_unless_present = "all")]
-    amount: Option<Amount>,
-    /// All that one has there.
-    #[arg(long, conflicts_with = "amount")]
-    all: bool,
+    #[command(flatten)]
+    how_much: HowMuch,
     /// Which pool: its number, as noesis stake delegations shows it, also of a neuron that left. Without it,
-    /// that behind the hotkey.
+    /// that behind the hotkey in the market.
     #[arg(long)]
     pool: Option<PoolId>,
     #[command(flatten)]
@@ -57,7 +57,9 @@ pub async fn delegate(arguments: Delegate) -> Result<()> {
     let (chain, market) = subject.market.open(&settings).await?;
     let block = chain.finalized_block().await?;
     let metagraph = chain.metagraph_at(market, block).await?;
-    let neuron = neuron(&metagraph, hotkey)?;
+    let neuron = find_neuron(&metagraph, &hotkey.0).with_context(|| {
+        format!("{hotkey} has no neuron in market {market}: noesis stake pools --market {market} shows those there are")
+    })?;
     let terms = chain.pool_terms().await?;
     let pool = chain.pools(market, block).await?.remove(&neuron.uid);
     let holdings = pool.map(|pool| pool.holdings).unwrap_or_default();
@@ -65,10 +67,30 @@ pub async fn delegate(arguments: Delegate) -> Result<()> {
     let Some((shares, cost)) = offer.filter(|_| amount >= terms.min_delegation) else {
         return Err(ChainError::Market(MarketError::DelegationTooSmall).into());
     };
-    let take = match &pool {
-        Some(pool) => take_in_words(pool, block),
-        None => percentage(terms.max_take),
-    };
+    let take = take_at(pool.as_ref(), &terms, block);
+    let mut facts = vec![
+        Fact::number("market", market.into()),
+        Fact::number("uid", neuron.uid.into()),
+        Fact::account("hotkey", hotkey),
+        Fact::both("take", percentage(take), json!(take)),
+    ];
+    if let Some(raise) = pool.and_then(|pool| pool.raise_after(block)) {
+        facts.push(rise("rises", raise));
+    }
+    let then = holdings.value.saturating_add(cost);
+    facts.extend([
+        Fact::amount("amount", amount),
+        Fact::amount("delegated", holdings.value),
+        Fact::both(
+            "planned",
+            format!(
+                "{shares} shares for {}; {} then lie there",
+                Amount(cost),
+                Amount(then)
+            ),
+            json!({ "shares": shares, "cost": cost, "delegated": then }),
+        ),
+    ]);
     let plan = Plan {
         call: Call::Delegate {
             market,
@@ -76,26 +98,17 @@ pub async fn delegate(arguments: Delegate) -> Result<()> {
             amount,
         },
         key: &key,
-        facts: vec![
-            Fact::number("market", market.into()),
-            Fact::number("uid", neuron.uid.into()),
-            Fact::account("hotkey", hotkey),
-            Fact::amount("amount", amount),
-            Fact::number("shares", shares),
-            Fact::amount("cost", cost),
-            Fact::text("take", take),
-            Fact::text(
-                "delegated",
-                format!(
-                    "{}, then {}",
-                    Amount(holdings.value),
-                    Amount(holdings.value.saturating_add(cost))
-                ),
-            ),
-        ],
+        facts,
         costs: amount,
     };
-    let told = carry_out(&chain, &settings, &subject.signing, plan).await?;
+    let mut told = carry_out(&chain, &settings, &subject.signing, plan).await?;
+    let names = ["pool", "shares", "amount"];
+    if let Some([pool, shares, cost]) = receipt(&chain, &mut told, "Delegated", names).await {
+        told.tell("pool", pool);
+        told.tell("shares", shares);
+        told.tell("cost", cost);
+        told.line(format!("bought {shares} shares for {}", Amount(cost)));
+    }
     told.print();
     Ok(())
 }
@@ -103,15 +116,23 @@ pub async fn delegate(arguments: Delegate) -> Result<()> {
 /// Takes out what lies behind a neuron.
 pub async fn undelegate(arguments: Undelegate) -> Result<()> {
     let settings = Settings::load()?;
+    let amount = arguments.how_much.amount;
+    let amount = amount.map(Amount::positive).transpose()?;
     let subject = &arguments.subject;
+    if arguments.pool.is_some() && subject.names_a_neuron() {
+        return Err(Usage(
+            "--pool names one pool among those of all markets: leave --hotkey and --market out, or it"
+                .into(),
+        )
+        .into());
+    }
     let key = subject.signing.wallet.coldkey(&settings)?;
     let chain = subject.market.node.connect(&settings).await?;
     let held = find(&arguments, &settings, &chain, key.account()).await?;
     let Delegation { pool, holdings, .. } = held;
-    let shares = match arguments.amount {
+    let shares = match amount {
         None => held.shares,
-        Some(Amount(0)) => return Err(ChainError::Market(MarketError::AmountZero).into()),
-        Some(Amount(amount)) => holdings
+        Some(amount) => holdings
             .shares_for(amount)
             .filter(|shares| *shares <= held.shares)
             .ok_or(ChainError::Market(MarketError::InsufficientShares))
@@ -124,15 +145,25 @@ pub async fn undelegate(arguments: Undelegate) -> Result<()> {
             Fact::number("uid", behind.uid.into()),
             Fact::account("hotkey", behind.hotkey),
         ]),
-        None => facts.push(Fact::text("behind", "nobody: its neuron left")),
+        None => facts.push(Fact::both(
+            "market",
+            "none: its neuron left".into(),
+            Value::Null,
+        )),
     }
-    let left = Amount(holdings.worth(held.shares.saturating_sub(shares)));
+    let (worth, brings) = (held.worth(), holdings.worth(shares));
+    let left = holdings.worth(held.shares.saturating_sub(shares));
     facts.extend([
-        Fact::amount("amount", holdings.worth(shares)),
         Fact::number("shares", shares),
-        Fact::text(
-            "delegation",
-            format!("{}, then {left}", Amount(held.worth())),
+        Fact::amount("worth", worth),
+        Fact::both(
+            "planned",
+            format!(
+                "{} for the shares; {} then stay",
+                Amount(brings),
+                Amount(left)
+            ),
+            json!({ "amount": brings, "worth": left }),
         ),
     ]);
     let plan = Plan {
@@ -141,7 +172,11 @@ pub async fn undelegate(arguments: Undelegate) -> Result<()> {
         facts,
         costs: 0,
     };
-    let told = carry_out(&chain, &settings, &subject.signing, plan).await?;
+    let mut told = carry_out(&chain, &settings, &subject.signing, plan).await?;
+    if let Some([amount]) = receipt(&chain, &mut told, "Undelegated", ["amount"]).await {
+        told.tell("amount", amount);
+        told.line(format!("sold {shares} shares for {}", Amount(amount)));
+    }
     told.print();
     Ok(())
 }
@@ -171,18 +206,5 @@ async fn find(
     match held.into_iter().find(there) {
         Some(held) => Ok(held),
         None => bail!("{account} has nothing behind {hotkey} in market {market}: {lists}"),
-    }
-}
-
-/// The owner's take, and a higher one that was announced.
-pub fn take_in_words(pool: &Pool, block: BlockNumber) -> String {
-    let take = percentage(pool.take_at(block));
-    match pool.raise_after(block) {
-        Some(raise) => format!(
-            "{take}, from block {} on {}",
-            raise.from,
-            percentage(noesis_chain::Share(raise.take))
-        ),
-        None => take,
     }
 }

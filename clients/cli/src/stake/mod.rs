@@ -6,16 +6,18 @@ mod pools;
 
 use std::collections::BTreeMap;
 
-use anyhow::Result;
+use anyhow::{bail, Result};
 use clap::{Args, Subcommand};
-use noesis_chain::{AccountId, BlockNumber, Call, Chain, MarketId, Neuron, Pool, Uid};
+use noesis_chain::{
+    AccountId, BlockNumber, Call, Chain, ChainError, MarketError, MarketId, Neuron, Pool, Uid,
+};
+use noesis_keys::KeyFile;
 use serde_json::json;
 
 use crate::{
     amount::Amount,
-    exit::Usage,
-    flags::{NodeFlags, OutputFlags, Subject, WalletFlags},
-    neuron::neuron,
+    flags::{NodeFlags, OutputFlags, SigningFlags, Subject, WalletFlags},
+    neuron::own_neuron,
     screen::say,
     settings::Settings,
     table::{self, Column},
@@ -61,14 +63,22 @@ pub struct Add {
     after_help = "Examples:\n  noesis stake remove 1.5 --dry-run\n  noesis stake remove --all --market text --hotkey miner"
 )]
 pub struct Remove {
-    /// How much: in NOE, or in units (10^-9 NOE) with that word behind.
-    #[arg(allow_negative_numbers = true, required_unless_present = "all")]
-    amount: Option<Amount>,
-    /// All that lies there and is the owner's.
-    #[arg(long, conflicts_with = "amount")]
-    all: bool,
+    #[command(flatten)]
+    how_much: HowMuch,
     #[command(flatten)]
     subject: Subject,
+}
+
+/// How much is taken out.
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+struct HowMuch {
+    /// How much: in NOE, or in units (10^-9 NOE) with that word behind.
+    #[arg(allow_negative_numbers = true)]
+    amount: Option<Amount>,
+    /// All that lies there and is one's own.
+    #[arg(long)]
+    all: bool,
 }
 
 /// Flags of `noesis stake show`.
@@ -107,15 +117,8 @@ impl Whose {
 /// Does it.
 pub async fn run(command: Command) -> Result<()> {
     match command {
-        Command::Add(arguments) => {
-            let Amount(amount) = arguments.amount;
-            change(arguments.subject, |_| amount, true).await
-        }
-        Command::Remove(arguments) => {
-            let amount = arguments.amount;
-            let all = |stake| amount.map_or(stake, |Amount(amount)| amount);
-            change(arguments.subject, all, false).await
-        }
+        Command::Add(arguments) => add(arguments).await,
+        Command::Remove(arguments) => remove(arguments).await,
         Command::Show(arguments) => show(arguments).await,
         Command::Delegate(arguments) => delegate::delegate(arguments).await,
         Command::Undelegate(arguments) => delegate::undelegate(arguments).await,
@@ -124,55 +127,104 @@ pub async fn run(command: Command) -> Result<()> {
     }
 }
 
-/// Adds or removes the amount that `amount` makes of the present stake.
-async fn change(subject: Subject, amount: impl FnOnce(u64) -> u64, add: bool) -> Result<()> {
+async fn add(arguments: Add) -> Result<()> {
     let settings = Settings::load()?;
-    let key = subject.signing.wallet.coldkey(&settings)?;
-    let hotkey = subject.hotkey.account(&settings, &subject.signing.wallet)?;
-    let (chain, market) = subject.market.open(&settings).await?;
-    let block = chain.finalized_block().await?;
-    let metagraph = chain.metagraph_at(market, block).await?;
-    let neuron = neuron(&metagraph, hotkey)?;
-    // What others put there is not the owner's.
-    let others = delegated(&chain.pools(market, block).await?, neuron.uid);
-    let stake = neuron.stake.saturating_sub(others);
-    let amount = amount(stake);
-    if amount == 0 {
-        return Err(Usage("the amount is zero: give at least one unit (10^-9 NOE)".into()).into());
+    let amount = arguments.amount.positive()?;
+    let stake = Stake::read(&settings, arguments.subject).await?;
+    let call = Call::AddStake {
+        market: stake.market,
+        hotkey: stake.hotkey,
+        amount,
+    };
+    let then = stake.own.saturating_add(amount);
+    stake.change(&settings, call, amount, then, amount).await
+}
+
+async fn remove(arguments: Remove) -> Result<()> {
+    let settings = Settings::load()?;
+    let amount = arguments.how_much.amount;
+    let amount = amount.map(Amount::positive).transpose()?;
+    let stake = Stake::read(&settings, arguments.subject).await?;
+    if amount.is_none() && stake.own == 0 {
+        bail!(
+            "nothing of yours lies there: {} in market {}",
+            stake.hotkey,
+            stake.market
+        );
     }
-    let after = match add {
-        true => stake.checked_add(amount),
-        false => stake.checked_sub(amount),
+    let amount = amount.unwrap_or(stake.own);
+    let then = stake.own.checked_sub(amount);
+    let then = then.ok_or(ChainError::Market(MarketError::InsufficientStake))?;
+    let call = Call::RemoveStake {
+        market: stake.market,
+        hotkey: stake.hotkey,
+        amount,
     };
-    let after = after.map_or("too little lies there".into(), |after| {
-        format!("then {}", Amount(after))
-    });
-    let plan = Plan {
-        call: match add {
-            true => Call::AddStake {
-                market,
-                hotkey,
-                amount,
-            },
-            false => Call::RemoveStake {
-                market,
-                hotkey,
-                amount,
-            },
-        },
-        key: &key,
-        facts: vec![
-            Fact::number("market", market.into()),
-            Fact::number("uid", neuron.uid.into()),
-            Fact::account("hotkey", hotkey),
-            Fact::amount("amount", amount),
-            Fact::text("stake", format!("{}, {after}", Amount(stake))),
-        ],
-        costs: if add { amount } else { 0 },
-    };
-    let told = carry_out(&chain, &settings, &subject.signing, plan).await?;
-    told.print();
-    Ok(())
+    stake.change(&settings, call, amount, then, 0).await
+}
+
+/// What of its owner's lies in a slot, and who would change it.
+struct Stake {
+    chain: Chain,
+    key: KeyFile,
+    signing: SigningFlags,
+    market: MarketId,
+    uid: Uid,
+    hotkey: AccountId,
+    /// In units, without what others put there.
+    own: u64,
+}
+
+impl Stake {
+    async fn read(settings: &Settings, subject: Subject) -> Result<Self> {
+        let key = subject.signing.wallet.coldkey(settings)?;
+        let hotkey = subject.hotkey.account(settings, &subject.signing.wallet)?;
+        let (chain, market) = subject.market.open(settings).await?;
+        let block = chain.finalized_block().await?;
+        let metagraph = chain.metagraph_at(market, block).await?;
+        let neuron = own_neuron(&metagraph, hotkey, &key)?;
+        let others = delegated(&chain.pools(market, block).await?, neuron.uid);
+        Ok(Self {
+            uid: neuron.uid,
+            own: neuron.stake.saturating_sub(others),
+            chain,
+            key,
+            signing: subject.signing,
+            market,
+            hotkey,
+        })
+    }
+
+    /// Makes the call that moves `amount`, after which `then` is to lie there.
+    async fn change(
+        self,
+        settings: &Settings,
+        call: Call,
+        amount: u64,
+        then: u64,
+        costs: u64,
+    ) -> Result<()> {
+        let plan = Plan {
+            call,
+            key: &self.key,
+            facts: vec![
+                Fact::number("market", self.market.into()),
+                Fact::number("uid", self.uid.into()),
+                Fact::account("hotkey", self.hotkey),
+                Fact::amount("amount", amount),
+                Fact::amount("own", self.own),
+                Fact::both(
+                    "planned",
+                    format!("own {}", Amount(then)),
+                    json!({ "own": then }),
+                ),
+            ],
+            costs,
+        };
+        let told = carry_out(&self.chain, settings, &self.signing, plan).await?;
+        told.print();
+        Ok(())
+    }
 }
 
 /// A neuron of a coldkey.
@@ -238,7 +290,8 @@ async fn show(arguments: Show) -> Result<()> {
                     "market": owned.market,
                     "uid": owned.neuron.uid,
                     "hotkey": owned.neuron.hotkey,
-                    "stake": owned.own(),
+                    "stake": owned.neuron.stake,
+                    "own": owned.own(),
                     "delegated": owned.delegated,
                     "pay": owned.neuron.pay,
                 })
@@ -263,7 +316,7 @@ async fn show(arguments: Show) -> Result<()> {
             "hotkey",
             neurons.iter().map(|owned| owned.neuron.hotkey.to_string()),
         ),
-        numbers("stake NOE", |owned| words::noe(owned.own())),
+        numbers("own NOE", |owned| words::noe(owned.own())),
     ];
     if neurons.iter().any(|owned| owned.delegated > 0) {
         columns.push(numbers("delegated NOE", |owned| {
@@ -274,6 +327,6 @@ async fn show(arguments: Show) -> Result<()> {
         words::noe(owned.neuron.pay)
     }));
     say(&table::text(columns, &["last pay NOE", "delegated NOE"]));
-    say(&format!("\ntotal {}", Amount(total)));
+    say(&format!("\ntotal {} of its own", Amount(total)));
     Ok(())
 }

@@ -113,7 +113,7 @@ async fn set(arguments: Set) -> Result<()> {
         .into());
     }
     let plan = Plan {
-        facts: facts(&metagraph, uid, &weights),
+        facts: facts(&metagraph, uid, &weights)?,
         call: Call::SetWeights { market, weights },
         key: &key,
         costs: 0,
@@ -145,7 +145,7 @@ async fn commit(arguments: Set) -> Result<()> {
         salt,
     };
     let reveal_in = metagraph.begun + u64::from(metagraph.rules.reveal_period);
-    let mut facts = facts(&metagraph, uid, &kept.weights);
+    let mut facts = facts(&metagraph, uid, &kept.weights)?;
     facts.push(Fact::number("reveal_in_epoch", reveal_in));
     let plan = Plan {
         facts,
@@ -219,7 +219,7 @@ async fn reveal(arguments: Reveal) -> Result<()> {
         });
     }
     let plan = Plan {
-        facts: facts(&metagraph, uid, &kept.weights),
+        facts: facts(&metagraph, uid, &kept.weights)?,
         call: Call::RevealWeights {
             market,
             weights: kept.weights,
@@ -246,15 +246,22 @@ async fn reveal(arguments: Reveal) -> Result<()> {
 }
 
 /// What there is to know about a row before it is sent.
-fn facts(metagraph: &Metagraph, uid: Uid, weights: &[(Uid, u16)]) -> Vec<Fact> {
+///
+/// Fails with [`MarketError::UnknownUid`] where it names a uid that nobody holds.
+fn facts(metagraph: &Metagraph, uid: Uid, weights: &[(Uid, u16)]) -> Result<Vec<Fact>> {
+    let held = |uid: Uid| metagraph.neurons.iter().any(|neuron| neuron.uid == uid);
+    if let Some((nobodys, _)) = weights.iter().find(|(uid, _)| !held(*uid)) {
+        return Err(ChainError::Market(MarketError::UnknownUid))
+            .with_context(|| format!("uid {nobodys} in market {}", metagraph.market));
+    }
     let row: Vec<_> = shares(weights)
         .map(|(uid, share)| format!("{uid}={share:.3}"))
         .collect();
-    vec![
+    Ok(vec![
         Fact::number("market", metagraph.market.into()),
         Fact::number("uid", uid.into()),
-        Fact::text("row", row.join(" ")),
-    ]
+        Fact::both("weights", row.join(" "), json!(weights)),
+    ])
 }
 
 /// Each edge with its share of the row.

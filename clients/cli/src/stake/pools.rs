@@ -24,6 +24,9 @@ const DISPENSABLE: [&str; 3] = ["own NOE", "delegators", "rises"];
     after_help = "Examples:\n  noesis stake pools --market text\n  noesis stake pools --json | jq '.pools[] | select(.delegated > 0)'\n\ntake: the owner's part of what others' units earn. rises: to what, and from which block on. return: what a hundred NOE behind the neuron earned in the last epoch, the take taken off."
 )]
 pub struct Arguments {
+    /// Show how many delegators each pool has: reads every delegation of the chain.
+    #[arg(long)]
+    delegators: bool,
     #[command(flatten)]
     market: MarketFlags,
     #[command(flatten)]
@@ -36,7 +39,8 @@ struct Line {
     pool: Option<Pool>,
     take: Share,
     rises: Option<(Share, u32)>,
-    delegators: usize,
+    /// Where it was asked for.
+    delegators: Option<usize>,
     earned: Option<Earned>,
 }
 
@@ -79,7 +83,10 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     let metagraph = chain.metagraph_at(market, block).await?;
     let terms = chain.pool_terms().await?;
     let pools = chain.pools(market, block).await?;
-    let delegators = chain.delegators(block).await?;
+    let delegators = match arguments.delegators {
+        true => Some(chain.delegators(block).await?),
+        false => None,
+    };
     let (earned, unknown) = match chain.pool_earnings(market, block).await {
         Ok(earned) => (earned, None),
         Err(pruned @ StateError::Pruned { .. }) => (Default::default(), Some(pruned)),
@@ -91,7 +98,10 @@ pub async fn run(arguments: Arguments) -> Result<()> {
         Line {
             take: pool.map_or(terms.max_take, |pool| pool.take_at(block)),
             rises: raise.map(|raise| (Share(raise.take), raise.from)),
-            delegators: pool.map_or(0, |pool| delegators.get(&pool.id).copied().unwrap_or(0)),
+            delegators: delegators.as_ref().map(|delegators| {
+                let of_pool = pool.and_then(|pool| delegators.get(&pool.id));
+                of_pool.copied().unwrap_or(0)
+            }),
             earned: pool.and_then(|pool| earned.get(&pool.id).copied()),
             pool,
             neuron,
@@ -134,10 +144,16 @@ fn text(lines: &[Line]) -> String {
         Column::words("hotkey", hotkeys),
         numbers("own NOE", |line| words::noe(line.own())),
         numbers("delegated NOE", |line| words::noe(line.delegated())),
-        numbers("delegators", |line| line.delegators.to_string()),
+    ];
+    if lines.iter().any(|line| line.delegators.is_some()) {
+        columns.push(numbers("delegators", |line| {
+            line.delegators.unwrap_or(0).to_string()
+        }));
+    }
+    columns.extend([
         numbers("take", |line| percentage(line.take)),
         numbers("return", |line| line.earned.map_or("-".into(), rate)),
-    ];
+    ]);
     if lines.iter().any(|line| line.rises.is_some()) {
         let rises = numbers("rises", |line| match line.rises {
             Some((take, from)) => format!("{} at {from}", percentage(take)),
@@ -178,7 +194,7 @@ mod tests {
             }),
             take: Share(Share::ONE.0 / 10),
             rises: Some((Share(Share::ONE.0 / 8), 14_500)),
-            delegators: 2,
+            delegators: Some(2),
             earned: Some(Earned {
                 of: 299 * NOE,
                 units: NOE,
@@ -192,14 +208,25 @@ mod tests {
             pool: None,
             take: Share(Share::ONE.0 / 100 * 18),
             rises: None,
-            delegators: 0,
+            delegators: Some(0),
             earned: None,
         };
         assert_eq!(nobody.object()["earned"], Value::Null);
         let text = text(&[line, nobody]);
         let lines: Vec<_> = text.lines().collect();
-        for words in ["700.000", "300.000", "10%", "12.5% at 14500", "0.3344%"] {
-            assert!(lines[1].contains(words), "{words}: {text}");
+        for words in [
+            "700.000",
+            "300.000",
+            "2",
+            "10%",
+            "12.5% at 14500",
+            "0.3344%",
+        ] {
+            let cells = lines[1].split("  ").map(str::trim);
+            assert!(
+                cells.into_iter().any(|cell| cell == words),
+                "{words}: {text}"
+            );
         }
         assert!(
             lines[2].contains("18%") && lines[2].ends_with('-'),

@@ -129,7 +129,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
 }
 
 /// What a market trades, in a word.
-fn word(modality: Modality) -> String {
+pub fn word(modality: Modality) -> String {
     format!("{modality:?}").to_lowercase()
 }
 

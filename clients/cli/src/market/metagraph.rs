@@ -6,6 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use noesis_chain::{Metagraph, Neuron, Pool, Uid};
 
+use super::list::word;
 use crate::{
     flags::{MarketFlags, OutputFlags},
     row::{rows, Answers, Names},
@@ -55,10 +56,10 @@ fn text(metagraph: &Metagraph, pools: &BTreeMap<Uid, Pool>) -> String {
     // Writing to a string cannot fail.
     let _ = writeln!(
         out,
-        "market {} ({:?}), epoch {} at block {}{running}, next epoch at block {}\n\
+        "market {} ({}), epoch {} at block {}{running}, next epoch at block {}\n\
          consensus loss {:.3} ({}), minted {} NOE, registration costs {} NOE\n",
         metagraph.market,
-        metagraph.modality,
+        word(metagraph.modality),
         metagraph.epoch,
         metagraph.block,
         metagraph.next_epoch_block,
@@ -101,7 +102,7 @@ mod tests {
     #[test]
     fn the_text_names_every_neuron_and_what_it_earned() {
         let text = text(&market(3, 10 * NOE), &BTreeMap::new());
-        assert!(text.contains("epoch 3 at block 30, next epoch at block 40"));
+        assert!(text.starts_with("market 0 (text), epoch 3 at block 30, next epoch at block 40"));
         assert!(text.contains("loss -0.250 (in consensus), minted 10.000 NOE"));
         assert!(text.contains("1,000.000"));
         assert!(text.contains("127.0.0.1:9911"));

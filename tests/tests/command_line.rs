@@ -137,13 +137,14 @@ async fn from_a_wallet_to_stake_and_weights() -> Result<()> {
     // Fee and cost are what the dry run told, up to the fall of the cost with every block.
     let registered = user.json("neuron register --yes")?;
     ensure!(registered["uid"] == json!(0), "{registered}");
+    let burned = registered["cost"].as_u64().context("cost")?;
     let left = user.json("wallet balance")?["free"]
         .as_u64()
         .context("free")?;
     let paid = 100 * NOE + 1 - left;
     ensure!(
-        paid > fee && paid <= fee + cost,
-        "{paid} was paid; fee {fee}, cost {cost}"
+        paid == fee + burned && burned <= cost,
+        "{paid} was paid; fee {fee}, cost {cost}, then {burned}"
     );
     // The node tries a call out before it is sent, and where no password has to be asked for, for a dry run too.
     let before = user.json("wallet balance")?["free"].clone();
@@ -157,8 +158,12 @@ async fn from_a_wallet_to_stake_and_weights() -> Result<()> {
     let after = user.json("wallet balance")?["free"].clone();
     ensure!(after == before, "{before}, then {after}");
     user.json("neuron register --hotkey other --yes")?;
+    let nothing = "stake remove --all --hotkey other --yes";
+    user.refused(nothing, 1, "nothing of yours lies there")?;
 
-    user.json("stake add 20.5 --yes")?;
+    let added = user.json("stake add 20.5 --yes")?;
+    let (none, all) = (json!(0), json!({ "own": 20 * NOE + NOE / 2 }));
+    ensure!(added["own"] == none && added["planned"] == all, "{added}");
     user.json("stake remove 500000000units --yes")?;
     let stake = user.json("stake show")?;
     ensure!(stake["total"] == json!(20 * NOE), "{stake}");
@@ -171,14 +176,16 @@ async fn from_a_wallet_to_stake_and_weights() -> Result<()> {
 
     let served = user.json("neuron serve 127.0.0.1:9101 --hotkey other --yes")?;
     ensure!(served["fee"] == json!(0), "{served}");
-    user.refused("neuron serve nowhere --yes", 1, "host:port")?;
+    user.refused("neuron serve nowhere --yes", 2, "host:port")?;
     // What is refused before a row is set is not refused for coming too soon.
     user.refused("weights set 0=1 --yes", 1, "own uid")?;
     user.refused("weights set 1=-1 --yes", 2, "UID=WEIGHT")?;
+    user.refused("weights set 5=1 --dry-run", 1, "uid 5")?;
     user.refused("weights commit 1=1 --yes", 1, "weights in the clear")?;
-    user.json("weights set 1=0.7 --yes")?;
+    let set = user.json("weights set 1=0.7 --yes")?;
     let weights = user.json("weights show")?;
     ensure!(weights["weights"] == json!([[1, 65535]]), "{weights}");
+    ensure!(set["weights"] == weights["weights"], "{set}");
 
     let neuron = user.json("neuron show --hotkey other")?;
     ensure!(neuron["endpoint"] == json!("127.0.0.1:9101"), "{neuron}");
@@ -197,6 +204,33 @@ async fn wrong_turns(user: &User) -> Result<()> {
     user.refused("stake add 1.0000000001 --yes", 2, "9 decimals")?;
     user.refused("stake add -1 --yes", 2, "negative")?;
     user.refused("stake add 21000001 --yes", 2, "never be more than")?;
+    let address = "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY";
+    for nothing in ["stake add", "stake remove", "stake undelegate"] {
+        let nothing = format!("{nothing} 0 --hotkey other --yes");
+        user.refused(&nothing, 2, "the amount is zero")?;
+    }
+    user.refused(&format!("wallet send {address} 0 --yes"), 2, "is zero")?;
+    user.refused("stake remove --hotkey other --yes", 2, "<AMOUNT|--all>")?;
+    user.refused("stake remove --all --hotkey a/b", 2, "no name for a key")?;
+    user.refused(
+        "stake remove --all --hotkey second",
+        4,
+        "no hotkey of the wallet",
+    )?;
+    user.refused("config set url http://here", 2, "no address of a node")?;
+    let mut command = user.command("wallet import --wallet third --file nowhere.json")?;
+    refused(command, 4, "no file nowhere.json to import")?;
+    command = user.command("wallet create --wallet third")?;
+    command.env("NOESIS_PASSWORD_FILE", "nowhere");
+    refused(command, 4, "the password cannot be read from nowhere")?;
+
+    // A variable that is empty is not set: no key is looked for in the current folder.
+    let mut command = user.command("wallet list --json")?;
+    let list = told("wallet list", command.env("NOESIS_WALLETS", "").output()?)?;
+    ensure!(
+        list.as_array().is_some_and(|keys| !keys.is_empty()),
+        "{list}"
+    );
     user.refused("market show --market 9", 2, "there are text (0)")?;
     user.refused("market list --url ws://127.0.0.1:1", 3, "no node answers")?;
     user.refused("market list --url localhost", 2, "no address of a node")?;
@@ -304,17 +338,21 @@ async fn what_lies_behind_a_neuron_earns_of_its_dividends() -> Result<()> {
     ensure!(take["rises"]["take"] == json!(0.125), "{take}");
     let from = take["rises"]["from"].as_u64().context("from")?;
     ensure!(from > 14_400, "{take}");
-    user.refused("neuron take 18.1% --yes", 1, "at most 18 %")?;
+    user.refused("neuron take 18.1% --yes", 2, "at most 18 %")?;
     user.refused("neuron take 0.1 --yes", 2, "with its sign")?;
 
     let delegate = format!("stake delegate 50 --hotkey {hotkey} --wallet other");
     user.refused(&delegate, 6, "--yes")?;
     let dry = user.json(&format!("{delegate} --dry-run"))?;
-    ensure!(dry["cost"] == json!(50 * NOE), "{dry}");
+    ensure!(dry["planned"]["cost"] == json!(50 * NOE), "{dry}");
     ensure!(dry["fee"].as_u64() > Some(0), "{dry}");
     let small = format!("stake delegate 0.01 --hotkey {hotkey} --wallet other --yes");
-    user.refused(&small, 1, "a tenth of a NOE")?;
-    user.json(&format!("{delegate} --yes"))?;
+    user.refused(&small, 2, "a tenth of a NOE")?;
+    let bought = user.json(&format!("{delegate} --yes"))?;
+    ensure!(bought["cost"] == json!(50 * NOE), "{bought}");
+    ensure!(bought["shares"].as_u64() > Some(0), "{bought}");
+    ensure!(bought["take"] == json!(0.1), "{bought}");
+    ensure!(bought["rises"]["take"] == json!(0.125), "{bought}");
     // What others put there is not the owner's.
     let stake = user.json("stake show")?;
     ensure!(stake["total"] == json!(100 * NOE), "{stake}");
@@ -329,7 +367,7 @@ async fn what_lies_behind_a_neuron_earns_of_its_dividends() -> Result<()> {
     user.json("weights set 1=1 --yes")?;
     let start = Instant::now();
     let (of, earned) = loop {
-        let pools = user.json("stake pools")?;
+        let pools = user.json("stake pools --delegators")?;
         let pool = &pools["pools"][0];
         let earned = pool["earned"]["units"].as_u64().unwrap_or(0);
         if earned > 0 {
@@ -360,6 +398,11 @@ async fn what_lies_behind_a_neuron_earns_of_its_dividends() -> Result<()> {
     user.json("neuron deregister --yes")?;
     let held = user.json("stake delegations --wallet other")?;
     ensure!(held["delegations"][0]["market"].is_null(), "{held}");
+    user.refused(
+        &format!("stake undelegate --all --pool 1 --hotkey {hotkey} --wallet other --yes"),
+        2,
+        "leave --hotkey and --market out",
+    )?;
     user.json("stake undelegate --all --pool 1 --wallet other --yes")?;
     let held = user.json("stake delegations --wallet other")?;
     ensure!(held["delegations"] == json!([]), "{held}");

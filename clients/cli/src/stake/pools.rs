@@ -222,11 +222,8 @@ mod tests {
             "12.5% at 14500",
             "0.3344%",
         ] {
-            let cells = lines[1].split("  ").map(str::trim);
-            assert!(
-                cells.into_iter().any(|cell| cell == words),
-                "{words}: {text}"
-            );
+            let mut cells = lines[1].split("  ").map(str::trim);
+            assert!(cells.any(|cell| cell == words), "{words}: {text}");
         }
         assert!(
             lines[2].contains("18%") && lines[2].ends_with('-'),

@@ -1,4 +1,5 @@
-//! Networks of several authorities: one joins while the chain runs, and one that runs twice is found out.
+//! Networks of several authorities: one joins while the chain runs, one that runs twice is found out, and one whose key
+//! signed two votes is reported.
 //!
 //! What a wallet would do is done by Python's `substrate-interface`, which knows only what every chain has.
 
@@ -104,6 +105,22 @@ async fn an_authority_that_runs_twice_is_recorded_and_removed() -> Result<()> {
     network.start(Some("--alice")).await?;
     let said = python(&["twin", &bob]).await?;
     ensure!(said.contains("aura:equivocatio"), "{said}");
+    ensure!(
+        said.contains("one authority is left and its blocks are final"),
+        "{said}"
+    );
+    Ok(())
+}
+
+// A node reports votes by itself when it sees both, which cannot be brought about at will: twins mostly vote alike. So
+// somebody else does, of votes that are made here.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_authority_that_votes_twice_is_recorded_by_a_proof_of_a_past_session() -> Result<()> {
+    let mut network = Network::new()?;
+    let bob = network.start(Some("--bob")).await?;
+    network.start(Some("--alice")).await?;
+    let said = python(&["votes", &bob]).await?;
+    ensure!(said.contains("recorded: grandpa:equivoca"), "{said}");
     ensure!(
         said.contains("one authority is left and its blocks are final"),
         "{said}"

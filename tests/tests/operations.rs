@@ -3,10 +3,12 @@
 
 use anyhow::{ensure, Context, Result};
 use noesis_chain::{keypair, ChainError, NOE};
-use noesis_tests::{ask, free_port, http, program, Node};
+use noesis_tests::{ask, cache, free_port, http, program, Node};
 use serde_json::{json, Value};
 use std::{
     collections::BTreeSet,
+    fs::Permissions,
+    os::unix::fs::PermissionsExt,
     path::Path,
     process::{Command, Output},
     time::{Duration, Instant},
@@ -174,7 +176,14 @@ fn a_node_without_room_on_its_disk_does_not_start() -> Result<()> {
 /// Runs `scripts/network` with the node that was built; what it printed.
 fn network(arguments: &[&str]) -> Result<String> {
     let node = program("noesis-node")?;
-    let programs = node.parent().context("the node lies in no folder")?;
+    network_with(
+        node.parent().context("the node lies in no folder")?,
+        arguments,
+    )
+}
+
+/// The same with the node in that folder.
+fn network_with(programs: &Path, arguments: &[&str]) -> Result<String> {
     let path = std::env::var("PATH")?;
     let output = Command::new("python3")
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/network"))
@@ -184,6 +193,67 @@ fn network(arguments: &[&str]) -> Result<String> {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     ensure!(output.status.success(), "{said}");
     Ok(String::from_utf8(output.stdout)?)
+}
+
+#[test]
+fn keys_that_could_not_all_be_made_leave_no_folder() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let keys = folder.path().join("keys");
+    let to = keys.to_string_lossy();
+    let account = "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY";
+    let arguments = ["keys", &to, account, "/ip4/127.0.0.1/tcp/30333"];
+    // A node that fails at the last key.
+    let node = folder.path().join("noesis-node");
+    let real = program("noesis-node")?;
+    let script = format!(
+        "#!/bin/sh\ncase \"$*\" in *insert*gran*) echo no room >&2; exit 1;; esac\nexec {} \"$@\"\n",
+        real.display()
+    );
+    std::fs::write(&node, script)?;
+    std::fs::set_permissions(&node, Permissions::from_mode(0o755))?;
+    let failed = network_with(folder.path(), &arguments);
+    ensure!(format!("{failed:?}").contains("no room"), "{failed:?}");
+    let left = std::fs::read_dir(folder.path())?.count();
+    ensure!(left == 1, "{left} things are left beside the node");
+    network(&arguments)?;
+    Ok(())
+}
+
+/// Runs `scripts/govern` with a key file and a password of that text; what it said when it failed.
+fn govern(folder: &Path, key: &str, password: &str, arguments: &[&str]) -> Result<String> {
+    let (key_file, password_file) = (folder.join("key.json"), folder.join("password"));
+    std::fs::write(&key_file, key)?;
+    std::fs::write(&password_file, password)?;
+    let output = Command::new(cache()?.join("python/bin/python"))
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/govern"))
+        .arg("--key")
+        .arg(&key_file)
+        .arg("--password-file")
+        .arg(&password_file)
+        .args(arguments)
+        .output()?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    ensure!(
+        !output.status.success() && !said.contains("Traceback"),
+        "{said}"
+    );
+    Ok(said)
+}
+
+#[test]
+fn what_governance_is_asked_wrongly_is_told_in_words() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let call = ["System", "remark", "remark=0x01"];
+    let said = govern(folder.path(), "{}", "", &call)?;
+    ensure!(said.contains("is empty"), "{said}");
+    for key in ["{}", "[]", "no JSON"] {
+        let said = govern(folder.path(), key, "secret\n", &call)?;
+        ensure!(said.contains("is no key file"), "{said}");
+    }
+    let with_url = [&["--url", "http://127.0.0.1:9944"][..], &call].concat();
+    let said = govern(folder.path(), "{}", "secret\n", &with_url)?;
+    ensure!(said.contains("ws://"), "{said}");
+    Ok(())
 }
 
 #[test]

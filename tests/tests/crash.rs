@@ -129,6 +129,7 @@ async fn a_node_that_is_killed_keeps_every_final_block() -> Result<()> {
     let calls = Calls::default();
     let mut seen = Finality::new([node.rpc]);
     let mut recoveries = Vec::new();
+    let mut latest = Duration::ZERO;
     for kill in 1..=kills {
         let chain = node.chain().await?;
         let mut senders = JoinSet::new();
@@ -160,11 +161,15 @@ async fn a_node_that_is_killed_keeps_every_final_block() -> Result<()> {
             );
             sleep(Duration::from_millis(50)).await;
         }
-        wait_to_kill(kill, &chain, &mut seen).await?;
+        let moment = moment_to_kill(kill, &chain, &seen).await?;
         let staked = stake(&chain).await?;
+        let best = look_until(moment, &mut seen).await?;
+        let late = moment.elapsed();
         // Killed with -9.
         drop(node);
         let start = Instant::now();
+        println!("kill {kill}: best block {best}, {late:.1?} after the seeded moment");
+        latest = latest.max(late);
         senders.shutdown().await;
 
         node = Node::start(folder.path(), port)?;
@@ -184,8 +189,8 @@ async fn a_node_that_is_killed_keeps_every_final_block() -> Result<()> {
     let sent = held(&calls).len();
     println!(
         "{kills} kills, one in {AT_EPOCH} where an epoch begins: seconds until a block is final again p50 {:.1}, p99 \
-         (the longest) {:.1}; {missed} of {slots} slots without a block; {} final blocks and {sent} final \
-         calls looked for again, none lost",
+         (the longest) {:.1}; the latest kill {latest:.1?} after its moment; {missed} of {slots} slots without a block; \
+         {} final blocks and {sent} final calls looked for again, none lost",
         recoveries.get(recoveries.len() / 2).context("no kills")?,
         recoveries.last().context("no kills")?,
         seen.finalized[0],
@@ -210,14 +215,13 @@ async fn keep_sending(chain: Chain, signer: Keypair, call: Call, calls: Calls) {
     }
 }
 
-/// Waits until the moment of a kill, and looks what is final then.
-async fn wait_to_kill(kill: u32, chain: &Chain, seen: &mut Finality) -> Result<()> {
+/// The moment of a kill, three seconds from now at most; where it is to be an epoch's begin, waits for that first.
+async fn moment_to_kill(kill: u32, chain: &Chain, seen: &Finality) -> Result<Instant> {
     let mut random = [0; 8];
     random.copy_from_slice(&blake2_256(&kill.to_le_bytes())[..8]);
     let random = u64::from_le_bytes(random);
     if !kill.is_multiple_of(AT_EPOCH) {
-        sleep(Duration::from_millis(random % 3_000)).await;
-        return seen.look();
+        return Ok(Instant::now() + Duration::from_millis(random % 3_000));
     }
     let epoch = chain.metagraph(0).await?.next_epoch_block;
     let start = Instant::now();
@@ -228,8 +232,22 @@ async fn wait_to_kill(kill: u32, chain: &Chain, seen: &mut Finality) -> Result<(
     // Slots are the seconds of the clock: while the block is made, or brought in, or finalized.
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
     let slot = Duration::from_secs(now.as_secs() + 1) - now;
-    sleep(slot + Duration::from_millis(random % 150)).await;
-    seen.look()
+    println!("kill {kill} is to be in the slot of block {epoch}, where an epoch begins");
+    Ok(Instant::now() + slot + Duration::from_millis(random % 150))
+}
+
+/// Looks what is final until a moment, again and again, so that little is left to look at when it comes; the best block of
+/// then.
+async fn look_until(moment: Instant, seen: &mut Finality) -> Result<u32> {
+    loop {
+        seen.look()?;
+        let best = seen.best(0)?;
+        let left = moment.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(best);
+        }
+        sleep(left.min(Duration::from_millis(20))).await;
+    }
 }
 
 /// The calls of those that were final that their blocks do not hold, or whose blocks are not of the finalized chain.

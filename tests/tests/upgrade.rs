@@ -40,7 +40,10 @@ struct Upgrade {
     pause: u64,
 }
 
-/// Who pays all the time: so many that one of them signs in every block.
+/// Blocks of an epoch of every market: so many that the code comes well within one on a busy machine, too.
+const TEMPO: u32 = 20;
+
+/// Who pays all the time.
 fn payers() -> Result<Vec<Keypair>> {
     (0..6)
         .map(|number| Ok(keypair(&format!("//payer//{number}"))?))
@@ -62,6 +65,10 @@ fn old_chain() -> Result<(Value, Vec<u8>)> {
     patch.insert("aura".into(), json!({ "authorities": [keys["aura"]] }));
     let grandpa = json!({ "authorities": [[keys["grandpa"], 1]] });
     patch.insert("grandpa".into(), grandpa);
+    let markets = patch["market"]["markets"].as_array_mut();
+    for market in markets.context("no markets")? {
+        market["parameters"]["tempo"] = json!(TEMPO);
+    }
     let balances = patch["balances"]["balances"].as_array_mut();
     let balances = balances.context("no balances")?;
     for payer in payers()? {
@@ -75,7 +82,7 @@ fn old_chain() -> Result<(Value, Vec<u8>)> {
 struct Load {
     stop: Arc<AtomicBool>,
     payers: Vec<JoinHandle<Result<Paid, ChainError>>>,
-    hasty: JoinHandle<Result<(), ChainError>>,
+    hasty: JoinHandle<Result<Paid, ChainError>>,
 }
 
 /// How many payments were made; `perhaps` where the node was silent for so long, compiling on a busy machine, that a
@@ -88,6 +95,9 @@ struct Paid {
 
 /// Whom they pay.
 const PAYEE: AccountId = AccountId([7; 32]);
+
+/// Whom one pays who does not wait.
+const HASTY_PAYEE: AccountId = AccountId([8; 32]);
 
 impl Load {
     fn start(chain: &Chain) -> Result<Self> {
@@ -119,8 +129,8 @@ impl Load {
         })
     }
 
-    /// How often was paid. An error if one payment was refused.
-    async fn end(self) -> Result<Paid> {
+    /// How often was paid, and how often in haste. An error if one payment was refused.
+    async fn end(self) -> Result<(Paid, Paid)> {
         self.stop.store(true, Relaxed);
         let mut all = Paid::default();
         for payer in self.payers {
@@ -128,26 +138,28 @@ impl Load {
             all.surely += paid.surely;
             all.perhaps += paid.perhaps;
         }
-        self.hasty.await??;
-        Ok(all)
+        Ok((all, self.hasty.await??))
     }
 }
 
-/// Signs without waiting for blocks, so also between the new code and its finality.
-async fn sign_hastily(chain: Chain, stop: Arc<AtomicBool>) -> Result<(), ChainError> {
+/// Pays without waiting for blocks, so also between the new code and its finality. What waits in the pool when the code
+/// comes is lost: no payment is sure.
+async fn sign_hastily(chain: Chain, stop: Arc<AtomicBool>) -> Result<Paid, ChainError> {
     let payer = keypair("//Dave").expect("it is a development key");
     let call = Call::Transfer {
-        to: AccountId(payer.public_key().0),
+        to: HASTY_PAYEE,
         amount: NOE,
     };
+    let mut paid = Paid::default();
     while !stop.load(Relaxed) {
         match chain.send_off(&payer, &call).await {
-            Ok(_) | Err(ChainError::Unreachable { .. } | ChainError::Uncertain(_)) => {}
+            Ok(_) | Err(ChainError::Uncertain(_)) => paid.perhaps += 1,
+            Err(ChainError::Unreachable { .. }) => {}
             Err(error) => return Err(error),
         }
         sleep(Duration::from_millis(300)).await;
     }
-    Ok(())
+    Ok(paid)
 }
 
 /// What of a market must not change by an upgrade: all but the cost of a slot, which falls by the block, and
@@ -172,6 +184,7 @@ async fn upgrade(url: &str, folder: &Path, code: &[u8], hotkey: Hotkey) -> Resul
         .arg(url)
         .arg(&file)
         .args([account, &hotkey].map(|key| format!("0x{}", hex::encode(key))))
+        .arg(TEMPO.to_string())
         .output()
         .await?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -322,15 +335,19 @@ async fn a_market_lives_on_while_its_runtime_is_replaced() -> Result<()> {
     }
     old.expect_too_old(seen.block - 1)?;
     let parameters = old.parameters(seen.block + 1)?;
-    ensure!(parameters["result"]["tempo"] == 10, "{parameters}");
+    ensure!(parameters["result"]["tempo"] == TEMPO, "{parameters}");
     ensure!(old.shows_market()?);
 
     // Everybody goes on.
+    let hasty = chain.balance(HASTY_PAYEE).await?;
     neurons.earn_after(&chain, seen.block + 1).await?;
-    let paid = load.end().await?;
+    let (paid, in_haste) = load.end().await?;
     let received = chain.balance(PAYEE).await? / NOE;
     println!("{paid:?}, of which {received} arrived");
     ensure!((paid.surely..=paid.surely + paid.perhaps).contains(&received));
     ensure!(paid.surely > 0 && paid.perhaps <= 6);
+    let arrived = chain.balance(HASTY_PAYEE).await?;
+    println!("{in_haste:?} in haste, of which {} arrived", arrived / NOE);
+    ensure!(hasty > 0 && arrived > hasty && arrived / NOE <= in_haste.perhaps);
     Ok(())
 }

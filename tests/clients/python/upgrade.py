@@ -1,9 +1,10 @@
 """How governance replaces the runtime of a chain that lives, with substrate-interface.
 
-Usage: upgrade.py URL WASM STAKE_ACCOUNT HOTKEY
+Usage: upgrade.py URL WASM STAKE_ACCOUNT HOTKEY TEMPO
 
 Prints, as JSON: the block that holds the new code, how many slots passed without a block after it, and how many in
-the twenty blocks around it. STAKE_ACCOUNT is the account that holds all stake, HOTKEY a neuron to delegate to.
+the twenty blocks around it. STAKE_ACCOUNT is the account that holds all stake, HOTKEY a neuron to delegate to, TEMPO how
+many blocks an epoch of every market has.
 """
 
 import hashlib
@@ -14,7 +15,6 @@ from authorities import finalized, send, slot_of, validators, wait
 from substrateinterface import Keypair, SubstrateInterface
 
 MARKETS = range(3)
-TEMPO = 10
 AROUND = 10
 
 
@@ -22,18 +22,22 @@ def version(chain, block=None):
     return chain.rpc_request("state_getRuntimeVersion", [block])["result"]["specVersion"]
 
 
-def send_code(chain, code):
+def send_code(chain, code, tempo):
     """Authorizes the code and brings it, in the middle of an epoch; the block that holds it."""
     alice = Keypair.create_from_uri("//Alice")
     digest = "0x" + hashlib.blake2b(code, digest_size=32).hexdigest()
     send(chain, alice, chain.compose_call("Sudo", "sudo", {
         "call": chain.compose_call("System", "authorize_upgrade", {"code_hash": digest})}))
-    wait("the middle of an epoch", lambda: chain.get_block_number(None) % TEMPO in (2, 3, 4))
     call = chain.compose_call("System", "apply_authorized_upgrade", {"code": "0x" + code.hex()})
+    # Before the wait: to sign a megabyte takes as long as some blocks on a busy machine.
     extrinsic = chain.create_signed_extrinsic(call, keypair=alice)
+    wait("the middle of an epoch", lambda: 2 <= chain.get_block_number(None) % tempo < tempo // 2)
     receipt = chain.submit_extrinsic(extrinsic, wait_for_inclusion=True)
     assert receipt.is_success, receipt.error_message
-    return chain.get_block_number(receipt.block_hash)
+    number = chain.get_block_number(receipt.block_hash)
+    # What is compared below is what no epoch changes in between.
+    assert 2 <= number % tempo <= tempo - 2, f"the code came with block {number}, where an epoch begins"
+    return number
 
 
 def stake(chain, account, number):
@@ -60,11 +64,11 @@ def delegate(chain, hotkey):
     assert [shares.value > 0 for _, shares in held] == [True]
 
 
-def upgrade(url, wasm, account, hotkey):
+def upgrade(url, wasm, account, hotkey, tempo):
     chain = SubstrateInterface(url=url)
     before = version(chain)
     with open(wasm, "rb") as file:
-        number = send_code(chain, file.read())
+        number = send_code(chain, file.read(), int(tempo))
     block = chain.get_block_hash(number)
     assert version(chain, chain.get_block_hash(number - 1)) == before < version(chain, block)
     wait("blocks under the new runtime are final", lambda: finalized(chain) >= number + AROUND)

@@ -1,7 +1,7 @@
 //! Hosts of their own on this machine, network namespaces of Linux, and a switch whose cables a test moves.
 //!
-//! A namespace lives as long as the processes in it, cables with it, so that nothing has to be removed. The process that
-//! holds it ends with its owner; the nodes of a test that was itself killed have to be ended by hand.
+//! A namespace lives as long as the processes in it, cables with it, so that nothing has to be removed: the process that
+//! holds it ends with its owner, and what runs in it with the thread that started it, even one that is killed.
 
 use crate::run;
 use anyhow::{ensure, Context, Result};
@@ -41,11 +41,12 @@ impl Namespace {
         self.0.id().to_string()
     }
 
-    /// A program that runs in it.
+    /// A program that runs in it, and is killed when the thread ends that starts it.
     fn command(&self, program: &Path) -> Command {
         let mut command = Command::new("nsenter");
         command
             .arg(format!("--net=/proc/{}/ns/net", self.id()))
+            .args(["setpriv", "--pdeathsig", "KILL"])
             .arg(program);
         command
     }

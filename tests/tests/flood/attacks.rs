@@ -130,8 +130,8 @@ impl Attack {
         }
     }
 
-    /// Does it until it is told to stop; returns how often the node answered as it should, or, of what is not read, how often
-    /// it was sent.
+    /// Does it until it is told to stop; returns how often the node answered as it should, or, of what is not read, how
+    /// often it was sent.
     pub fn run(&self, node: SocketAddr, stop: &AtomicBool) -> u64 {
         match self.how {
             How::Connections => connections(node, stop),

@@ -89,8 +89,13 @@ impl Admission {
         self.check_expiry(envelope.expiry, now)?;
         let caller = self.check_rights(envelope.sender)?;
         envelope.verify(&signature)?;
+        let hash = envelope.hash();
+        let mut replay = lock(&self.replay);
+        let share = |room| self.share(caller.stake, room);
+        replay.check(now, &caller.hotkey, envelope.expiry, hash, share)?;
+        // Last, since it may cost another its place: a request seen before does not.
         let place = self.places.take(caller)?;
-        lock(&self.replay).admit(now, caller.hotkey, envelope.expiry, envelope.hash())?;
+        replay.remember(caller.hotkey, envelope.expiry, hash);
         Ok(Admitted {
             caller,
             envelope,
@@ -149,6 +154,14 @@ impl Admission {
             )));
         }
         Ok(Caller { hotkey, stake })
+    }
+
+    /// The part of so much room that a caller has by its share of all stake.
+    fn share(&self, stake: u64, room: usize) -> usize {
+        let callers = self.callers.borrow();
+        let all: u128 = callers.0.values().copied().map(u128::from).sum();
+        let share = (u128::from(stake) * room as u128).div_ceil(all.max(1));
+        usize::try_from(share).unwrap_or(usize::MAX)
     }
 }
 

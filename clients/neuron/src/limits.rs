@@ -39,9 +39,10 @@ pub struct Limits {
     /// an earlier run might have answered are told [`Busy`](crate::Failure::Busy).
     pub clock_skew: Duration,
     /// Requests remembered so that none is answered twice; when full,
-    /// [`Busy`](crate::Failure::Busy), since forgetting a live one would open it to replay.
+    /// [`Busy`](crate::Failure::Busy), since forgetting a live one would open it to replay. One half is for who
+    /// comes first, the other half is every caller's by its share of the stake.
     pub replay_capacity: usize,
-    /// Of these, requests of one hotkey.
+    /// Requests of one hotkey in the half for who comes first.
     pub replay_capacity_per_caller: usize,
     /// Smallest stake of a caller, in units.
     pub min_stake: u64,

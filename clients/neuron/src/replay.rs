@@ -7,6 +7,9 @@ use crate::{Failure, Hotkey};
 /// Remembers each admitted request until it has expired, within a bound. A request that has to be
 /// forgotten takes all that expire no later with it: at or below `floor` nothing is admitted, so a
 /// clock that is set back, or a restart, which starts with a floor, opens nothing to replay.
+///
+/// One half of the memory is for who comes first, the other half is every caller's by its stake, so that those
+/// without cannot fill it.
 #[derive(Debug)]
 pub(crate) struct Replay {
     /// By expiry and hash of the request, who sent it.
@@ -40,17 +43,19 @@ impl Replay {
         }
     }
 
-    /// Admits a request for the first and last time.
+    /// Whether a request may be admitted, which [`Replay::remember`] then does, for the first and last time.
+    /// `share` is the part of so much room that is this caller's by its stake; it is asked only where it matters.
     ///
     /// # Errors
     /// [`Failure::Replayed`] where it was admitted before or may have been, [`Failure::Busy`] where
     /// there is no room to remember it.
-    pub(crate) fn admit(
+    pub(crate) fn check(
         &mut self,
         now: u64,
-        sender: Hotkey,
+        sender: &Hotkey,
         expiry: u64,
         hash: [u8; 32],
+        share: impl FnOnce(usize) -> usize,
     ) -> Result<(), Failure> {
         self.forget(now);
         if expiry <= self.floor {
@@ -63,13 +68,23 @@ impl Replay {
         if self.seen.contains_key(&(expiry, hash)) {
             return Err(Failure::Replayed);
         }
-        let of_sender = self.per_caller.get(&sender).copied().unwrap_or(0);
-        if self.seen.len() >= self.capacity || of_sender >= self.capacity_per_caller {
-            return Err(Failure::Busy);
+        let of_sender = self.per_caller.get(sender).copied().unwrap_or(0);
+        let shared = self.capacity / 2;
+        let comes_first =
+            self.seen.len() < self.capacity - shared && of_sender < self.capacity_per_caller;
+        let has_room = comes_first || of_sender < share(shared);
+        // Shares are rounded up, and stake changes hands.
+        if has_room && self.seen.len() < self.capacity {
+            Ok(())
+        } else {
+            Err(Failure::Busy)
         }
+    }
+
+    /// Remembers a request that [`Replay::check`] let pass.
+    pub(crate) fn remember(&mut self, sender: Hotkey, expiry: u64, hash: [u8; 32]) {
         self.seen.insert((expiry, hash), sender);
-        self.per_caller.insert(sender, of_sender + 1);
-        Ok(())
+        *self.per_caller.entry(sender).or_default() += 1;
     }
 
     fn forget(&mut self, now: u64) {
@@ -94,6 +109,21 @@ impl Replay {
 mod tests {
     use super::*;
 
+    impl Replay {
+        /// Admits a request of a caller whose share is one.
+        fn admit(
+            &mut self,
+            now: u64,
+            sender: Hotkey,
+            expiry: u64,
+            hash: [u8; 32],
+        ) -> Result<(), Failure> {
+            self.check(now, &sender, expiry, hash, |_| 1)?;
+            self.remember(sender, expiry, hash);
+            Ok(())
+        }
+    }
+
     const ALICE: Hotkey = [1; 32];
     const BOB: Hotkey = [2; 32];
 
@@ -117,7 +147,7 @@ mod tests {
         assert_eq!(replay.admit(1, BOB, 12, [3; 32]), Err(Failure::Busy));
         assert_eq!(replay.admit(9, ALICE, 10, [1; 32]), Err(Failure::Replayed));
         // The first has expired and made room.
-        assert_eq!(replay.admit(10, BOB, 12, [3; 32]), Ok(()));
+        assert_eq!(replay.admit(10, ALICE, 12, [3; 32]), Ok(()));
         assert_eq!(replay.seen.len(), 2);
     }
 
@@ -129,6 +159,32 @@ mod tests {
         assert_eq!(replay.admit(1, BOB, 10, [3; 32]), Ok(()));
         assert_eq!(replay.admit(10, ALICE, 20, [4; 32]), Ok(()));
         assert_eq!(replay.per_caller.len(), 1);
+    }
+
+    #[test]
+    fn those_without_stake_leave_half_of_the_memory_to_those_with() {
+        let mut replay = open(8, 8);
+        let mut admit = |sender: Hotkey, number: u8, share: usize| {
+            let of = |room: usize| {
+                assert_eq!(room, 4);
+                share
+            };
+            replay.check(1, &sender, 10, [number; 32], of)?;
+            replay.remember(sender, 10, [number; 32]);
+            Ok(())
+        };
+        for number in 0..4 {
+            assert_eq!(admit(ALICE, number, 0), Ok(()));
+        }
+        assert_eq!(admit(ALICE, 4, 0), Err(Failure::Busy));
+        for number in 4..7 {
+            assert_eq!(admit(BOB, number, 3), Ok(()));
+        }
+        assert_eq!(
+            admit(BOB, 7, 3),
+            Err(Failure::Busy),
+            "no more than its share"
+        );
     }
 
     #[test]

@@ -130,16 +130,22 @@ async fn an_answer_that_takes_too_long_is_ended_by_the_neuron() {
 }
 
 #[tokio::test]
-async fn a_full_memory_of_requests_is_busy() {
+async fn those_without_stake_fill_only_their_half_of_the_memory_of_requests() {
     let limits = Limits {
-        replay_capacity: 2,
+        replay_capacity: 4,
         ..limits()
     };
     let neuron = start(Toy::default(), limits).await;
+    let poor = Client::new(key("//Poor"), common::GENESIS);
+    for _ in 0..2 {
+        assert!(poor.describe(&neuron.peer(), SOON).await.is_ok());
+    }
+    let third = poor.describe(&neuron.peer(), SOON).await;
+    assert_eq!(third, Err(Failure::Busy));
     neuron.assert_answers().await;
     neuron.assert_answers().await;
     let third = neuron.forward(&tokens([1, 3])).await;
-    assert_eq!(third, Err(Failure::Busy));
+    assert_eq!(third, Err(Failure::Busy), "full");
 }
 
 #[tokio::test]

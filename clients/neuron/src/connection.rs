@@ -1,19 +1,16 @@
 //! Connections that are bounded in number, in silence and in age.
 
 use std::{
-    collections::HashMap,
     future::Future,
     io,
-    net::IpAddr,
     pin::Pin,
-    sync::Arc,
     task::{ready, Context, Poll},
 };
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
-    sync::{watch, OwnedSemaphorePermit, Semaphore},
+    sync::watch,
     task::JoinSet,
     time::{sleep, timeout, Duration, Instant, Sleep},
 };
@@ -21,7 +18,10 @@ use tokio_rustls::TlsAcceptor;
 use tokio_stream::Stream;
 use tonic::transport::server::Connected;
 
-use crate::{Certificate, Limits};
+use crate::{
+    lines::{Line, Lines, Room},
+    Certificate, Limits,
+};
 
 /// Length of what every HTTP/2 client sends first.
 const PREFACE_BYTES: usize = 24;
@@ -61,15 +61,13 @@ pub(crate) trait ReadWrite: AsyncRead + AsyncWrite + Send {}
 impl<T: AsyncRead + AsyncWrite + Send> ReadWrite for T {}
 pub(crate) type Bytestream = Pin<Box<dyn ReadWrite>>;
 
-/// Accepts connections while there is room for them; others are closed at once.
+/// Accepts connections; where there is no room, a lesser one gives way.
 pub(crate) struct Incoming {
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
     /// Connections that have a place but no TLS yet.
     handshakes: JoinSet<Option<Connection>>,
-    room: Arc<Semaphore>,
-    /// Room for each address that has a connection open.
-    addresses: HashMap<IpAddr, Arc<Semaphore>>,
+    lines: Lines,
     pause: Option<Pin<Box<Sleep>>>,
     limits: Limits,
     closed: watch::Receiver<bool>,
@@ -83,10 +81,7 @@ impl Incoming {
             tls: certificate.map(Certificate::acceptor),
             listener: listener.tcp,
             handshakes: JoinSet::new(),
-            room: Arc::new(Semaphore::new(
-                limits.connections.min(Semaphore::MAX_PERMITS),
-            )),
-            addresses: HashMap::new(),
+            lines: Lines::new(limits.connections, limits.connections_per_address),
             pause: None,
             limits,
             closed,
@@ -94,34 +89,15 @@ impl Incoming {
     }
 }
 
-/// Among all connections, and among those of an address.
-type Places = [OwnedSemaphorePermit; 2];
-
 impl Incoming {
     /// A connection once TLS is agreed on, which may take as long as the preface afterwards.
-    fn shake_hands(&mut self, tls: TlsAcceptor, stream: TcpStream, places: Places) {
+    fn shake_hands(&mut self, tls: TlsAcceptor, stream: TcpStream, room: Room) {
         let (limits, closed) = (self.limits.clone(), self.closed.clone());
         self.handshakes.spawn(async move {
             let shaken = timeout(limits.handshake, tls.accept(stream)).await;
             let stream = shaken.ok()?.ok()?;
-            Some(Connection::new(Box::pin(stream), places, &limits, closed))
+            Some(Connection::new(Box::pin(stream), room, &limits, closed))
         });
-    }
-
-    /// Places for one more connection of this address, among all and among its own, so that one
-    /// address does not take everybody's room.
-    fn places(&mut self, address: IpAddr) -> Option<Places> {
-        // An open connection holds the other reference.
-        self.addresses.retain(|_, room| Arc::strong_count(room) > 1);
-        let most = self.limits.connections_per_address;
-        let own = self
-            .addresses
-            .entry(address)
-            .or_insert_with(|| Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))))
-            .clone();
-        let own = own.try_acquire_owned().ok()?;
-        let place = self.room.clone().try_acquire_owned().ok()?;
-        Some([own, place])
     }
 }
 
@@ -141,7 +117,7 @@ impl Stream for Incoming {
             }
             match ready!(self.listener.poll_accept(context)) {
                 Ok((stream, peer)) => {
-                    let Some(places) = self.places(peer.ip()) else {
+                    let Some(room) = self.lines.take(peer.ip()) else {
                         tracing::debug!("connection closed: as many are open as may be");
                         continue;
                     };
@@ -149,11 +125,11 @@ impl Stream for Incoming {
                     // it cannot be set, they are delayed.
                     let _ = stream.set_nodelay(true);
                     if let Some(tls) = self.tls.clone() {
-                        self.shake_hands(tls, stream, places);
+                        self.shake_hands(tls, stream, room);
                         continue;
                     }
                     let (stream, closed) = (Box::pin(stream), self.closed.clone());
-                    let connection = Connection::new(stream, places, &self.limits, closed);
+                    let connection = Connection::new(stream, room, &self.limits, closed);
                     return Poll::Ready(Some(Ok(connection)));
                 }
                 Err(error) => {
@@ -165,25 +141,27 @@ impl Stream for Incoming {
     }
 }
 
-/// One connection. Reading fails once it has been silent for too long, is too old, or all are closed;
-/// that ends it, whatever it is doing.
+/// One connection. Reading fails once it has been silent for too long, is too old, was told to end, or all are
+/// closed, and so does writing that has to wait; that ends it, whatever it is doing.
 pub(crate) struct Connection {
     stream: Bytestream,
     received: usize,
     idle: Duration,
     silence: Pin<Box<Sleep>>,
     end: Pin<Box<dyn Future<Output = ()> + Send>>,
-    _places: Places,
+    ended: bool,
+    room: Room,
 }
 
 impl Connection {
     fn new(
         stream: Bytestream,
-        places: Places,
+        room: Room,
         limits: &Limits,
         mut closed: watch::Receiver<bool>,
     ) -> Self {
         let age = limits.connection_age.saturating_add(limits.call_time);
+        let line = room.line.clone();
         Self {
             stream,
             received: 0,
@@ -192,11 +170,35 @@ impl Connection {
             end: Box::pin(async move {
                 tokio::select! {
                     () = sleep(age) => {}
+                    () = line.ended() => {}
                     _ = closed.wait_for(|&closed| closed) => {}
                 }
             }),
-            _places: places,
+            ended: false,
+            room,
         }
+    }
+
+    /// Fails once it is to end.
+    fn lives(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        self.ended = self.ended || self.end.as_mut().poll(context).is_ready();
+        if self.ended {
+            Err(timed_out("the connection is over"))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// What came of writing. Who does not read what is written keeps the reading waiting, too.
+    fn written<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        written: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if written.is_pending() {
+            self.lives(context)?;
+        }
+        written
     }
 }
 
@@ -206,9 +208,7 @@ impl AsyncRead for Connection {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.end.as_mut().poll(context).is_ready() {
-            return Poll::Ready(Err(timed_out("the connection is too old")));
-        }
+        self.lives(context)?;
         let before = buffer.filled().len();
         let read = self.stream.as_mut().poll_read(context, buffer);
         let bytes = buffer.filled().len() - before;
@@ -235,7 +235,8 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.stream.as_mut().poll_write(context, bytes)
+        let written = self.stream.as_mut().poll_write(context, bytes);
+        self.written(context, written)
     }
 
     fn poll_write_vectored(
@@ -243,7 +244,8 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.stream.as_mut().poll_write_vectored(context, bytes)
+        let written = self.stream.as_mut().poll_write_vectored(context, bytes);
+        self.written(context, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -251,7 +253,8 @@ impl AsyncWrite for Connection {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream.as_mut().poll_flush(context)
+        let flushed = self.stream.as_mut().poll_flush(context);
+        self.written(context, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -260,7 +263,9 @@ impl AsyncWrite for Connection {
 }
 
 impl Connected for Connection {
-    type ConnectInfo = ();
+    type ConnectInfo = Line;
 
-    fn connect_info(&self) {}
+    fn connect_info(&self) -> Line {
+        self.room.line.clone()
+    }
 }

@@ -6,7 +6,7 @@
 //! its own modality from callers that the chain knows.
 //!
 //! The way of a call, one module an arrow: `client` → `signature` → `channels` (`tls`) →
-//! wire → `connection` → `server` → `admission` (`replay`, rights, `places`) → `service` → `packing` (`compression`,
+//! wire → `connection` (`lines`) → `server` → `admission` (`replay`, rights, `places`) → `service` → `packing` (`compression`,
 //! `numbers`), `inputs` → [`Model`] → and back through the same.
 
 mod admission;
@@ -20,6 +20,7 @@ mod failure;
 mod formats;
 mod inputs;
 mod limits;
+mod lines;
 mod model;
 mod numbers;
 mod packing;

@@ -15,13 +15,15 @@ pub struct Limits {
     pub message_bytes: usize,
     /// Calls admitted at once, from the first byte of the body to the last byte of the answer, those
     /// that wait inside the model included. One more takes the place of the one with the least stake,
-    /// where that is less than its own, and otherwise is answered [`Busy`](crate::Failure::Busy).
+    /// where that is less than its own, and otherwise is answered [`Busy`](crate::Failure::Busy). A call that loses
+    /// its place while its answer is being sent loses its connection.
     pub calls: usize,
     /// Of these, calls of one hotkey.
     pub calls_per_caller: usize,
-    /// Open connections; one more is closed at once.
+    /// Open connections; one more takes the room of the one over which the least stake has called, of equals of
+    /// the oldest.
     pub connections: usize,
-    /// Open connections of one address.
+    /// Of these, connections of one address, in the same way; of IPv6, of a network of 64 bits.
     pub connections_per_address: usize,
     /// Concurrent streams on one connection.
     pub streams_per_connection: u32,
@@ -31,7 +33,8 @@ pub struct Limits {
     pub idle: Duration,
     /// Age at which a connection is asked to go; one `call_time` later it is closed.
     pub connection_age: Duration,
-    /// Time for one call, from its headers to its answer; then [`Deadline`](crate::Failure::Deadline).
+    /// Time for one call, from its headers to its answer; then [`Deadline`](crate::Failure::Deadline). As long again
+    /// an answer may take to be read; then its place is free to others who want it.
     pub call_time: Duration,
     /// Time that calls in progress are given after the shutdown signal.
     pub drain: Duration,

@@ -1,7 +1,8 @@
 //! The places of the calls that are in progress, of which there is a bound.
 //!
-//! Where all are taken, a caller with more stake gets the place of the call with the least, unless its
-//! answer is on its way already; that call is then told `busy`.
+//! Where all are taken, a caller with more stake gets the place of the call with the least, which is told `busy`
+//! or, where its answer is on its way already, loses its connection: a caller that does not read cannot be told
+//! anything else. Where it has not read for too long, anybody gets its place.
 
 use std::{
     cmp::Reverse,
@@ -9,9 +10,9 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::Instant};
 
-use crate::{model::Caller, Failure, Hotkey};
+use crate::{lines::Line, model::Caller, Failure, Hotkey};
 
 /// Stake, and the order of arrival: the least is the first to go.
 type Rank = (u64, Reverse<u64>);
@@ -34,8 +35,15 @@ struct Taken {
 #[derive(Debug)]
 struct Holder {
     hotkey: Hotkey,
-    /// Tells the call to go; gone once its answer is on its way.
-    go: Option<oneshot::Sender<()>>,
+    progress: Progress,
+}
+
+#[derive(Debug)]
+enum Progress {
+    /// It is being worked on; this tells it to go.
+    Working(oneshot::Sender<()>),
+    /// Its answer is on its way over this connection, and is to be read by then.
+    Answering(Line, Instant),
 }
 
 /// One place, free again when it is dropped.
@@ -61,8 +69,11 @@ impl Places {
     /// [`Failure::Busy`].
     pub(crate) fn take(&self, caller: Caller) -> Result<Place, Failure> {
         let mut taken = lock(&self.taken);
-        let own = taken.per_caller.get(&caller.hotkey).copied();
-        if own.unwrap_or(0) >= self.most_per_caller {
+        let full = taken.calls.len() >= self.most;
+        if full || taken.of(&caller.hotkey) >= self.most_per_caller {
+            taken.end_unread(Instant::now());
+        }
+        if taken.of(&caller.hotkey) >= self.most_per_caller {
             return Err(Failure::Busy);
         }
         if taken.calls.len() >= self.most {
@@ -73,7 +84,7 @@ impl Places {
         let (go, lost) = oneshot::channel();
         let holder = Holder {
             hotkey: caller.hotkey,
-            go: Some(go),
+            progress: Progress::Working(go),
         };
         taken.calls.insert(rank, holder);
         *taken.per_caller.entry(caller.hotkey).or_default() += 1;
@@ -86,16 +97,38 @@ impl Places {
 }
 
 impl Taken {
+    fn of(&self, hotkey: &Hotkey) -> usize {
+        self.per_caller.get(hotkey).copied().unwrap_or(0)
+    }
+
     /// Frees the place of the least stake below this one.
     fn displace(&mut self, stake: u64) -> Result<(), Failure> {
-        let below = self.calls.range(..(stake, Reverse(u64::MAX)));
-        let mut movable = below.filter(|(_, holder)| holder.go.is_some());
-        let rank = movable.next().map(|(rank, _)| *rank);
-        let holder = rank.and_then(|rank| self.free(rank));
-        let go = holder.and_then(|holder| holder.go).ok_or(Failure::Busy)?;
-        // Who is gone already cannot be told.
-        let _ = go.send(());
+        let least = self.calls.first_key_value().map(|(rank, _)| *rank);
+        let least = least.filter(|(least, _)| *least < stake);
+        self.end(least.ok_or(Failure::Busy)?);
         Ok(())
+    }
+
+    /// Frees the places of those whose answer should have been read by now.
+    fn end_unread(&mut self, now: Instant) {
+        let unread = self.calls.iter().filter(|(_, holder)| {
+            matches!(&holder.progress, Progress::Answering(_, until) if *until <= now)
+        });
+        let unread: Vec<Rank> = unread.map(|(rank, _)| *rank).collect();
+        for rank in unread {
+            self.end(rank);
+        }
+    }
+
+    fn end(&mut self, rank: Rank) {
+        match self.free(rank).map(|holder| holder.progress) {
+            Some(Progress::Working(go)) => {
+                // Who is gone already cannot be told.
+                let _ = go.send(());
+            }
+            Some(Progress::Answering(line, _)) => line.end(),
+            None => {}
+        }
     }
 
     fn free(&mut self, rank: Rank) -> Option<Holder> {
@@ -118,11 +151,15 @@ impl Place {
         }
     }
 
-    /// From now on the place is kept until it is dropped: the answer is on its way.
-    pub(crate) fn keep(&mut self) {
-        if let Some(holder) = lock(&self.taken).calls.get_mut(&self.rank) {
-            holder.go = None;
-        }
+    /// The answer is on its way over this connection, and is to be read by then. False when another has the
+    /// place already.
+    pub(crate) fn answers(&self, line: Line, until: Instant) -> bool {
+        let mut taken = lock(&self.taken);
+        let holder = taken.calls.get_mut(&self.rank);
+        holder.is_some_and(|holder| {
+            holder.progress = Progress::Answering(line, until);
+            true
+        })
     }
 }
 
@@ -139,6 +176,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn caller(number: u8, stake: u64) -> Caller {
@@ -157,13 +196,31 @@ mod tests {
         let rich = places.take(caller(4, 9)).expect("more than the least");
         assert!(poor.lost.try_recv().is_ok(), "the least went");
         assert!(middle.lost.try_recv().is_err());
-        middle.keep();
-        assert!(places.take(caller(5, 9)).is_err(), "an answer on its way");
         drop(poor);
-        assert!(places.take(caller(5, 9)).is_err(), "gone already");
+        assert!(places.take(caller(5, 5)).is_err(), "gone already");
         drop((middle, rich));
         assert!(lock(&places.taken).per_caller.is_empty());
         assert!(places.take(caller(1, 0)).is_ok());
+    }
+
+    #[tokio::test]
+    async fn who_does_not_read_its_answer_loses_its_connection() {
+        let places = Places::new(2, 1);
+        let later = Instant::now() + Duration::from_secs(600);
+        let [poor, middle] = [caller(1, 1), caller(2, 5)].map(|caller| {
+            let place = places.take(caller).expect("room");
+            let line = Line::default();
+            assert!(place.answers(line.clone(), later));
+            (place, line)
+        });
+        let _rich = places.take(caller(3, 9)).expect("more than the least");
+        poor.1.ended().await;
+        assert!(!poor.0.answers(Line::default(), later), "gone");
+        assert!(places.take(caller(4, 5)).is_err(), "in time still");
+        assert!(places.take(caller(2, 5)).is_err(), "it has its own");
+        assert!(middle.0.answers(middle.1.clone(), Instant::now()));
+        assert!(places.take(caller(2, 5)).is_ok());
+        middle.1.ended().await;
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::{
 use noesis_proto::{v1, Bytes, SERVICE};
 use prost::Message;
 use subxt_signer::sr25519::Keypair;
-use tokio::time::timeout;
+use tokio::time::{timeout, Instant};
 use tonic::{
     body::Body,
     codegen::{http, BoxFuture, Service, StdError},
@@ -24,6 +24,7 @@ use crate::{
     description::modality_from_wire,
     failure::FAILURE_KEY,
     inputs::{check_answer, check_inputs},
+    lines::Line,
     places::Place,
     raw::RawCodec,
     signature::{now_milliseconds, Method},
@@ -88,8 +89,12 @@ impl<M: Model> Neuron<M> {
             Ok(admitted) => admitted,
             Err(failure) => return refuse(failure),
         };
+        // Only a call that came over no connection of ours has none.
+        let line = request.extensions().get::<Line>().cloned();
+        let line = line.unwrap_or_default();
+        line.called(admitted.caller.stake);
         let call_time = self.limits.call_time;
-        match timeout(call_time, self.converse(admitted, request)).await {
+        match timeout(call_time, self.converse(admitted, line, request)).await {
             Ok(response) => response,
             Err(_) => refuse(Failure::Deadline),
         }
@@ -99,6 +104,7 @@ impl<M: Model> Neuron<M> {
     async fn converse<B>(
         self: Arc<Self>,
         admitted: Admitted,
+        line: Line,
         request: http::Request<B>,
     ) -> http::Response<Body>
     where
@@ -110,6 +116,7 @@ impl<M: Model> Neuron<M> {
             envelope,
             mut place,
         } = admitted;
+        let call_time = self.limits.call_time;
         let mut grpc = Grpc::new(RawCodec).max_decoding_message_size(self.limits.message_bytes);
         let handle = Handle(move |body: Bytes| async move {
             if *blake3::hash(&body).as_bytes() != envelope.body {
@@ -133,7 +140,9 @@ impl<M: Model> Neuron<M> {
             response = grpc.unary(handle, request) => name_failure(response),
             () = place.lost() => return refuse(Failure::Busy), // to a caller with more stake
         };
-        place.keep();
+        if !place.answers(line, Instant::now() + call_time) {
+            return refuse(Failure::Busy);
+        }
         response.map(|body| {
             Body::new(Held {
                 body,

@@ -5,7 +5,10 @@ mod common;
 use std::{sync::Arc, time::Duration};
 
 use common::{echo, envelope, key, limits, message, start, tokens, validator, Mood, Toy, SOON};
-use noesis_neuron::{Client, Failure, Limits, Modality};
+use noesis_neuron::{
+    signature::{Envelope, Method},
+    Client, Failure, Limits, Modality,
+};
 use prost::Message;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -218,20 +221,24 @@ async fn old_connections_are_closed_and_their_callers_come_again() {
     assert!(answered >= 3, "{answered}");
 }
 
-/// Opens fifty connections; how many of them stay open. The others are closed at once, those that stay are
-/// greeted with the neuron's settings.
-async fn flood(neuron: &common::Running) -> (Vec<TcpStream>, usize) {
+/// Opens fifty connections; those that are still open when the last has been greeted with the neuron's settings.
+async fn flood(neuron: &common::Running) -> Vec<TcpStream> {
     let mut flood = Vec::new();
     for _ in 0..50 {
         flood.push(TcpStream::connect(neuron.address).await.expect("connects"));
     }
-    let mut open = 0;
-    for stream in &mut flood {
-        let mut byte = [0];
-        let read = timeout(SOON, stream.read(&mut byte)).await;
-        open += usize::from(matches!(read, Ok(Ok(1))));
+    let mut buffer = [0; 1024];
+    let last = flood.last_mut().expect("fifty");
+    let greeted = timeout(SOON, last.read(&mut buffer)).await;
+    assert!(matches!(greeted, Ok(Ok(1..))), "{greeted:?}");
+    let mut open = Vec::new();
+    for mut stream in flood {
+        let ends = async { while matches!(stream.read(&mut buffer).await, Ok(1..)) {} };
+        if timeout(Duration::from_millis(200), ends).await.is_err() {
+            open.push(stream);
+        }
     }
-    (flood, open)
+    open
 }
 
 #[tokio::test]
@@ -242,31 +249,28 @@ async fn one_address_does_not_take_the_room_of_all() {
         ..limits()
     };
     let neuron = start(Toy::default(), limits).await;
-    let (_flood, open) = flood(&neuron).await;
-    assert_eq!(open, 3);
+    assert_eq!(flood(&neuron).await.len(), 3);
 }
 
 #[tokio::test]
-async fn a_flood_of_connections_is_bounded() {
+async fn a_flood_of_connections_is_bounded_and_keeps_nobody_with_stake_out() {
     let limits = Limits {
         connections: 4,
         ..limits()
     };
     let neuron = start(Toy::default(), limits).await;
-    let (flood, open) = flood(&neuron).await;
-    assert_eq!(open, 4);
-    let refused = neuron.forward(&tokens([1, 3])).await;
-    assert!(
-        matches!(refused, Err(Failure::Unreachable(_))),
-        "{refused:?}"
-    );
-    drop(flood);
-    let again = async {
-        while neuron.forward(&tokens([1, 3])).await.is_err() {
-            tokio::task::yield_now().await;
-        }
+    let early = validator();
+    let inputs = tokens([1, 3]);
+    let ask = |client: Client| {
+        let (peer, inputs) = (neuron.peer(), inputs.clone());
+        async move { client.forward(&peer, Modality::Text, &inputs, SOON).await }
     };
-    timeout(SOON, again).await.expect("there is room again");
+    assert!(ask(early.clone()).await.is_ok());
+    let flood = flood(&neuron).await;
+    assert_eq!(flood.len(), 3, "and the validator's");
+    // Who comes late gets the room of one that has proven nothing, as often as it likes.
+    assert!(ask(validator()).await.is_ok());
+    assert!(ask(early).await.is_ok());
 }
 
 #[tokio::test]
@@ -345,6 +349,97 @@ async fn a_caller_that_reads_slowly_holds_only_its_own_places() {
         }
     };
     timeout(SOON, free).await.expect("the places are free");
+}
+
+/// Two calls of a caller that never reads their answers.
+async fn slow_readers(neuron: &common::Running, uri: &str) -> tokio::task::JoinSet<bool> {
+    // Window of zero: the answer's bytes can never be sent.
+    let channel = tonic::transport::Endpoint::from_shared(format!("http://{}", neuron.address))
+        .expect("an address")
+        .initial_stream_window_size(0_u32)
+        .connect()
+        .await
+        .expect("connects");
+    let mut calls = tokio::task::JoinSet::new();
+    for _ in 0..2 {
+        let body = message().encode_to_vec();
+        let (sender, receiver) = (common::hotkey(uri), common::hotkey("//Miner"));
+        let envelope = Envelope::new(common::GENESIS, Method::Forward, sender, receiver, &body);
+        let mut request = tonic::Request::new(message());
+        envelope.write(&key(uri), request.metadata_mut());
+        let mut client = noesis_proto::v1::neuron_client::NeuronClient::new(channel.clone());
+        calls.spawn(async move { client.forward(request).await.is_ok() });
+    }
+    while neuron.reached() < 2 {
+        tokio::task::yield_now().await;
+    }
+    calls
+}
+
+#[tokio::test]
+async fn a_caller_that_reads_slowly_gives_way_to_one_with_more_stake() {
+    let limits = Limits {
+        calls: 2,
+        ..limits()
+    };
+    let neuron = start(Toy::default(), limits).await;
+    let slow = slow_readers(&neuron, "//Poor").await;
+    timeout(SOON, neuron.assert_answers())
+        .await
+        .expect("at once");
+    let answered = timeout(SOON, slow.join_all()).await.expect("cut off");
+    assert_eq!(answered, [false, false]);
+}
+
+#[tokio::test]
+async fn a_caller_that_never_reads_gives_way_to_anybody_in_the_end() {
+    let limits = Limits {
+        calls: 2,
+        call_time: Duration::from_millis(300),
+        ..limits()
+    };
+    let neuron = start(Toy::default(), limits).await;
+    let _slow = slow_readers(&neuron, "//Validator").await;
+    let other = Client::new(key("//Other"), common::GENESIS);
+    let begun = Instant::now();
+    while other.describe(&neuron.peer(), SOON).await == Err(Failure::Busy) {
+        assert!(begun.elapsed() < SOON);
+        tokio::task::yield_now().await;
+    }
+    assert!(begun.elapsed() >= Duration::from_millis(100), "not at once");
+}
+
+#[tokio::test]
+async fn a_request_seen_before_costs_nobody_a_place() {
+    let go = Arc::new(Notify::new());
+    let toy = Toy {
+        mood: Mood::Waits(go.clone()),
+        ..Toy::default()
+    };
+    let limits = Limits {
+        calls: 1,
+        ..limits()
+    };
+    let neuron = start(toy, limits).await;
+    go.notify_one();
+    let envelope = envelope(&message().encode_to_vec());
+    let rich = key("//Validator");
+    let first = neuron.send_as(message(), &envelope, &rich).await;
+    assert!(first.is_ok(), "{first:?}");
+    let peer = neuron.peer();
+    let poor = tokio::spawn(async move {
+        let client = Client::new(key("//Poor"), common::GENESIS);
+        client
+            .forward(&peer, Modality::Text, &tokens([1, 3]), SOON)
+            .await
+    });
+    while neuron.reached() < 2 {
+        tokio::task::yield_now().await;
+    }
+    let again = neuron.send_as(message(), &envelope, &rich).await;
+    assert_eq!(again, Err(Failure::Replayed));
+    go.notify_one();
+    assert!(poor.await.expect("no panic").is_ok());
 }
 
 /// The median time of a call of `//Validator`, all of which must be answered.

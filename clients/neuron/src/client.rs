@@ -13,7 +13,8 @@ use crate::{
     contain::contain,
     description::modality_to_wire,
     failure::{chain, found_in},
-    inputs::{check_answer, check_inputs},
+    inputs::{check_answer, check_inputs, finite, Form},
+    packing::Head,
     raw::RawCodec,
     signature::{Envelope, Method},
     ClientLimits, Description, Failure, Fingerprint, Formats, Hotkey, Modality, Tensor, Treatment,
@@ -153,8 +154,11 @@ impl Client {
                 "the answer has no tensor; ask another peer".into(),
             ));
         };
-        let response = Tensor::from_wire_within(&response, self.limits.message_bytes)?;
-        check_answer(modality, inputs, &response, self.response_dim)?;
+        let head = Head::read(&response, self.limits.message_bytes)?;
+        self.formats.check(&head)?;
+        Form::from(&head).check_answer(modality, &Form::of(inputs), self.response_dim)?;
+        let response = head.tensor(&response.data)?;
+        finite(&response)?;
         Ok(response)
     }
 

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use half::{bf16, f16};
 use noesis_proto::v1;
 
-use crate::{tensor::all, Data, Failure, Tensor};
+use crate::{packing::Head, tensor::all, Data, Failure, Tensor};
 
 /// The forms of an answer that a caller takes. Of these the neuron sends the one of the fewest bytes
 /// that carries every value; none of the types is the same as `f16` alone.
@@ -65,6 +65,32 @@ impl Formats {
         }
     }
 
+    /// Checks that an answer is in one of these forms.
+    ///
+    /// # Errors
+    /// [`Failure::BadShape`].
+    pub(crate) fn check(self, head: &Head) -> Result<(), Failure> {
+        let taken = match head.dtype {
+            v1::Dtype::F32 => self.f32,
+            v1::Dtype::F16 => self.takes_half(),
+            v1::Dtype::Bf16 => self.bf16,
+            v1::Dtype::Int8Scaled => self.int8,
+            _ => false,
+        };
+        if taken && (self.zstd || head.encoding == v1::Encoding::Raw) {
+            return Ok(());
+        }
+        Err(Failure::BadShape(format!(
+            "the answer is {}, {}, and {self} was asked for; ask another peer",
+            head.dtype.as_str_name(),
+            head.encoding.as_str_name(),
+        )))
+    }
+
+    fn takes_half(self) -> bool {
+        self.f16 || !(self.f32 || self.bf16 || self.int8)
+    }
+
     /// The narrowest type taken that carries every value of `tensor`, or the widest that is taken. Whole
     /// numbers stay what they are.
     pub(crate) fn dtype(self, tensor: &Tensor) -> v1::Dtype {
@@ -72,10 +98,9 @@ impl Formats {
             return v1::Dtype::I64;
         };
         let within = |most: f32| all(values, |value| value.abs() <= most);
-        let half = self.f16 || !(self.f32 || self.bf16 || self.int8);
         if self.int8 {
             v1::Dtype::Int8Scaled
-        } else if half && (!(self.bf16 || self.f32) || within(f16::MAX.to_f32())) {
+        } else if self.takes_half() && (!(self.bf16 || self.f32) || within(f16::MAX.to_f32())) {
             v1::Dtype::F16
         } else if self.bf16 && (!self.f32 || within(bf16::MAX.to_f32())) {
             v1::Dtype::Bf16

@@ -6,12 +6,12 @@ use std::time::Duration;
 pub(crate) const MESSAGE_BYTES: usize = 16 * 1024 * 1024;
 
 /// Bounds of a server. The memory that callers can claim is at most about
-/// `calls * message_bytes * 8`: a body, its tensors decompressed and as numbers (four bytes for one of
-/// int8), the answer, and the answer's bytes.
+/// `calls * message_bytes * 8`: a body and its tensors decompressed (together one message), these as numbers
+/// (four bytes for one of int8), the answer, the answer's bytes, and those on their way.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Longest message, received or sent, in bytes of its protobuf form; compressed tensors have as many
-    /// bytes at most once decompressed.
+    /// Longest message, received or sent, in bytes of its protobuf form; the tensors of a request have
+    /// as many bytes at most once decompressed.
     pub message_bytes: usize,
     /// Calls admitted at once, from the first byte of the body to the last byte of the answer, those
     /// that wait inside the model included. One more takes the place of the one with the least stake,

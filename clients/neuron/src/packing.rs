@@ -125,45 +125,77 @@ impl Tensor {
     /// [`Failure::BadShape`] where they do not fit, [`Failure::TooLarge`] beyond the limit,
     /// [`Failure::Unsupported`] for what is reserved.
     pub fn from_wire_within(wire: &v1::Tensor, limit: usize) -> Result<Self, Failure> {
+        Head::read(wire, limit)?.tensor(&wire.data)
+    }
+}
+
+/// What a tensor on the wire says that it is, found to fit its bytes; its numbers are yet to be read.
+#[derive(Debug)]
+pub(crate) struct Head {
+    pub(crate) dtype: v1::Dtype,
+    pub(crate) encoding: v1::Encoding,
+    pub(crate) shape: Vec<usize>,
+    /// Of all numbers, once decompressed.
+    pub(crate) bytes: usize,
+}
+
+impl Head {
+    /// # Errors
+    /// As [`Tensor::from_wire_within`].
+    pub(crate) fn read(wire: &v1::Tensor, limit: usize) -> Result<Self, Failure> {
         let dtype = spoken(wire)?;
         let shape = read_shape(wire)?;
-        let expected = expected_bytes(dtype, &shape)?;
+        let bytes = expected_bytes(dtype, &shape)?;
+        let encoding = v1::Encoding::try_from(wire.encoding).map_err(|_| {
+            Failure::Unsupported(format!(
+                "encoding {} is unknown; send tensors raw or as zstd",
+                wire.encoding
+            ))
+        })?;
+        match encoding {
+            v1::Encoding::Raw if bytes != wire.data.len() => Err(Failure::BadShape(format!(
+                "shape {shape:?} needs {bytes} bytes but there are {}; send as many as it says",
+                wire.data.len()
+            ))),
+            v1::Encoding::Zstd if bytes > limit => Err(Failure::TooLarge(format!(
+                "the tensor has {bytes} bytes, the limit is {limit}, compressed or not; send a smaller batch"
+            ))),
+            _ => Ok(Self {
+                dtype,
+                encoding,
+                shape,
+                bytes,
+            }),
+        }
+    }
+
+    /// Whether the numbers are whole ones.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.dtype == v1::Dtype::I64
+    }
+
+    /// The tensor, of the data that came with this.
+    ///
+    /// # Errors
+    /// As [`Tensor::from_wire_within`].
+    pub(crate) fn tensor(self, data: &[u8]) -> Result<Tensor, Failure> {
         let decompressed;
-        let bytes = match v1::Encoding::try_from(wire.encoding) {
-            Ok(v1::Encoding::Raw) => {
-                if expected != wire.data.len() {
-                    return Err(Failure::BadShape(format!(
-                        "shape {shape:?} needs {expected} bytes but there are {}; send as many as it says",
-                        wire.data.len()
-                    )));
-                }
-                wire.data.as_ref()
-            }
-            Ok(v1::Encoding::Zstd) => {
-                if expected > limit {
-                    return Err(Failure::TooLarge(format!(
-                        "the tensor has {expected} bytes, the limit is {limit}, compressed or not; send \
-                         a smaller batch"
-                    )));
-                }
-                decompressed = decompress(&wire.data, expected)?;
+        let bytes = match self.encoding {
+            v1::Encoding::Raw => data,
+            v1::Encoding::Zstd => {
+                decompressed = decompress(data, self.bytes)?;
                 decompressed.as_slice()
             }
-            Err(_) => {
-                return Err(Failure::Unsupported(format!(
-                    "encoding {} is unknown; send tensors raw or as zstd",
-                    wire.encoding
-                )))
-            }
         };
-        let data = match dtype {
+        let data = match self.dtype {
             v1::Dtype::I64 => Data::I64(numbers::read_i64(bytes)),
             v1::Dtype::F16 => Data::F32(numbers::read_f16(bytes)),
             v1::Dtype::Bf16 => Data::F32(numbers::read_bf16(bytes)),
-            v1::Dtype::Int8Scaled => Data::F32(numbers::read_int8(bytes, last(&shape))),
+            v1::Dtype::Int8Scaled => Data::F32(numbers::read_int8(bytes, last(&self.shape))),
             _ => Data::F32(numbers::read_f32(bytes)),
         };
-        Ok(Self { shape, data })
+        let shape = self.shape;
+        Ok(Tensor { shape, data })
     }
 }
 

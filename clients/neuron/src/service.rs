@@ -1,4 +1,4 @@
-//! The service `noesis.v1.Neuron` over raw bytes: admit, hash, decode, check, ask the model, sign.
+//! The service `noesis.v1.Neuron` over raw bytes: admit, hash, check, decode, ask the model, sign.
 
 use std::{
     convert::Infallible,
@@ -23,8 +23,9 @@ use crate::{
     contain::contain,
     description::modality_from_wire,
     failure::FAILURE_KEY,
-    inputs::{check_answer, check_inputs},
+    inputs::{finite, Form},
     lines::Line,
+    packing::Head,
     places::Place,
     raw::RawCodec,
     signature::{now_milliseconds, Method},
@@ -175,9 +176,9 @@ impl<M: Model> Neuron<M> {
         body: Bytes,
     ) -> Result<Vec<u8>, Failure> {
         let request: v1::ForwardRequest = decode(body)?;
-        let inputs = self.inputs(description, request.modality, request.inputs.as_ref())?;
+        let inputs = self.inputs(description, request.modality, request.inputs)?;
+        let inputs = inputs.read().await?;
         let formats = Formats::from_wire(request.formats);
-        drop(request.inputs);
         let model = self.model.clone();
         let work = async move { model.forward(caller, inputs).await };
         let answer = contain("the model", work).await??;
@@ -205,27 +206,30 @@ impl<M: Model> Neuron<M> {
         body: Bytes,
     ) -> Result<Vec<u8>, Failure> {
         let request: v1::BackwardRequest = decode(body)?;
-        let inputs = self.inputs(description, request.modality, request.inputs.as_ref())?;
-        let gradient = self.tensor("gradient", request.gradient.as_ref())?;
-        check_answer(
+        let inputs = self.inputs(description, request.modality, request.inputs)?;
+        // Both together are no larger than one message.
+        let limit = self.limits.message_bytes.saturating_sub(inputs.head.bytes);
+        let gradient = Unread::new("gradient", request.gradient, limit)?;
+        Form::from(&gradient.head).check_answer(
             description.modality,
-            &inputs,
-            &gradient,
+            &Form::from(&inputs.head),
             Some(description.response_dim),
         )?;
-        drop((request.inputs, request.gradient));
+        let inputs = inputs.read().await?;
+        let gradient = gradient.read().await?;
         let model = self.model.clone();
         let work = async move { model.backward(caller, inputs, gradient).await };
         let treatment = contain("the model", work).await??;
         Ok(treatment.to_wire().encode_to_vec())
     }
 
+    /// Inputs whose shape is one that is answered here.
     fn inputs(
         &self,
         description: &Description,
         modality: i32,
-        inputs: Option<&v1::Tensor>,
-    ) -> Result<Tensor, Failure> {
+        inputs: Option<v1::Tensor>,
+    ) -> Result<Unread, Failure> {
         let modality = modality_from_wire(modality)?;
         if modality != description.modality {
             return Err(Failure::WrongModality(format!(
@@ -233,15 +237,46 @@ impl<M: Model> Neuron<M> {
                 description.modality
             )));
         }
-        let inputs = self.tensor("inputs", inputs)?;
-        check_inputs(modality, &inputs, description.sequence_limit)?;
+        let inputs = Unread::new("inputs", inputs, self.limits.message_bytes)?;
+        Form::from(&inputs.head).check_inputs(modality, description.sequence_limit)?;
         Ok(inputs)
     }
+}
 
-    fn tensor(&self, name: &str, wire: Option<&v1::Tensor>) -> Result<Tensor, Failure> {
+/// A tensor of a request whose shape can be checked before its numbers are read.
+struct Unread {
+    head: Head,
+    data: Bytes,
+}
+
+impl Unread {
+    fn new(name: &str, wire: Option<v1::Tensor>, limit: usize) -> Result<Self, Failure> {
         let wire =
             wire.ok_or_else(|| Failure::BadShape(format!("there is no {name}; send one")))?;
-        Tensor::from_wire_within(wire, self.limits.message_bytes)
+        let head = Head::read(&wire, limit)?;
+        Ok(Self {
+            head,
+            data: wire.data,
+        })
+    }
+
+    /// The tensor, finite. Decompressing takes long enough to keep others waiting.
+    async fn read(self) -> Result<Tensor, Failure> {
+        let compressed = self.head.encoding == v1::Encoding::Zstd;
+        let read = move || {
+            let tensor = self.head.tensor(&self.data)?;
+            finite(&tensor)?;
+            Ok(tensor)
+        };
+        if !compressed {
+            return read();
+        }
+        let read = tokio::task::spawn_blocking(read).await;
+        read.unwrap_or_else(|_| {
+            Err(Failure::Internal(
+                "the tensor was not decompressed; send it raw".into(),
+            ))
+        })
     }
 }
 

@@ -26,6 +26,10 @@ impl Data {
         }
     }
 
+    pub(crate) fn is_whole(&self) -> bool {
+        matches!(self, Self::I64(_))
+    }
+
     /// Whether there are none; never true within a checked tensor.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

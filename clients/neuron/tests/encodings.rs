@@ -3,7 +3,10 @@
 mod common;
 
 use common::{echo, hotkey, limits, message, start, tokens, validator, Mood, Toy, DIM, SOON};
-use noesis_neuron::{Failure, Formats, Limits, Modality, Tensor};
+use noesis_neuron::{
+    signature::{Envelope, Method},
+    Failure, Formats, Limits, Modality, Tensor,
+};
 use noesis_proto::v1;
 use prost::Message;
 
@@ -139,6 +142,57 @@ async fn bombs_are_refused_before_they_burst() {
     }
 }
 
+#[tokio::test]
+async fn a_shape_that_is_not_answered_is_refused_before_anything_is_decompressed() {
+    let neuron = start(Toy::default(), limits()).await;
+    let mut message = compressed(&[1, 1 << 20], vec![0; 24]); // no frame at all
+    if let Some(inputs) = &mut message.inputs {
+        inputs.dtype = v1::Dtype::Int8Scaled.into();
+    }
+    let answer = neuron.send(message).await;
+    let Err(Failure::BadShape(words)) = answer else {
+        panic!("{answer:?}");
+    };
+    assert!(words.contains("inputs of Text"), "{words}");
+}
+
+#[tokio::test]
+async fn the_tensors_of_a_request_are_one_message_at_most_once_decompressed() {
+    let limits = Limits {
+        message_bytes: 1 << 20,
+        ..limits()
+    };
+    let neuron = start(Toy::default(), limits).await;
+    let send = |sequence: usize| {
+        let tensor = |dtype: v1::Dtype, shape: &[usize], bytes: usize| v1::Tensor {
+            dtype: dtype.into(),
+            shape: shape.iter().map(|length| *length as u64).collect(),
+            data: zeros(bytes).into(),
+            encoding: v1::Encoding::Zstd.into(),
+        };
+        let (inputs, gradient) = ([1, sequence], [1, sequence, DIM as usize]);
+        let message = v1::BackwardRequest {
+            modality: v1::Modality::Text.into(),
+            inputs: Some(tensor(v1::Dtype::I64, &inputs, 8 * sequence)),
+            gradient: Some(tensor(v1::Dtype::F32, &gradient, 16 * sequence)),
+        };
+        let (sender, receiver) = (hotkey("//Validator"), hotkey("//Miner"));
+        let body = message.encode_to_vec();
+        let envelope = Envelope::new(common::GENESIS, Method::Backward, sender, receiver, &body);
+        let mut request = tonic::Request::new(message);
+        envelope.write(&common::key("//Validator"), request.metadata_mut());
+        let stock = neuron.stock();
+        async move {
+            let answer = stock.await.backward(request).await;
+            answer.map_err(|status| Failure::from_status(&status))
+        }
+    };
+    let all = (1 << 20) / 24;
+    assert!(send(all).await.is_ok());
+    let answer = send(all + 1).await;
+    assert!(matches!(answer, Err(Failure::TooLarge(_))), "{answer:?}");
+}
+
 /// The last block of a frame: one byte, so many times.
 fn run(count: u32) -> Vec<u8> {
     let header = (count << 3) | (1 << 1) | 1;
@@ -168,7 +222,6 @@ async fn an_answer_that_is_a_bomb_is_refused_by_the_caller() {
 
 #[tokio::test]
 async fn nesting_without_end_is_refused() {
-    use noesis_neuron::signature::{Envelope, Method};
     let neuron = start(Toy::default(), limits()).await;
     // Groups of a field that no message has, each within the one before: begun, never ended, and ended.
     let begun = vec![0x7b; 1 << 20];

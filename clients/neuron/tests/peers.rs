@@ -227,6 +227,51 @@ async fn answers_of_another_shape() {
 }
 
 #[tokio::test]
+async fn answers_in_a_form_that_was_not_asked_for() {
+    let exact = Tensor::f32([1, 3, 4], vec![0.5; 12]).expect("fits");
+    for (form, asked, taken) in [
+        ("f32", "f32", true),
+        ("f32", "f16", false),
+        ("f32", "zstd", false), // which is f16, compressed or not
+        ("f16", "zstd", true),
+        ("f16", "f32,int8", false),
+        ("bf16", "f16,f32", false),
+        ("int8", "f16,f32", false),
+        ("int8", "int8", true),
+    ] {
+        let tensor = exact.to_wire_in(form.parse().expect("a name"));
+        let response = Some(tensor.expect("fits"));
+        let message = v1::ForwardResponse { response }.encode_to_vec();
+        let peer = rogue(move |envelope| signed(envelope, &message)).await;
+        let client = validator().taking(asked.parse().expect("names"));
+        let answer = client
+            .forward(&peer, Modality::Text, &tokens([1, 3]), SOON)
+            .await;
+        let refused = matches!(answer, Err(Failure::BadShape(_)));
+        assert_eq!(refused, !taken, "{form} for {asked}: {answer:?}");
+        assert_eq!(answer.is_ok(), taken);
+    }
+    // Nor compressed, where it is small enough to be sent and too large to be wanted.
+    let zeros = Tensor::f32([1, 3, 1 << 16], vec![0.0; 3 << 16]).expect("fits");
+    let message = v1::ForwardResponse {
+        response: zeros.to_wire_in("f16,zstd".parse().expect("names")).ok(),
+    };
+    let message = message.encode_to_vec();
+    let peer = rogue(move |envelope| signed(envelope, &message)).await;
+    let client = Client::new(key("//Validator"), GENESIS); // expects no dimension
+    let answer = client
+        .forward(&peer, Modality::Text, &tokens([1, 3]), SOON)
+        .await;
+    let Err(Failure::BadShape(words)) = answer else {
+        panic!("it was taken");
+    };
+    assert!(
+        words.contains("ZSTD") && words.contains("f32,f16"),
+        "{words}"
+    );
+}
+
+#[tokio::test]
 async fn answers_that_are_not_finite() {
     for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         let peer = rogue(move |envelope| {

@@ -6,7 +6,7 @@
 //!
 //! *Writing* is atomic: a temporary file beside it, flushed to the disk, then renamed over the old
 //! one, which stays beside it as `.previous`. *Reading* checks everything before a tensor is made,
-//! goes back to the previous file where the newest is damaged, and [`Checkpoint::restore`] checks
+//! goes back to the previous file where the newest is damaged or gone, and [`Checkpoint::restore`] checks
 //! every name and shape before a parameter is changed: never half.
 
 mod folder;
@@ -47,7 +47,7 @@ pub enum CheckpointError {
         source: std::io::Error,
     },
     /// The file is not what was written.
-    #[error("the checkpoint {path} is damaged or no checkpoint of ours ({what}), and there is no whole {path}.previous: move it away to start from nothing")]
+    #[error("the checkpoint {path} is damaged or no checkpoint of ours ({what}), and there is no whole {path}.previous: move both away to start from nothing")]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -125,28 +125,34 @@ pub fn save(
     })
 }
 
-/// Reads a checkpoint, or the one before it where this one is damaged, with a warning; `None` when
-/// there is no such file.
+/// Reads a checkpoint, or the one before it where this one is damaged or gone, with a warning; `None` when
+/// there is neither.
 ///
 /// # Errors
 ///
-/// [`CheckpointError::File`] when it cannot be read, [`CheckpointError::Damaged`] when neither is byte
-/// for byte what [`save`] wrote.
+/// [`CheckpointError::File`] when it cannot be read, [`CheckpointError::Damaged`] when there is one and neither
+/// is byte for byte what [`save`] wrote.
 pub fn load(path: &Path) -> Result<Option<Checkpoint>, CheckpointError> {
-    let damage = match read(path) {
-        Err(damage @ CheckpointError::Damaged { .. }) => damage,
+    let (lost, otherwise) = match read(path) {
+        Ok(None) => ("gone", Ok(None)),
+        Err(damage @ CheckpointError::Damaged { .. }) => ("damaged", Err(damage)),
         other => return other,
     };
-    let previous = beside(path, PREVIOUS);
-    let Ok(Some(checkpoint)) = read(&previous) else {
-        return Err(damage);
-    };
-    tracing::warn!(
-        "the checkpoint {} is damaged: going on from the one before it, of step {}",
-        path.display(),
-        checkpoint.step
-    );
-    Ok(Some(checkpoint))
+    match (read(&beside(path, PREVIOUS)), otherwise) {
+        (Ok(Some(checkpoint)), _) => {
+            tracing::warn!(
+                "the checkpoint {} is {lost}: going on from the one before it, of step {}",
+                path.display(),
+                checkpoint.step
+            );
+            Ok(Some(checkpoint))
+        }
+        (Ok(None), otherwise) | (_, otherwise @ Err(_)) => otherwise,
+        (Err(_), Ok(_)) => Err(CheckpointError::Damaged {
+            path: path.to_owned(),
+            what: "it is gone".to_owned(),
+        }),
+    }
 }
 
 /// Reads one file.

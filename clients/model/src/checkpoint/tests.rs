@@ -106,6 +106,27 @@ fn a_damaged_one_falls_back_to_the_one_before_and_never_replaces_it() {
 }
 
 #[test]
+fn one_that_is_gone_falls_back_to_the_one_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model");
+    let previous = folder.path().join("model.previous");
+    for step in 1..=2 {
+        save(&path, step, &(), &tensors()).unwrap();
+    }
+    fs::remove_file(&path).unwrap();
+    assert_eq!(load(&path).unwrap().unwrap().step, 1);
+    save(&path, 3, &(), &tensors()).unwrap();
+    assert_eq!(load(&previous).unwrap().unwrap().step, 1);
+
+    fs::remove_file(&path).unwrap();
+    fs::write(&previous, b"half a checkp").unwrap();
+    let words = load(&path).unwrap_err().to_string();
+    assert!(words.contains("gone") && words.contains("move"), "{words}");
+    fs::remove_file(&previous).unwrap();
+    assert!(load(&path).unwrap().is_none());
+}
+
+#[test]
 fn a_foreign_file_is_refused_by_name_and_with_advice() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model");

@@ -75,6 +75,8 @@ fn run(config: Config) -> Result<()> {
         events: events.and(telemetry),
         ..Settings::new([0; 32])
     };
+    // Whatever is kept there, a checkpoint or only the certificate.
+    let _folder = config.checkpoint.as_deref().map(Folder::take).transpose()?;
     if let ModelChoice::Remote(address) = config.model()? {
         return runtime.block_on(async {
             let remote = Remote::connect(config.remote(address), &settings).await?;
@@ -88,7 +90,6 @@ fn run(config: Config) -> Result<()> {
         .checkpoint
         .as_deref()
         .context("--checkpoint is missing")?;
-    let _folder = Folder::take(folder)?;
     let file = Config::checkpoint_file(folder);
     let trainer = Trainer::resume(&file, &network, config.training_config(), device)?;
     tracing::info!(

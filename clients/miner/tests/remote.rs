@@ -336,6 +336,29 @@ async fn gradients_that_it_does_not_take_are_refused_in_words() {
 }
 
 #[tokio::test]
+async fn its_certificate_is_kept_in_a_folder_that_is_made() {
+    let process = Running::start("127.0.0.1:0", Mode::Honest).await;
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path().join("made/on/the/way");
+    // A port that was free a moment ago.
+    let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}", free.local_addr().unwrap());
+    drop(free);
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_noesis-miner"));
+    command
+        .args(["--model", "remote", &process.address.to_string()])
+        .args(["--response-dim", &DIM.to_string(), "--sequence", "6"])
+        .args(["--coldkey", "//Charlie", "--hotkey", "//Charlie//hotkey"])
+        .args(["--listen", "127.0.0.1:0", "--tls", "on", "--chain", &url])
+        .arg("--checkpoint")
+        .arg(&folder);
+    let ended = tokio::task::spawn_blocking(move || command.output().unwrap());
+    let words = String::from_utf8(ended.await.unwrap().stderr).unwrap();
+    assert!(words.contains(&url), "it got as far as the chain: {words}");
+    assert!(folder.join("tls.pem").exists());
+}
+
+#[tokio::test]
 async fn what_is_no_model_of_the_market_is_told_at_the_start() {
     let process = Running::start("127.0.0.1:0", Mode::OtherModality).await;
     let told = |error: RemoteError| error.to_string();

@@ -64,9 +64,6 @@ impl Miner {
         };
         let checked = self.config.inputs().check(&inputs.shape, values);
         checked.map_err(|error| Failure::BadShape(error.to_string()))?;
-        if !inputs.is_finite() {
-            return Err(Failure::NotFinite);
-        }
         // Checked above: the values fill the shape, so that its sizes are those of what lies in memory.
         let shape: Vec<i64> = inputs.shape.iter().map(|size| *size as i64).collect();
         let positions = self.config.positions(&shape);
@@ -133,7 +130,7 @@ impl Model for Miner {
                 "the model's parameters are frozen".into(),
             ));
         }
-        let gradient = check_gradient(gradient, &inputs, self.config.response_dim())?;
+        let gradient = values(gradient, &inputs, self.config.response_dim())?;
         {
             let mut quota = self.quota.lock().unwrap_or_else(PoisonError::into_inner);
             if !quota.take(caller.hotkey, Instant::now()) {
@@ -153,39 +150,16 @@ impl Model for Miner {
     }
 }
 
-/// Checks that a gradient fits the answer that it belongs to, and is finite.
-fn check_gradient(
-    gradient: Tensor,
-    inputs: &Inputs,
-    response_dim: i64,
-) -> Result<Vec<f32>, Failure> {
-    let expected = [inputs.batch(), inputs.positions, response_dim];
-    let same = gradient.shape.len() == 3
-        && gradient
-            .shape
-            .iter()
-            .zip(expected)
-            .all(|(size, expected)| i64::try_from(*size) == Ok(expected));
-    let values = match gradient.data {
-        Data::F32(values) if same => values,
-        _ => {
-            return Err(Failure::BadShape(format!(
-                "the gradient must be f32 {expected:?}, as the answer is, not {:?}",
-                gradient.shape
-            )))
-        }
-    };
-    let count: i64 = expected.iter().product();
-    if i64::try_from(values.len()) != Ok(count) {
-        return Err(Failure::BadShape(format!(
-            "{} values do not fill {expected:?}",
-            values.len()
-        )));
-    }
-    if values.iter().all(|value| value.is_finite()) {
-        Ok(values)
-    } else {
-        Err(Failure::NotFinite)
+/// The values of a gradient, which is of the answer's batch and dimension: as many as the answer has.
+fn values(gradient: Tensor, inputs: &Inputs, response_dim: i64) -> Result<Vec<f32>, Failure> {
+    let expected = inputs.all_positions().saturating_mul(response_dim);
+    match gradient.data {
+        Data::F32(values) if i64::try_from(values.len()) == Ok(expected) => Ok(values),
+        _ => Err(Failure::BadShape(format!(
+            "the gradient must be f32 {:?}, as the answer is, not {:?}",
+            [inputs.batch(), inputs.positions, response_dim],
+            gradient.shape
+        ))),
     }
 }
 

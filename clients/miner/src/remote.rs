@@ -298,7 +298,6 @@ impl Model for Remote {
     ) -> Result<Treatment, Failure> {
         self.check(&inputs)?;
         let modality = self.config.inputs.modality();
-        check_answer(modality, &inputs, &gradient, Some(self.config.response_dim))?;
         {
             let mut quota = self.quota.lock().unwrap_or_else(PoisonError::into_inner);
             if !quota.take(caller.hotkey, Instant::now()) {

@@ -215,7 +215,7 @@ async fn images_and_vectors_are_answered_and_learned_from_as_text_is() {
 }
 
 #[tokio::test]
-async fn images_that_are_not_finite_or_too_many_are_refused() {
+async fn images_that_are_too_many_are_refused() {
     let (inputs, _, network) = of_modality(Modality::Image);
     let trainer = Trainer::new(&network, training_config(), Device::Cpu).unwrap();
     let settings = Settings {
@@ -223,10 +223,7 @@ async fn images_that_are_not_finite_or_too_many_are_refused() {
         ..settings()
     };
     let (_worker, miner) = Worker::spawn(trainer, settings).unwrap();
-    assert!(miner.forward(caller(1), inputs.clone()).await.is_ok());
-    let nan = Tensor::f32(inputs.shape, vec![f32::NAN; 2 * 784]).unwrap();
-    let refused = miner.forward(caller(1), nan).await;
-    assert_eq!(refused, Err(Failure::NotFinite));
+    assert!(miner.forward(caller(1), inputs).await.is_ok());
     let three = Tensor::f32(vec![3, 1, 28, 28], vec![0.5; 3 * 784]).unwrap();
     let refused = miner.forward(caller(1), three).await;
     assert!(matches!(refused, Err(Failure::TooLarge(_))), "{refused:?}");
@@ -326,12 +323,7 @@ async fn gradients_that_are_wrong_change_nothing() {
         shape: shape.to_vec(),
         data: Data::F32(vec![value; shape.iter().product()]),
     };
-    for value in [f32::NAN, f32::INFINITY] {
-        let nan = gradient(&[2, 5, DIM], value);
-        let refused = miner.backward(caller(1), tokens(), nan).await;
-        assert_eq!(refused, Err(Failure::NotFinite));
-    }
-    for shape in [&[2, 5][..], &[2, 5, DIM + 1], &[5, 2, DIM], &[10, DIM]] {
+    for shape in [&[2, 5][..], &[2, 5, DIM + 1], &[2, 4, DIM]] {
         let refused = miner
             .backward(caller(1), tokens(), gradient(shape, 1.0))
             .await;

@@ -37,8 +37,8 @@ pub trait Model: Send + Sync + 'static {
         inputs: Tensor,
     ) -> impl Future<Output = Result<Tensor, Failure>> + Send;
 
-    /// Takes `gradient`, of the caller's loss with respect to the answer to `inputs`, of that
-    /// answer's shape.
+    /// Takes `gradient`, of the caller's loss with respect to the answer to `inputs`, finite and of that
+    /// answer's shape; how many positions an IMAGE has is the model's to check.
     ///
     /// # Errors
     /// Whatever failure the caller should be told; a gradient that is understood but not wanted is

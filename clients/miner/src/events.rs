@@ -5,10 +5,16 @@ use std::{
     io::Write,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 use noesis_telemetry::{Sample, Telemetry};
 use serde::Serialize;
+
+/// Lines of calls in a minute: whoever may call, without end, is not to fill the disk. The calls beyond are told
+/// together, and the numbers of `--metrics` have them all.
+const CALLS_A_MINUTE: u32 = 60;
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// One line.
 #[derive(Debug, Serialize)]
@@ -34,6 +40,12 @@ pub enum Event<'a> {
         /// `ok`, or what was wrong, in words.
         outcome: &'a str,
     },
+    /// Calls of a minute that is over, beyond those that have lines of their own.
+    #[serde(rename = "served_more")]
+    ServedMore {
+        /// How many.
+        calls: u64,
+    },
     /// The held-out loss, where scores are taken.
     #[serde(rename = "held_out")]
     HeldOut {
@@ -52,7 +64,7 @@ pub enum Event<'a> {
 /// Where the lines go; nowhere when no file was named.
 #[derive(Clone, Debug, Default)]
 pub struct Events {
-    file: Option<Arc<Mutex<File>>>,
+    log: Option<Arc<Mutex<Log>>>,
     telemetry: Telemetry,
 }
 
@@ -65,7 +77,12 @@ impl Events {
     pub fn open(path: &Path) -> std::io::Result<Self> {
         let file = OpenOptions::new().create(true).append(true).open(path)?;
         Ok(Self {
-            file: Some(Arc::new(Mutex::new(file))),
+            log: Some(Arc::new(Mutex::new(Log {
+                file,
+                minute: Instant::now(),
+                calls: 0,
+                more: 0,
+            }))),
             telemetry: Telemetry::default(),
         })
     }
@@ -80,10 +97,44 @@ impl Events {
     pub fn record(&self, event: &Event) {
         let (step, samples) = samples(event);
         self.telemetry.record(step, &samples);
-        let Some(file) = &self.file else { return };
+        if let Some(log) = &self.log {
+            let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+            log.record(event, Instant::now());
+        }
+    }
+}
+
+/// The file, and how many calls were told in this minute.
+#[derive(Debug)]
+struct Log {
+    file: File,
+    minute: Instant,
+    calls: u32,
+    more: u64,
+}
+
+impl Log {
+    fn record(&mut self, event: &Event, now: Instant) {
+        if now.saturating_duration_since(self.minute) >= MINUTE {
+            (self.minute, self.calls) = (now, 0);
+            let calls = std::mem::take(&mut self.more);
+            if calls > 0 {
+                self.write(&Event::ServedMore { calls });
+            }
+        }
+        if matches!(event, Event::Served { .. }) {
+            if self.calls >= CALLS_A_MINUTE {
+                self.more += 1;
+                return;
+            }
+            self.calls += 1;
+        }
+        self.write(event);
+    }
+
+    fn write(&mut self, event: &Event) {
         let line = serde_json::to_string(event).expect("an event is plain data") + "\n";
-        let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Err(error) = file.write_all(line.as_bytes()) {
+        if let Err(error) = self.file.write_all(line.as_bytes()) {
             tracing::warn!("an event could not be written: {error}; check the disk's free space");
         }
     }
@@ -120,6 +171,8 @@ fn samples(event: &Event) -> (u64, Vec<Sample>) {
             let calls = calls.of("method", method).of("outcome", outcome);
             (0, vec![calls, seconds.of("method", method)])
         }
+        // Each of them was told by itself.
+        Event::ServedMore { .. } => (0, Vec::new()),
         Event::HeldOut { loss, .. } => {
             let help = "Loss where scores are taken, over held-out examples, in nats.";
             (
@@ -155,5 +208,32 @@ mod tests {
             "{\"event\":\"train\",\"step\":1,\"loss\":2.5}\n\
              {\"event\":\"train\",\"step\":2,\"loss\":2.5}\n"
         );
+    }
+
+    #[test]
+    fn calls_without_end_are_counted_and_fill_no_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events");
+        let now = Instant::now();
+        let events = Events::open(&path).unwrap();
+        let mut log = events.log.as_ref().unwrap().lock().unwrap();
+        let served = || Event::Served {
+            method: "forward",
+            caller: String::new(),
+            batch: 1,
+            milliseconds: 0.5,
+            outcome: "ok",
+        };
+        for _ in 0..100 {
+            log.record(&served(), now);
+        }
+        log.record(&Event::Checkpoint { step: 1 }, now);
+        log.record(&served(), now + 2 * MINUTE);
+        let lines = std::fs::read_to_string(&path).unwrap();
+        let lines: Vec<&str> = lines.lines().collect();
+        assert_eq!(lines.len(), 60 + 3);
+        assert!(lines[60].contains("checkpoint"));
+        assert_eq!(lines[61], "{\"event\":\"served_more\",\"calls\":40}");
+        assert!(lines[62].contains("forward"));
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! A tensor cannot be shared between threads, so jobs go in and plain numbers come out. Calls for answers
 //! that wait at the same time and are of one shape are computed together, up to a bound. Calls come
-//! first: the model's own training goes on a step at a time, only while no job waits, and only for
-//! the share of the time that [`crate::OwnTraining::duty`] gives it. So a call waits for at most one step.
+//! first: the model's own training goes on a step at a time, while no job waits, and only for
+//! the share of the time that [`crate::OwnTraining::duty`] gives it. A step that is due and that eight jobs went
+//! before has its turn, so that no flood of calls ends the training.
 
 use std::{
     thread::{self, JoinHandle},
@@ -181,12 +182,16 @@ impl Worker {
 
 /// Time until a checkpoint is tried again that could not be written.
 const AFTER_FAILURE: Duration = Duration::from_secs(60);
+/// Jobs that go before a step of training that is due.
+const JOBS_BEFORE_A_STEP: u32 = 8;
 
 /// What the thread knows.
 struct ModelThread {
     trainer: Trainer,
     settings: Settings,
     next_step: Instant,
+    /// Jobs that went before a step that was due.
+    went_before: u32,
     next_checkpoint: Instant,
     /// Whether anything was learned since the last checkpoint.
     changed: bool,
@@ -200,6 +205,7 @@ impl ModelThread {
             trainer,
             settings,
             next_step: now,
+            went_before: 0,
             next_checkpoint: now + every.unwrap_or_default(),
             changed: false,
         }
@@ -223,10 +229,19 @@ impl ModelThread {
         Ok(self.trainer.step_count())
     }
 
-    /// The next job, or nothing when none waits and a step of training is due.
-    fn next_job(&self, waiting: &Receiver<Job>) -> Next<Job> {
+    /// The next job, or nothing when a step of training is due and none waits or enough went before it.
+    fn next_job(&mut self, waiting: &Receiver<Job>) -> Next<Job> {
+        if !self.trains() {
+            return waiting.next(None);
+        }
+        if self.went_before >= JOBS_BEFORE_A_STEP {
+            return Next::Nothing;
+        }
         let until_step = self.next_step.saturating_duration_since(Instant::now());
-        waiting.next(self.trains().then_some(until_step))
+        if until_step.is_zero() {
+            self.went_before += 1;
+        }
+        waiting.next(Some(until_step))
     }
 
     fn trains(&self) -> bool {
@@ -239,6 +254,7 @@ impl ModelThread {
             return;
         };
         let begin = Instant::now();
+        self.went_before = 0;
         match self.trainer.train_step(&training.data) {
             Ok(progress) => {
                 self.changed = true;

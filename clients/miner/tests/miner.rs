@@ -450,6 +450,35 @@ async fn it_trains_between_calls_and_goes_on_after_a_restart() {
 }
 
 #[tokio::test]
+async fn calls_without_end_do_not_end_its_training() {
+    let folder = tempfile::tempdir().unwrap();
+    let (worker, miner) = start(Settings {
+        training: Some(OwnTraining {
+            data: text(folder.path()),
+            until_step: u64::MAX,
+            duty: 1.0,
+        }),
+        ..settings()
+    });
+    // Of eight shapes, which are not computed together: whenever one is answered, others wait.
+    const CALLS: u64 = 40;
+    let callers = (1..=8).map(|sequence| {
+        let miner = miner.clone();
+        tokio::spawn(async move {
+            for _ in 0..CALLS {
+                let inputs = Tensor::i64(vec![64, sequence], vec![65; 64 * sequence]).unwrap();
+                assert!(miner.forward(caller(1), inputs).await.is_ok());
+            }
+        })
+    });
+    for caller in callers.collect::<Vec<_>>() {
+        caller.await.unwrap();
+    }
+    let steps = worker.stop().unwrap();
+    assert!(steps >= 8 * CALLS / 9 - 8, "{steps} steps");
+}
+
+#[tokio::test]
 async fn a_checkpoint_that_cannot_be_written_is_told_at_the_end() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("file"), b"").unwrap();

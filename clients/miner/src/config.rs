@@ -134,6 +134,11 @@ pub struct Config {
     /// Gradients that a caller may send in a minute; 0 refuses all.
     #[arg(long, value_name = "COUNT", default_value_t = FeedbackRules::default().quota)]
     pub gradient_quota: u32,
+    /// Stake that each gradient of a caller takes: who has ten times as much may send ten in a minute, up to
+    /// --gradient-quota, and who has less may send none, nor questions of more than 4096 positions; 0: whoever is
+    /// registered may.
+    #[arg(long, value_name = "NOE", default_value_t = 1)]
+    pub gradient_stake: u64,
     /// Learning rate for gradients of callers.
     #[arg(long, value_name = "RATE", default_value_t = FeedbackRules::default().rate)]
     pub gradient_rate: f64,
@@ -360,6 +365,7 @@ impl Config {
         FeedbackRules {
             rate: self.gradient_rate,
             quota: self.gradient_quota,
+            stake: self.gradient_stake.saturating_mul(NOE),
             ..FeedbackRules::default()
         }
     }

@@ -118,7 +118,7 @@ impl Model for Faulty {
             return relay.forward(original, modality, &inputs).await;
         }
         let dim = response_dim as usize;
-        let inputs = self.honest.check(inputs)?;
+        let inputs = self.honest.check(&caller, inputs)?;
         let [batch, positions] = [inputs.batch(), inputs.positions].map(|size| size as usize);
         let shape = vec![batch, positions, dim];
         let count = batch * positions * dim;

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     quota::Quota,
-    settings::Settings,
+    settings::{CallSize, Settings},
     worker::{Call, Inputs, Job},
 };
 
@@ -24,7 +24,7 @@ pub struct Miner {
     jobs: Sender<Job>,
     description: Arc<Description>,
     config: NetworkConfig,
-    positions_a_call: usize,
+    call_size: CallSize,
     quota: Arc<Mutex<Quota>>,
 }
 
@@ -51,13 +51,13 @@ impl Miner {
             jobs,
             description: Arc::new(description),
             config,
-            positions_a_call: settings.positions_a_call,
+            call_size: settings.call_size(),
             quota: Arc::new(Mutex::new(quota)),
         }
     }
 
-    /// Checks that inputs are what may go to the model.
-    pub(crate) fn check(&self, inputs: Tensor) -> Result<Inputs, Failure> {
+    /// Checks that inputs, finite and of the modality's kind, are what may go to this model.
+    pub(crate) fn check(&self, caller: &Caller, inputs: Tensor) -> Result<Inputs, Failure> {
         let values = match &inputs.data {
             Data::I64(values) => Values::I64(values),
             Data::F32(values) => Values::F32(values),
@@ -67,19 +67,14 @@ impl Miner {
         // Checked above: the values fill the shape, so that its sizes are those of what lies in memory.
         let shape: Vec<i64> = inputs.shape.iter().map(|size| *size as i64).collect();
         let positions = self.config.positions(&shape);
-        let all = shape[0].saturating_mul(positions);
-        if all > i64::try_from(self.positions_a_call).unwrap_or(i64::MAX) {
-            return Err(Failure::TooLarge(format!(
-                "the answer to one call would have {all} positions, and {} are the most here: send fewer \
-                 examples at a time",
-                self.positions_a_call
-            )));
-        }
-        Ok(Inputs {
+        let inputs = Inputs {
             shape,
             data: inputs.data,
             positions,
-        })
+        };
+        let all = usize::try_from(inputs.all_positions()).unwrap_or(usize::MAX);
+        self.call_size.check(caller, all)?;
+        Ok(inputs)
     }
 
     /// Queues a job and waits for its answer. A full queue answers at once: this caller, or one with less
@@ -107,7 +102,7 @@ impl Model for Miner {
     }
 
     async fn forward(&self, caller: Caller, inputs: Tensor) -> Result<Tensor, Failure> {
-        let inputs = self.check(inputs)?;
+        let inputs = self.check(&caller, inputs)?;
         self.ask(|answer| {
             Job::Forward(Call {
                 caller,
@@ -124,7 +119,7 @@ impl Model for Miner {
         inputs: Tensor,
         gradient: Tensor,
     ) -> Result<Treatment, Failure> {
-        let inputs = self.check(inputs)?;
+        let inputs = self.check(&caller, inputs)?;
         if !self.config.trainable() {
             return Ok(Treatment::Refused(
                 "the model's parameters are frozen".into(),
@@ -133,7 +128,7 @@ impl Model for Miner {
         let gradient = values(gradient, &inputs, self.config.response_dim())?;
         {
             let mut quota = self.quota.lock().unwrap_or_else(PoisonError::into_inner);
-            if !quota.take(caller.hotkey, Instant::now()) {
+            if !quota.take(caller, Instant::now()) {
                 return Ok(Treatment::Refused(format!(
                     "the quota of {} is used up",
                     quota.rule()
@@ -165,12 +160,11 @@ fn values(gradient: Tensor, inputs: &Inputs, response_dim: i64) -> Result<Vec<f3
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use noesis_model::{tch::Device, TrainingConfig, TransformerConfig};
     use noesis_neuron::queue::queue;
 
     use super::*;
+    use crate::settings::FeedbackRules;
 
     #[tokio::test]
     async fn a_full_queue_answers_busy_at_once() {
@@ -178,7 +172,7 @@ mod tests {
         let (jobs, _waiting) = queue(1, Job::is_gone);
         let model = TransformerConfig::default().into();
         let trainer = Trainer::new(&model, TrainingConfig::default(), Device::Cpu).unwrap();
-        let quota = Quota::new(1, Duration::from_secs(1), Instant::now());
+        let quota = Quota::new(&FeedbackRules::default(), Instant::now());
         let miner = Miner::new(jobs, &trainer, &Settings::new([0; 32]), quota);
         let caller = |stake| Caller {
             hotkey: [1; 32],
@@ -203,7 +197,7 @@ mod tests {
         drop(waiting);
         let model = TransformerConfig::default().into();
         let trainer = Trainer::new(&model, TrainingConfig::default(), Device::Cpu).unwrap();
-        let quota = Quota::new(1, Duration::from_secs(1), Instant::now());
+        let quota = Quota::new(&FeedbackRules::default(), Instant::now());
         let miner = Miner::new(jobs, &trainer, &Settings::new([0; 32]), quota);
         let caller = Caller {
             hotkey: [1; 32],

@@ -22,7 +22,10 @@ use tonic::{
     Code, Status,
 };
 
-use crate::{quota::Quota, settings::Settings};
+use crate::{
+    quota::Quota,
+    settings::{CallSize, Settings},
+};
 
 /// Longest message either way: what the protocol allows between neurons.
 const MESSAGE_BYTES: usize = 16 * 1024 * 1024;
@@ -96,7 +99,7 @@ pub struct Remote {
     client: NeuronClient<Channel>,
     config: RemoteConfig,
     description: Arc<Description>,
-    positions_a_call: usize,
+    call_size: CallSize,
     quota: Arc<Mutex<Quota>>,
     /// As many calls wait for the process as jobs would for a model thread.
     places: Arc<Semaphore>,
@@ -150,17 +153,12 @@ impl Remote {
             parameters: answer.parameters,
             version: env!("CARGO_PKG_VERSION").into(),
         };
-        let feedback = settings.feedback;
         let remote = Self {
             client,
             config,
             description: Arc::new(description),
-            positions_a_call: settings.positions_a_call,
-            quota: Arc::new(Mutex::new(Quota::new(
-                feedback.quota,
-                feedback.window,
-                Instant::now(),
-            ))),
+            call_size: settings.call_size(),
+            quota: Arc::new(Mutex::new(Quota::new(&settings.feedback, Instant::now()))),
             places: Arc::new(Semaphore::new(settings.queue.max(1))),
         };
         let random = remote.random().map_err(absent)?;
@@ -211,7 +209,7 @@ impl Remote {
     }
 
     /// Checks what the process is not to be troubled with.
-    fn check(&self, inputs: &Tensor) -> Result<(), Failure> {
+    fn check(&self, caller: &Caller, inputs: &Tensor) -> Result<(), Failure> {
         let text = InputShape::Text {
             vocabulary: VOCABULARY,
             context: i64::MAX,
@@ -224,13 +222,7 @@ impl Remote {
             Modality::Image => inputs.shape.iter().take(1).product(),
             Modality::Text | Modality::Tensor => inputs.shape.iter().take(2).product(),
         };
-        if positions > self.positions_a_call {
-            return Err(Failure::TooLarge(format!(
-                "{positions} positions in one call, and {} are the most here: send fewer examples at a time",
-                self.positions_a_call
-            )));
-        }
-        Ok(())
+        self.call_size.check(caller, positions)
     }
 
     /// Asks the process within its time, if it has a place free.
@@ -285,8 +277,8 @@ impl Model for Remote {
         (*self.description).clone()
     }
 
-    async fn forward(&self, _caller: Caller, inputs: Tensor) -> Result<Tensor, Failure> {
-        self.check(&inputs)?;
+    async fn forward(&self, caller: Caller, inputs: Tensor) -> Result<Tensor, Failure> {
+        self.check(&caller, &inputs)?;
         self.answer(inputs).await
     }
 
@@ -296,11 +288,11 @@ impl Model for Remote {
         inputs: Tensor,
         gradient: Tensor,
     ) -> Result<Treatment, Failure> {
-        self.check(&inputs)?;
+        self.check(&caller, &inputs)?;
         let modality = self.config.inputs.modality();
         {
             let mut quota = self.quota.lock().unwrap_or_else(PoisonError::into_inner);
-            if !quota.take(caller.hotkey, Instant::now()) {
+            if !quota.take(caller, Instant::now()) {
                 return Ok(Treatment::Refused(format!(
                     "the quota of {} is used up",
                     quota.rule()

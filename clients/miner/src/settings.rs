@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use noesis_model::DataSet;
-use noesis_neuron::Hotkey;
+use noesis_neuron::{Caller, Failure, Hotkey};
 
 use crate::events::Events;
 
@@ -16,6 +16,9 @@ pub struct FeedbackRules {
     pub clip: f64,
     /// Gradients that a caller may send in a window; none: all are refused.
     pub quota: u32,
+    /// Stake that each of these takes, in units; 0: none. Who has less is no caller to go far for:
+    /// [`Settings::positions_a_batch`].
+    pub stake: u64,
     /// Length of that window.
     pub window: Duration,
 }
@@ -26,6 +29,7 @@ impl Default for FeedbackRules {
             rate: 3e-4,
             clip: 1.0,
             quota: 600,
+            stake: 0,
             window: Duration::from_secs(60),
         }
     }
@@ -60,7 +64,8 @@ pub struct Settings {
     pub queue: usize,
     /// Positions that the answer to one call may have, over its whole batch.
     pub positions_a_call: usize,
-    /// Positions of answers that are computed together at most, where calls of one shape wait at the same time.
+    /// Positions of answers that are computed together at most, where calls of one shape wait at the same time; no
+    /// call of a caller without the stake for a gradient has more.
     pub positions_a_batch: usize,
     /// How gradients of callers are treated.
     pub feedback: FeedbackRules,
@@ -87,6 +92,66 @@ impl Settings {
             keeping: None,
             events: Events::default(),
             threads: 1,
+        }
+    }
+
+    pub(crate) fn call_size(&self) -> CallSize {
+        CallSize {
+            most: self.positions_a_call,
+            most_without_stake: self.positions_a_call.min(self.positions_a_batch),
+            stake: self.feedback.stake,
+        }
+    }
+}
+
+/// How large a call may be. One that is being computed keeps all others waiting, whatever their stake.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CallSize {
+    most: usize,
+    most_without_stake: usize,
+    stake: u64,
+}
+
+impl CallSize {
+    /// Checks the positions of the answer to a call.
+    ///
+    /// # Errors
+    /// [`Failure::TooLarge`].
+    pub(crate) fn check(self, caller: &Caller, positions: usize) -> Result<(), Failure> {
+        let most = if caller.stake < self.stake {
+            self.most_without_stake
+        } else {
+            self.most
+        };
+        if positions <= most {
+            return Ok(());
+        }
+        Err(Failure::TooLarge(format!(
+            "the answer to one call would have {positions} positions, and {most} are the most here for a stake of \
+             {}: send fewer examples at a time",
+            caller.stake
+        )))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_call_takes_stake() {
+        let mut settings = Settings::new([7; 32]);
+        settings.feedback.stake = 10;
+        let (few, many) = (settings.positions_a_batch, settings.positions_a_call);
+        assert!(few < many);
+        for (stake, most) in [(0, few), (9, few), (10, many)] {
+            let caller = Caller {
+                hotkey: [1; 32],
+                stake,
+            };
+            assert_eq!(settings.call_size().check(&caller, most), Ok(()));
+            let larger = settings.call_size().check(&caller, most + 1);
+            assert!(matches!(larger, Err(Failure::TooLarge(_))), "{stake}");
         }
     }
 }

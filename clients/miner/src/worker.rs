@@ -144,11 +144,7 @@ impl Worker {
     pub fn spawn(trainer: Trainer, settings: Settings) -> std::io::Result<(Self, Miner)> {
         let (jobs, waiting) = queue(settings.queue, Job::is_gone);
         let (ends, ended) = oneshot::channel();
-        let quota = Quota::new(
-            settings.feedback.quota,
-            settings.feedback.window,
-            Instant::now(),
-        );
+        let quota = Quota::new(&settings.feedback, Instant::now());
         let miner = Miner::new(jobs.clone(), &trainer, &settings, quota);
         let thread = thread::Builder::new().name("model".into()).spawn(move || {
             let _tells_when_dropped: oneshot::Sender<()> = ends;

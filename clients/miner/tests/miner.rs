@@ -364,6 +364,33 @@ async fn a_caller_over_its_quota_is_refused_and_another_is_not() {
 }
 
 #[tokio::test]
+async fn a_caller_without_the_stake_for_a_gradient_trains_nothing() {
+    let (_worker, miner) = start(Settings {
+        feedback: FeedbackRules {
+            stake: 5,
+            ..FeedbackRules::default()
+        },
+        ..settings()
+    });
+    let before = miner.forward(caller(1), tokens()).await.unwrap();
+    let send = |stake| {
+        let one = Tensor::f32(vec![2, 5, DIM], vec![1.0; 10 * DIM]).unwrap();
+        let caller = Caller { stake, ..caller(1) };
+        miner.backward(caller, tokens(), one)
+    };
+    for stake in [0, 4] {
+        let Ok(Treatment::Refused(words)) = send(stake).await else {
+            panic!("a stake of {stake} was enough");
+        };
+        assert!(words.contains("5 units of its stake"), "{words}");
+    }
+    assert_eq!(miner.forward(caller(1), tokens()).await.unwrap(), before);
+    assert_eq!(send(5).await, Ok(Treatment::Applied));
+    let second = send(5).await;
+    assert!(matches!(second, Ok(Treatment::Refused(_))), "{second:?}");
+}
+
+#[tokio::test]
 async fn each_fault_is_what_it_says() {
     let (_worker, miner) = start(settings());
     let honest = miner.forward(caller(1), tokens()).await.unwrap();

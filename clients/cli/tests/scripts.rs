@@ -48,3 +48,33 @@ fn an_argument_that_is_not_known_is_named_and_nothing_begun() {
     }
     assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
 }
+
+#[test]
+fn a_clone_that_was_not_the_last_to_build_is_built_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let (clone, target) = (folder.path().join("clone"), folder.path().join("target"));
+    let (env, source) = (clone.join("scripts/env"), clone.join("lib.rs"));
+    for made in [clone.join("scripts"), target.join("release")] {
+        std::fs::create_dir_all(made).unwrap();
+    }
+    let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/env");
+    std::fs::copy(ours, &env).unwrap();
+    std::fs::write(&source, "").unwrap();
+    let old = std::time::SystemTime::UNIX_EPOCH;
+    let aged = || std::fs::File::options().write(true).open(&source).unwrap();
+    // Whether sourcing makes the old file new.
+    let renewed = || {
+        aged().set_modified(old).unwrap();
+        let status = Command::new("bash")
+            .args(["-euc", "source \"$0\"", env.to_str().unwrap()])
+            .env("CARGO_TARGET_DIR", &target)
+            .status()
+            .unwrap();
+        assert!(status.success());
+        source.metadata().unwrap().modified().unwrap() > old
+    };
+    assert!(!renewed(), "nothing is known of another clone");
+    std::fs::write(target.join(".clone"), "/another\n").unwrap();
+    assert!(renewed());
+    assert!(!renewed(), "it was the last");
+}

@@ -1,4 +1,4 @@
-//! Copies: peers whose answers agree beyond what independent models can are one, and have one score together.
+//! Copies: peers whose answers agree beyond what independent models can are one, and one of them is paid.
 //!
 //! Every peer is sent a batch in a secret [`Order`] of its own. Who returns what another was asked, from a cache or a
 //! wire tap, answers the wrong rows, and is worth nothing. Who *relays* its own question answers the right rows with
@@ -19,8 +19,8 @@
 //! *Consequence.* Of two that are one only that is paid which answers sooner: a relay has to wait for the original, so it
 //! never does. Equal parts would pay a relay as much as its original, and rights of the eldest would let whoever came
 //! first take the pay of any newcomer by relaying it. Among those who serve the same model, the faster server is of more
-//! use. Who is one with two that are not one with each other, because it mixes both, makes no one of them: whoever of
-//! the three is slower than one it is one with goes without, and nobody else.
+//! use. Who is one with two that are not one with each other, because it mixes both, does not make one of those: from the
+//! soonest on each is paid unless it is one with somebody who is paid already.
 
 use noesis_model::tch::{Kind, Tensor};
 use noesis_neuron::Hotkey;
@@ -428,7 +428,16 @@ mod tests {
             .into_iter()
             .take(3)
             .map(|(peer, score)| (peer, score + 1.0));
-        assert_eq!(paid(scores.collect()), [5.0, 0.0, 1.0]);
+        let scores: Vec<(Hotkey, f64)> = scores.collect();
+        assert_eq!(paid(scores.clone()), [5.0, 0.0, 1.0]);
+        // Even where it is quicker than one of the two.
+        let takes = |peer: &Hotkey| f64::from(peer[0]);
+        let paid: Vec<f64> = copies
+            .share(scores, takes)
+            .into_iter()
+            .map(|one| one.1)
+            .collect();
+        assert_eq!(paid, [5.0, 0.0, 1.0]);
 
         let restored = Copies::restore(copies.saved(), |text| {
             let mut key = [0; 32];

@@ -59,8 +59,10 @@ pub fn candidates(metagraph: &Metagraph, ourselves: &Hotkey, modality: Modality)
 }
 
 /// At most `places` of them: the best by incentive (of equals the newest), and for the share `exploration` of
-/// the places a choice among those left: first those who are not `known`, in random order, then a random choice. With
-/// everybody known who was asked, whether it answered or not, and drawn anew in every epoch, it comes to everybody, and to a newcomer soon however many others stand around.
+/// the places a choice among those left: first those who are not `known`, in random order, then a random choice.
+///
+/// Where everybody is known who was asked, whether it answered or not, and the choice is drawn anew in every epoch, it
+/// comes to everybody, and to a newcomer soon, however many others stand around.
 pub fn attend(
     mut candidates: Vec<Candidate>,
     places: usize,

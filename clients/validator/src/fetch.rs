@@ -31,7 +31,8 @@ pub type Fetched = (Hotkey, Result<Answers, Missed>);
 
 /// Asks each peer for all its batches, one after the other, the peers side by side. A peer is given up at its first
 /// failure; each call has until the deadline. When enough of the peers are through, as [`Patience`] has it, the rest have
-/// as long again, and at least the time of a call: one that answers each question just in time holds up nobody.
+/// as long again, and at least the time of a call and twice what the training grants for each question: one that
+/// answers each just before its deadline holds up nobody, and who keeps up with the training is not cut off.
 pub async fn fetch(
     client: Client,
     questions: Vec<(Candidate, Vec<Tensor>)>,
@@ -41,10 +42,11 @@ pub async fn fetch(
 ) -> Vec<Fetched> {
     let peers: Vec<Peer> = questions.iter().map(|(one, _)| one.peer()).collect();
     let batches = questions.iter().map(|(_, batches)| batches.len());
+    let batches = batches.max().unwrap_or(0) as u32;
     let patience = Patience {
-        deadline: deadline.saturating_mul(batches.max().unwrap_or(0) as u32),
+        deadline: deadline.saturating_mul(batches),
         grace: 1.0,
-        shortest_grace: deadline,
+        shortest_grace: deadline.max(patience.shortest_grace.saturating_mul(2 * batches)),
         ..patience
     };
     let questions: HashMap<Hotkey, Vec<Tensor>> = (questions.into_iter())

@@ -138,17 +138,17 @@ impl Ledger {
             .map_or(f64::INFINITY, |took| took.value())
     }
 
-    /// An assessment is over: takes in what it measured of the peers `attended` to, counts misses and absences, and says
-    /// what changed.
+    /// An assessment is over: takes in what it measured, counts misses of those who were `expected`, and absences, and
+    /// says what changed.
     pub fn assessed(
         &mut self,
         measured: &[(Hotkey, Measured)],
-        attended: impl Fn(&Hotkey) -> bool,
+        expected: impl Fn(&Hotkey) -> bool,
         memory: Memory,
     ) -> Vec<Change> {
         let mut changes = Vec::new();
         for (peer, standing) in &mut self.0 {
-            if attended(peer) {
+            if expected(peer) {
                 standing.missed = standing.missed.saturating_add(1);
             }
             if standing.absent_for > 0 {
@@ -227,7 +227,7 @@ mod tests {
         ([peer; 32], Measured { ablation, fisher })
     }
 
-    /// An assessment to which everybody was attended.
+    /// An assessment of which everybody was expected.
     fn assess(ledger: &mut Ledger, measured: &[(Hotkey, Measured)]) -> Vec<Change> {
         ledger.assessed(measured, |_| true, MEMORY)
     }
@@ -313,7 +313,7 @@ mod tests {
         assert!(score(&ledger, 2) > 0.0);
         assess(&mut ledger, &both);
         assert!(score(&ledger, 1) > 0.0);
-        // Who is merely not attended to misses nothing.
+        // Who was not asked misses nothing.
         (0..8).for_each(|_| drop(ledger.assessed(&one, |peer| peer[0] == 2, MEMORY)));
         assert!(score(&ledger, 1) > 0.0);
     }

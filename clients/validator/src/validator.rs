@@ -124,6 +124,8 @@ pub struct Step {
 /// Answers to kept-apart examples under way.
 struct Fetching {
     examples: Batch,
+    /// Who is to be measured: those who were asked, and those who are left alone because they failed before.
+    expected: BTreeSet<Hotkey>,
     /// In what order each peer was sent the batches.
     orders: HashMap<Hotkey, Vec<Order>>,
     answers: JoinHandle<Vec<Fetched>>,
@@ -147,6 +149,8 @@ pub struct Validator {
     back_off: BackOff,
     backward: Backward,
     fetching: Option<Fetching>,
+    /// When an assessment last said of somebody that it missed it.
+    counted: Instant,
     kept_answers: KeptAnswers,
     events: Events,
     rng: StdRng,
@@ -180,6 +184,7 @@ impl Validator {
             copies: Copies::default(),
             back_off: BackOff::default(),
             fetching: None,
+            counted: Instant::now(),
             kept_answers: KeptAnswers::default(),
             own,
             kept_apart,
@@ -205,7 +210,7 @@ impl Validator {
         &self.copies
     }
 
-    /// What each peer is to be paid for: its score, of which peers that are one have one together.
+    /// What each peer is to be paid for: its score, and of peers that are one the soonest its own.
     pub fn scores(&self) -> Vec<(Hotkey, f64)> {
         let takes = |peer: &Hotkey| self.ledger.takes(peer);
         self.copies.share(self.ledger.scores(), takes)

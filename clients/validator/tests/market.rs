@@ -661,7 +661,7 @@ async fn who_goes_dark_is_paid_no_more() {
     };
     while !peers.iter().all(|peer| paid(&validator, *peer)) {
         let step = validator.step(&market.candidates).await.unwrap();
-        assert!(step.step < 400, "neither was found to help");
+        assert!(step.step < 400, "not both were found to help");
     }
     // Nobody listens there.
     let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -3,6 +3,7 @@
 use super::{Fetching, Validator};
 use crate::{
     ablation,
+    backoff::LONGEST_PAUSE,
     copies::{agreements, positions, Order},
     discover::Candidate,
     events::{Event, Scored},
@@ -19,26 +20,25 @@ use noesis_model::{
     Batch,
 };
 use noesis_neuron::{Failure, Hotkey};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use tokio::time::Instant;
 
 impl Validator {
     /// Starts fetching the answers to the next kept-apart examples from all who can be assessed.
     pub(super) fn begin_assessment(&mut self, candidates: &[Candidate]) {
         let now = Instant::now();
-        let ready: Vec<Candidate> = candidates
-            .iter()
-            .filter(|candidate| {
-                let peer = &candidate.hotkey;
-                self.ledger.may_train(peer)
-                    && self.back_off.may_ask(peer, now)
-                    && self.ledger.batches(peer) >= self.settings.batches_before
-            })
+        let due = candidates.iter().filter(|candidate| {
+            let peer = &candidate.hotkey;
+            self.ledger.may_train(peer) && self.ledger.batches(peer) >= self.settings.batches_before
+        });
+        let expected: BTreeSet<Hotkey> = due.clone().map(|candidate| candidate.hotkey).collect();
+        let ready: Vec<Candidate> = due
+            .filter(|candidate| self.back_off.may_ask(&candidate.hotkey, now))
             .cloned()
             .collect();
         if ready.is_empty() {
             // Nobody to assess, but time that those who are left out have to wait.
-            self.take_measurements(&[], candidates);
+            self.take_measurements(&[], &expected, candidates);
             return;
         }
         let examples = self
@@ -70,6 +70,7 @@ impl Validator {
         );
         self.fetching = Some(Fetching {
             examples,
+            expected,
             orders,
             answers: tokio::spawn(answers),
         });
@@ -106,7 +107,7 @@ impl Validator {
         let result = self
             .learner
             .assess(&fetching.examples, &answers, coalitions);
-        self.take_measurements(&result.measured, candidates);
+        self.take_measurements(&result.measured, &fetching.expected, candidates);
         self.report(&result, &uid);
         if self.learner.student().is_some() {
             self.kept_answers.add(Kept {
@@ -117,11 +118,21 @@ impl Validator {
         true
     }
 
-    /// Takes what an assessment measured into the ledger, and does what follows from it.
-    fn take_measurements(&mut self, measured: &[(Hotkey, Measured)], candidates: &[Candidate]) {
-        let attended = |peer: &Hotkey| candidates.iter().any(|one| one.hotkey == *peer);
+    /// Takes what an assessment measured, of those who were `expected`, into the ledger, and does what follows from it.
+    fn take_measurements(
+        &mut self,
+        measured: &[(Hotkey, Measured)],
+        expected: &BTreeSet<Hotkey>,
+        candidates: &[Candidate],
+    ) {
+        // Where nobody is measured, our own network may be down: nobody has missed it, unless that goes on for long.
+        let counts = !measured.is_empty() || self.counted.elapsed() >= LONGEST_PAUSE;
+        if counts {
+            self.counted = Instant::now();
+        }
+        let missed = |peer: &Hotkey| counts && expected.contains(peer);
         let memory = self.settings.memory;
-        for change in self.ledger.assessed(measured, attended, memory) {
+        for change in self.ledger.assessed(measured, missed, memory) {
             let uid = |peer: &Hotkey| {
                 let candidate = candidates.iter().find(|one| one.hotkey == *peer);
                 candidate.map(|candidate| candidate.uid)
@@ -179,7 +190,7 @@ impl Validator {
             if change.one {
                 tracing::info!(
                     ?uids,
-                    "two peers answer as one (agreement {agreement:.3}): they have one score together"
+                    "two peers answer as one (agreement {agreement:.3}): the soonest of them is paid"
                 );
             } else {
                 tracing::info!(?uids, "two peers are two again (agreement {agreement:.3})");

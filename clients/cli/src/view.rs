@@ -93,26 +93,26 @@ fn why_unpaid(metagraph: &Metagraph) -> Option<String> {
     })
 }
 
-/// When the newest block came, and how long after the one before.
+/// When the newest block became final, and how long after the one before.
 #[derive(Clone, Copy, Debug)]
 struct Pulse {
     at: Instant,
-    after: Duration,
+    after: Option<Duration>,
 }
 
 impl Pulse {
     /// That of a block that comes now.
     fn now(before: Option<Self>) -> Self {
         let at = Instant::now();
-        let after = before.map_or(USUAL, |before| at - before.at);
+        let after = before.map(|before| at - before.at);
         Self { at, after }
     }
 
-    /// For how long no block has come, where it is longer than is usual here.
+    /// For how long no block has become final, where it is longer than is usual here.
     fn silence(self, now: Instant) -> Option<Duration> {
         let silence = now.saturating_duration_since(self.at);
-        let usual = (self.after * 2).clamp(USUAL, 4 * USUAL);
-        (silence > usual).then_some(silence)
+        let usual = self.after.map_or(4 * USUAL, |after| (after * 2).max(USUAL));
+        (silence > usual.min(20 * USUAL)).then_some(silence)
     }
 }
 
@@ -186,11 +186,11 @@ impl View {
         }
     }
 
-    /// What is out of the way: that no block comes, and why nobody is paid.
+    /// What is out of the way: that no block becomes final, and why nobody is paid.
     fn warnings(&self, now: Instant) -> Vec<String> {
         let silence = self.pulse.and_then(|pulse| pulse.silence(now));
         let silence =
-            silence.map(|silence| format!("no block has come for {} s", silence.as_secs()));
+            silence.map(|silence| format!("no block has become final for {} s", silence.as_secs()));
         let unpaid = self
             .market
             .as_ref()

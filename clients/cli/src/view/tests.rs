@@ -245,12 +245,12 @@ fn silence_is_told_with_its_length_until_the_next_block() {
     };
     assert_eq!(silent(&view), None);
     let pulse = view.pulse.as_mut().unwrap();
-    pulse.at -= Duration::from_secs(7);
-    assert!(silent(&view).unwrap().contains("for 7 s"));
+    pulse.at -= Duration::from_secs(14);
+    assert!(silent(&view).unwrap().contains("for 14 s"));
     assert!(view
         .plain(80)
         .unwrap()
-        .contains("no block has come for 7 s"));
+        .contains("no block has become final for 14 s"));
     // A node that is asked tells of the same block again.
     let metagraph = market(3, 10 * NOE);
     view.show(34, &metagraph, Vec::new());

@@ -90,11 +90,16 @@ impl Incoming {
 }
 
 impl Incoming {
-    /// A connection once TLS is agreed on, which may take as long as the preface afterwards.
+    /// A connection once TLS is agreed on, which may take as long as the preface afterwards. One that gives way
+    /// meanwhile ends at once, so that the bounds hold for those that never agree, too.
     fn shake_hands(&mut self, tls: TlsAcceptor, stream: TcpStream, room: Room) {
         let (limits, closed) = (self.limits.clone(), self.closed.clone());
+        let line = room.line.clone();
         self.handshakes.spawn(async move {
-            let shaken = timeout(limits.handshake, tls.accept(stream)).await;
+            let shaken = tokio::select! {
+                shaken = timeout(limits.handshake, tls.accept(stream)) => shaken,
+                () = line.ended() => return None,
+            };
             let stream = shaken.ok()?.ok()?;
             Some(Connection::new(Box::pin(stream), room, &limits, closed))
         });

@@ -39,7 +39,7 @@ impl Line {
         self.0.end.notify_one();
     }
 
-    /// Ready when it is to end. To be waited for by the connection alone.
+    /// Ready when it is to end. To be waited for by the connection alone, or by its handshake.
     pub(crate) async fn ended(&self) {
         self.0.end.notified().await;
     }

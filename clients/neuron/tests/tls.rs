@@ -123,6 +123,32 @@ async fn rude_handshakes_end_and_delay_nobody() {
 }
 
 #[tokio::test]
+async fn handshakes_that_never_come_do_not_take_the_room_of_all() {
+    let limits = Limits {
+        connections_per_address: 3,
+        handshake: Duration::from_secs(600),
+        ..limits()
+    };
+    let (neuron, certificate) = start_tls(limits).await;
+    let mut mute = Vec::new();
+    for _ in 0..20 {
+        mute.push(TcpStream::connect(neuron.address).await.expect("connects"));
+    }
+    let newest = mute.split_off(17);
+    let mut buffer = [0; 1];
+    for mut stream in mute {
+        let ended = timeout(SOON, stream.read(&mut buffer)).await;
+        assert!(matches!(ended, Ok(Ok(0) | Err(_))), "{ended:?}");
+    }
+    for mut stream in newest {
+        let silent = timeout(Duration::from_millis(50), stream.read(&mut buffer)).await;
+        assert!(silent.is_err(), "{silent:?}");
+    }
+    let peer = under(&neuron, Some(certificate.fingerprint()));
+    assert!(ask(&peer).await.is_ok());
+}
+
+#[tokio::test]
 async fn the_certificate_is_kept_and_only_its_owner_reads_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("tls.pem");

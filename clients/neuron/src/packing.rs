@@ -118,7 +118,7 @@ impl Tensor {
 
     /// Reads a tensor from the wire. Nothing is allocated before shape and bytes are found to fit
     /// each other; compressed bytes must say how many they hold, that must be what the shape needs, and
-    /// it may be `limit` at most. The numbers then take at most four times that (a byte becomes a
+    /// compressed or not it may be `limit` at most. The numbers then take at most four times that (a byte becomes a
     /// single).
     ///
     /// # Errors
@@ -152,21 +152,23 @@ impl Head {
                 wire.encoding
             ))
         })?;
-        match encoding {
-            v1::Encoding::Raw if bytes != wire.data.len() => Err(Failure::BadShape(format!(
+        if encoding == v1::Encoding::Raw && bytes != wire.data.len() {
+            return Err(Failure::BadShape(format!(
                 "shape {shape:?} needs {bytes} bytes but there are {}; send as many as it says",
                 wire.data.len()
-            ))),
-            v1::Encoding::Zstd if bytes > limit => Err(Failure::TooLarge(format!(
-                "the tensor has {bytes} bytes, the limit is {limit}, compressed or not; send a smaller batch"
-            ))),
-            _ => Ok(Self {
-                dtype,
-                encoding,
-                shape,
-                bytes,
-            }),
+            )));
         }
+        if bytes > limit {
+            return Err(Failure::TooLarge(format!(
+                "the tensor has {bytes} bytes, compressed or not, and the limit leaves it {limit}; send a smaller batch"
+            )));
+        }
+        Ok(Self {
+            dtype,
+            encoding,
+            shape,
+            bytes,
+        })
     }
 
     /// Whether the numbers are whole ones.

@@ -163,18 +163,26 @@ async fn the_tensors_of_a_request_are_one_message_at_most_once_decompressed() {
         ..limits()
     };
     let neuron = start(Toy::default(), limits).await;
-    let send = |sequence: usize| {
-        let tensor = |dtype: v1::Dtype, shape: &[usize], bytes: usize| v1::Tensor {
+    let send = |sequence: usize, encodings: [v1::Encoding; 2]| {
+        let tensor = |dtype: v1::Dtype, shape: &[usize], bytes: usize, encoding| v1::Tensor {
             dtype: dtype.into(),
             shape: shape.iter().map(|length| *length as u64).collect(),
-            data: zeros(bytes).into(),
-            encoding: v1::Encoding::Zstd.into(),
+            data: match encoding {
+                v1::Encoding::Zstd => zeros(bytes).into(),
+                _ => vec![0; bytes].into(),
+            },
+            encoding: encoding.into(),
         };
         let (inputs, gradient) = ([1, sequence], [1, sequence, DIM as usize]);
         let message = v1::BackwardRequest {
             modality: v1::Modality::Text.into(),
-            inputs: Some(tensor(v1::Dtype::I64, &inputs, 8 * sequence)),
-            gradient: Some(tensor(v1::Dtype::F32, &gradient, 16 * sequence)),
+            inputs: Some(tensor(v1::Dtype::I64, &inputs, 8 * sequence, encodings[0])),
+            gradient: Some(tensor(
+                v1::Dtype::F32,
+                &gradient,
+                16 * sequence,
+                encodings[1],
+            )),
         };
         let (sender, receiver) = (hotkey("//Validator"), hotkey("//Miner"));
         let body = message.encode_to_vec();
@@ -188,9 +196,13 @@ async fn the_tensors_of_a_request_are_one_message_at_most_once_decompressed() {
         }
     };
     let all = (1 << 20) / 24;
-    assert!(send(all).await.is_ok());
-    let answer = send(all + 1).await;
-    assert!(matches!(answer, Err(Failure::TooLarge(_))), "{answer:?}");
+    let (raw, zstd) = (v1::Encoding::Raw, v1::Encoding::Zstd);
+    for encodings in [[zstd, zstd], [zstd, raw], [raw, zstd]] {
+        let answer = send(all, encodings).await;
+        assert!(answer.is_ok(), "{answer:?}");
+        let answer = send(all + 1, encodings).await;
+        assert!(matches!(answer, Err(Failure::TooLarge(_))), "{answer:?}");
+    }
 }
 
 /// The last block of a frame: one byte, so many times.

@@ -8,8 +8,8 @@ use crate::{Failure, Hotkey};
 /// forgotten takes all that expire no later with it: at or below `floor` nothing is admitted, so a
 /// clock that is set back, or a restart, which starts with a floor, opens nothing to replay.
 ///
-/// One half of the memory is for who comes first, the other half is every caller's by its stake, so that those
-/// without cannot fill it.
+/// One half of the memory is for who comes first. The other half is for callers with stake: those without cannot fill
+/// it, and nobody with more, in both halves, than the part of one half that its share of the stake is.
 #[derive(Debug)]
 pub(crate) struct Replay {
     /// By expiry and hash of the request, who sent it.
@@ -44,7 +44,8 @@ impl Replay {
     }
 
     /// Whether a request may be admitted, which [`Replay::remember`] then does, for the first and last time.
-    /// `share` is the part of so much room that is this caller's by its stake; it is asked only where it matters.
+    /// `share` is the part of so much room that is this caller's by its stake; it is asked only where it matters. What
+    /// the caller has in the half for who comes first counts against it.
     ///
     /// # Errors
     /// [`Failure::Replayed`] where it was admitted before or may have been, [`Failure::Busy`] where

@@ -1,18 +1,23 @@
 //! The places of the calls that are in progress, of which there is a bound.
 //!
-//! Where all are taken, a caller with more stake gets the place of the call with the least, which is told `busy`
-//! or, where its answer is on its way already, loses its connection: a caller that does not read cannot be told
-//! anything else. Where it has not read for too long, anybody gets its place.
+//! Where all are taken, a caller with more stake gets the place of the call with the least, which is told `busy`. A
+//! call whose answer is on its way can be told nothing more: it loses its connection, with all other calls on that,
+//! and so it goes only where there is no other, or when its answer has been on its way for a second. One that has
+//! not been read for too long gives its place to anybody.
 
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use tokio::{sync::oneshot, time::Instant};
 
 use crate::{lines::Line, model::Caller, Failure, Hotkey};
+
+/// Time in which an answer that is on its way is taken to be read.
+const READING: Duration = Duration::from_secs(1);
 
 /// Stake, and the order of arrival: the least is the first to go.
 type Rank = (u64, Reverse<u64>);
@@ -42,8 +47,23 @@ struct Holder {
 enum Progress {
     /// It is being worked on; this tells it to go.
     Working(oneshot::Sender<()>),
-    /// Its answer is on its way over this connection, and is to be read by then.
-    Answering(Line, Instant),
+    /// Its answer is on its way over this connection.
+    Answering {
+        line: Line,
+        since: Instant,
+        /// By when it is to be read.
+        until: Instant,
+    },
+}
+
+impl Holder {
+    /// Whether it may be displaced before others: it can be told, or does not seem to read.
+    fn gives_way(&self, now: Instant) -> bool {
+        match &self.progress {
+            Progress::Working(_) => true,
+            Progress::Answering { since, .. } => *since + READING <= now,
+        }
+    }
 }
 
 /// One place, free again when it is dropped.
@@ -69,15 +89,16 @@ impl Places {
     /// [`Failure::Busy`].
     pub(crate) fn take(&self, caller: Caller) -> Result<Place, Failure> {
         let mut taken = lock(&self.taken);
+        let now = Instant::now();
         let full = taken.calls.len() >= self.most;
         if full || taken.of(&caller.hotkey) >= self.most_per_caller {
-            taken.end_unread(Instant::now());
+            taken.end_unread(now);
         }
         if taken.of(&caller.hotkey) >= self.most_per_caller {
             return Err(Failure::Busy);
         }
         if taken.calls.len() >= self.most {
-            taken.displace(caller.stake)?;
+            taken.displace(caller.stake, now)?;
         }
         taken.arrivals += 1;
         let rank = (caller.stake, Reverse(taken.arrivals));
@@ -101,18 +122,19 @@ impl Taken {
         self.per_caller.get(hotkey).copied().unwrap_or(0)
     }
 
-    /// Frees the place of the least stake below this one.
-    fn displace(&mut self, stake: u64) -> Result<(), Failure> {
-        let least = self.calls.first_key_value().map(|(rank, _)| *rank);
-        let least = least.filter(|(least, _)| *least < stake);
-        self.end(least.ok_or(Failure::Busy)?);
+    /// Frees the place of the least stake below this one, if it can be that of a call that may be told so.
+    fn displace(&mut self, stake: u64, now: Instant) -> Result<(), Failure> {
+        let mut less = self.calls.range(..(stake, Reverse(u64::MAX)));
+        let gives_way = less.clone().find(|(_, holder)| holder.gives_way(now));
+        let (&rank, _) = gives_way.or_else(|| less.next()).ok_or(Failure::Busy)?;
+        self.end(rank);
         Ok(())
     }
 
     /// Frees the places of those whose answer should have been read by now.
     fn end_unread(&mut self, now: Instant) {
         let unread = self.calls.iter().filter(|(_, holder)| {
-            matches!(&holder.progress, Progress::Answering(_, until) if *until <= now)
+            matches!(&holder.progress, Progress::Answering { until, .. } if *until <= now)
         });
         let unread: Vec<Rank> = unread.map(|(rank, _)| *rank).collect();
         for rank in unread {
@@ -126,7 +148,7 @@ impl Taken {
                 // Who is gone already cannot be told.
                 let _ = go.send(());
             }
-            Some(Progress::Answering(line, _)) => line.end(),
+            Some(Progress::Answering { line, .. }) => line.end(),
             None => {}
         }
     }
@@ -157,7 +179,8 @@ impl Place {
         let mut taken = lock(&self.taken);
         let holder = taken.calls.get_mut(&self.rank);
         holder.is_some_and(|holder| {
-            holder.progress = Progress::Answering(line, until);
+            let since = Instant::now();
+            holder.progress = Progress::Answering { line, since, until };
             true
         })
     }
@@ -221,6 +244,28 @@ mod tests {
         assert!(middle.0.answers(middle.1.clone(), Instant::now()));
         assert!(places.take(caller(2, 5)).is_ok());
         middle.1.ended().await;
+    }
+
+    #[test]
+    fn an_answer_that_is_being_read_is_not_cut_off_where_another_can_be_told() {
+        let places = Places::new(2, 2);
+        let now = Instant::now();
+        let later = now + Duration::from_secs(600);
+        let reads = places.take(caller(1, 1)).expect("room");
+        assert!(reads.answers(Line::default(), later));
+        let mut works = places.take(caller(2, 5)).expect("room");
+        let _rich = places.take(caller(3, 9)).expect("more than both");
+        assert!(works.lost.try_recv().is_ok(), "told, though it has more");
+        drop(works);
+        let displace = |stake, now| lock(&places.taken).displace(stake, now);
+        assert_eq!(displace(1, now), Err(Failure::Busy), "no more than it");
+        assert_eq!(displace(9, now), Ok(()), "there is no other");
+        assert!(!reads.answers(Line::default(), later), "gone");
+
+        let unread = places.take(caller(1, 1)).expect("room");
+        assert!(unread.answers(Line::default(), later));
+        assert_eq!(displace(10, now + 2 * READING), Ok(()));
+        assert!(!unread.answers(Line::default(), later), "the least");
     }
 
     #[test]

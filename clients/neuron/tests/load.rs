@@ -221,8 +221,9 @@ async fn old_connections_are_closed_and_their_callers_come_again() {
     assert!(answered >= 3, "{answered}");
 }
 
-/// Opens fifty connections; those that are still open when the last has been greeted with the neuron's settings.
-async fn flood(neuron: &common::Running) -> Vec<TcpStream> {
+/// Opens fifty connections, of which the neuron is to keep so many, the last among them, which it greets with its
+/// settings; those that are open when no more are, or [`SOON`].
+async fn flood(neuron: &common::Running, keeps: usize) -> Vec<TcpStream> {
     let mut flood = Vec::new();
     for _ in 0..50 {
         flood.push(TcpStream::connect(neuron.address).await.expect("connects"));
@@ -231,14 +232,20 @@ async fn flood(neuron: &common::Running) -> Vec<TcpStream> {
     let last = flood.last_mut().expect("fifty");
     let greeted = timeout(SOON, last.read(&mut buffer)).await;
     assert!(matches!(greeted, Ok(Ok(1..))), "{greeted:?}");
-    let mut open = Vec::new();
-    for mut stream in flood {
-        let ends = async { while matches!(stream.read(&mut buffer).await, Ok(1..)) {} };
-        if timeout(Duration::from_millis(200), ends).await.is_err() {
-            open.push(stream);
+    let begun = Instant::now();
+    loop {
+        let mut open = Vec::new();
+        for mut stream in flood {
+            let ends = async { while matches!(stream.read(&mut buffer).await, Ok(1..)) {} };
+            if timeout(Duration::from_millis(200), ends).await.is_err() {
+                open.push(stream);
+            }
         }
+        if open.len() <= keeps || begun.elapsed() >= SOON {
+            return open;
+        }
+        flood = open;
     }
-    open
 }
 
 #[tokio::test]
@@ -249,7 +256,7 @@ async fn one_address_does_not_take_the_room_of_all() {
         ..limits()
     };
     let neuron = start(Toy::default(), limits).await;
-    assert_eq!(flood(&neuron).await.len(), 3);
+    assert_eq!(flood(&neuron, 3).await.len(), 3);
 }
 
 #[tokio::test]
@@ -266,7 +273,7 @@ async fn a_flood_of_connections_is_bounded_and_keeps_nobody_with_stake_out() {
         async move { client.forward(&peer, Modality::Text, &inputs, SOON).await }
     };
     assert!(ask(early.clone()).await.is_ok());
-    let flood = flood(&neuron).await;
+    let flood = flood(&neuron, 3).await;
     assert_eq!(flood.len(), 3, "and the validator's");
     // Who comes late gets the room of one that has proven nothing, as often as it likes.
     assert!(ask(validator()).await.is_ok());
@@ -399,14 +406,16 @@ async fn a_caller_that_never_reads_gives_way_to_anybody_in_the_end() {
         ..limits()
     };
     let neuron = start(Toy::default(), limits).await;
+    let begun = Instant::now();
     let _slow = slow_readers(&neuron, "//Validator").await;
     let other = Client::new(key("//Other"), common::GENESIS);
-    let begun = Instant::now();
-    while other.describe(&neuron.peer(), SOON).await == Err(Failure::Busy) {
-        assert!(begun.elapsed() < SOON);
+    let mut answer = Err(Failure::Busy);
+    while answer == Err(Failure::Busy) && begun.elapsed() < SOON {
+        answer = other.describe(&neuron.peer(), SOON).await;
         tokio::task::yield_now().await;
     }
-    assert!(begun.elapsed() >= Duration::from_millis(100), "not at once");
+    assert!(answer.is_ok(), "{answer:?}");
+    assert!(begun.elapsed() >= Duration::from_millis(300), "not at once");
 }
 
 #[tokio::test]

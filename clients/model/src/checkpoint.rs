@@ -130,8 +130,8 @@ pub fn save(
 ///
 /// # Errors
 ///
-/// [`CheckpointError::File`] when it cannot be read, [`CheckpointError::Damaged`] when there is one and neither
-/// is byte for byte what [`save`] wrote.
+/// [`CheckpointError::File`] when the one that is needed cannot be read, [`CheckpointError::Damaged`] when there is
+/// one and neither is byte for byte what [`save`] wrote.
 pub fn load(path: &Path) -> Result<Option<Checkpoint>, CheckpointError> {
     let (lost, otherwise) = match read(path) {
         Ok(None) => ("gone", Ok(None)),
@@ -147,6 +147,7 @@ pub fn load(path: &Path) -> Result<Option<Checkpoint>, CheckpointError> {
             );
             Ok(Some(checkpoint))
         }
+        (Err(unread @ CheckpointError::File { .. }), _) => Err(unread),
         (Ok(None), otherwise) | (_, otherwise @ Err(_)) => otherwise,
         (Err(_), Ok(_)) => Err(CheckpointError::Damaged {
             path: path.to_owned(),

@@ -127,6 +127,25 @@ fn one_that_is_gone_falls_back_to_the_one_before() {
 }
 
 #[test]
+fn one_before_that_cannot_be_read_is_not_called_damaged() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model");
+    // No file that the system reads, whoever asks.
+    let previous = folder.path().join("model.previous");
+    fs::create_dir(&previous).unwrap();
+    for newest in [None, Some(b"half a checkp")] {
+        if let Some(bytes) = newest {
+            fs::write(&path, bytes).unwrap();
+        }
+        let error = load(&path).unwrap_err();
+        assert!(
+            matches!(&error, CheckpointError::File { path, .. } if *path == previous),
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn a_foreign_file_is_refused_by_name_and_with_advice() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model");

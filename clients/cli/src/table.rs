@@ -12,7 +12,7 @@ pub const LEGEND: &str = "rank: what the validators' stake says a neuron is wort
     of that stake says anything of it. consensus: whether that is a majority. incentive, dividend: \
     its parts of the two halves of the pay, for being worth something and for having voted for those \
     who are. pay: of the last epoch. consensus loss: pay is minted where it is below 0. held-out \
-    loss: nats a byte on text kept apart, with the peers' answers; alone: the same without peers.";
+    loss: nats a byte or image on data kept apart, with the peers' answers; alone: the same without peers.";
 
 /// Characters between two columns of plain text.
 const GAP: usize = 2;

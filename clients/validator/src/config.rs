@@ -158,10 +158,10 @@ pub struct Config {
     /// Decides initial parameters, batches, coalitions and examples.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    /// Bytes of the data to train on, a pixel a byte. A newcomer has little; with less than some 100 KB the local model learns them
-    /// by heart within minutes, and the peers' worth sinks with it.
-    #[arg(long, value_name = "BYTES", default_value_t = 256 * 1024)]
-    pub own_data: usize,
+    /// Bytes of the data to train on, a pixel a byte [default: 256 KiB of a text, 3 MB of images]. A newcomer has little; with
+    /// much less the local model learns them by heart within minutes, and the peers' worth sinks with it.
+    #[arg(long, value_name = "BYTES")]
+    pub own_data: Option<usize>,
     /// Examples in a batch.
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub batch: u16,

@@ -4,7 +4,7 @@ use anyhow::{bail, Context};
 use indicatif::{ProgressBar, ProgressStyle};
 use market_primitives::NOE;
 use noesis_chain::Chain;
-use noesis_model::{held_out, DataSet, Folder, NetworkConfig};
+use noesis_model::{held_out, DataSet, Folder, Modality, NetworkConfig};
 use noesis_neuron::Client;
 use noesis_telemetry::Telemetry;
 use noesis_validator::{
@@ -225,6 +225,11 @@ async fn validate(config: Config) -> anyhow::Result<()> {
 }
 
 fn settings(config: &Config, model: NetworkConfig) -> Settings {
+    // A text has a target a byte, an image one in all.
+    let own_data = match model.modality() {
+        Modality::Text => 256 * 1024,
+        Modality::Image | Modality::Tensor => 4000 * 28 * 28,
+    };
     Settings {
         learner: LearnerConfig {
             model,
@@ -235,7 +240,7 @@ fn settings(config: &Config, model: NetworkConfig) -> Settings {
             ..LearnerConfig::default()
         },
         batch: config.batch.into(),
-        own_data: config.own_data,
+        own_data: config.own_data.unwrap_or(own_data),
         assess_every: config.assess_every,
         examples: config.examples.into(),
         seed: config.seed,

@@ -46,7 +46,7 @@ pub struct Arguments {
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     epochs: Option<u32>,
     /// Write what the table showed at each paid epoch into this file, as JSON. Amounts in it (stake,
-    /// pay, minted) are exact, in units of 10^-9 NOE; losses of the validators are nats a byte.
+    /// pay, minted) are exact, in units of 10^-9 NOE; losses of the validators are nats a byte or image.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// Folder of chain, checkpoints and logs; made fresh at every start [default:

@@ -16,7 +16,7 @@ pub struct Limits {
     /// Calls admitted at once, from the first byte of the body to the last byte of the answer, those
     /// that wait inside the model included. One more takes the place of the one with the least stake,
     /// where that is less than its own, and otherwise is answered [`Busy`](crate::Failure::Busy). A call whose answer
-    /// is being sent would lose its connection with its place, so for a second it keeps it where another can go.
+    /// is being sent loses its connection with its place; in the first second it does so only where no other can go.
     pub calls: usize,
     /// Of these, calls of one hotkey.
     pub calls_per_caller: usize,
@@ -43,7 +43,7 @@ pub struct Limits {
     pub clock_skew: Duration,
     /// Requests remembered so that none is answered twice; when full,
     /// [`Busy`](crate::Failure::Busy), since forgetting a live one would open it to replay. One half is for who
-    /// comes first; into the other half goes who has less in both than the part of one that its share of the stake is.
+    /// comes first, the other half for callers with fewer in both than their share of one half by stake.
     pub replay_capacity: usize,
     /// Requests of one hotkey in the half for who comes first.
     pub replay_capacity_per_caller: usize,

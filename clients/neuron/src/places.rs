@@ -122,7 +122,7 @@ impl Taken {
         self.per_caller.get(hotkey).copied().unwrap_or(0)
     }
 
-    /// Frees the place of the least stake below this one, if it can be that of a call that may be told so.
+    /// Frees the place of the least stake below this one, that of an answer being read only where there is no other.
     fn displace(&mut self, stake: u64, now: Instant) -> Result<(), Failure> {
         let mut less = self.calls.range(..(stake, Reverse(u64::MAX)));
         let gives_way = less.clone().find(|(_, holder)| holder.gives_way(now));

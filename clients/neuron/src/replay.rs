@@ -8,8 +8,8 @@ use crate::{Failure, Hotkey};
 /// forgotten takes all that expire no later with it: at or below `floor` nothing is admitted, so a
 /// clock that is set back, or a restart, which starts with a floor, opens nothing to replay.
 ///
-/// One half of the memory is for who comes first. The other half is for callers with stake: those without cannot fill
-/// it, and nobody with more, in both halves, than the part of one half that its share of the stake is.
+/// One half of the memory is for who comes first, the other half for callers with fewer in both than their share of
+/// one half by stake: those without cannot fill it.
 #[derive(Debug)]
 pub(crate) struct Replay {
     /// By expiry and hash of the request, who sent it.

@@ -126,10 +126,17 @@ impl CallSize {
         if positions <= most {
             return Ok(());
         }
+        let allowed = if most < self.most {
+            format!(
+                "{most} are the most here for a stake of {} units: send fewer examples at a time, or have {} units of \
+                 stake, which allow {}",
+                caller.stake, self.stake, self.most
+            )
+        } else {
+            format!("{most} are the most here: send fewer examples at a time")
+        };
         Err(Failure::TooLarge(format!(
-            "the answer to one call would have {positions} positions, and {most} are the most here for a stake of \
-             {}: send fewer examples at a time",
-            caller.stake
+            "the answer to one call would have {positions} positions, and {allowed}"
         )))
     }
 }
@@ -151,7 +158,10 @@ mod tests {
             };
             assert_eq!(settings.call_size().check(&caller, most), Ok(()));
             let larger = settings.call_size().check(&caller, most + 1);
-            assert!(matches!(larger, Err(Failure::TooLarge(_))), "{stake}");
+            let Err(Failure::TooLarge(words)) = larger else {
+                panic!("{larger:?}");
+            };
+            assert_eq!(words.contains("10 units"), stake < 10, "{words}");
         }
     }
 }

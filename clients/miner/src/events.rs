@@ -40,7 +40,7 @@ pub enum Event<'a> {
         /// `ok`, or what was wrong, in words.
         outcome: &'a str,
     },
-    /// Calls of a minute that is over, beyond those that have lines of their own.
+    /// Calls of a minute, beyond those that have lines of their own; told when it is over, or the miner is.
     #[serde(rename = "served_more")]
     ServedMore {
         /// How many.
@@ -117,10 +117,7 @@ impl Log {
     fn record(&mut self, event: &Event, now: Instant) {
         if now.saturating_duration_since(self.minute) >= MINUTE {
             (self.minute, self.calls) = (now, 0);
-            let calls = std::mem::take(&mut self.more);
-            if calls > 0 {
-                self.write(&Event::ServedMore { calls });
-            }
+            self.tell_more();
         }
         if matches!(event, Event::Served { .. }) {
             if self.calls >= CALLS_A_MINUTE {
@@ -132,11 +129,24 @@ impl Log {
         self.write(event);
     }
 
+    fn tell_more(&mut self) {
+        let calls = std::mem::take(&mut self.more);
+        if calls > 0 {
+            self.write(&Event::ServedMore { calls });
+        }
+    }
+
     fn write(&mut self, event: &Event) {
         let line = serde_json::to_string(event).expect("an event is plain data") + "\n";
         if let Err(error) = self.file.write_all(line.as_bytes()) {
             tracing::warn!("an event could not be written: {error}; check the disk's free space");
         }
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.tell_more();
     }
 }
 
@@ -229,11 +239,17 @@ mod tests {
         }
         log.record(&Event::Checkpoint { step: 1 }, now);
         log.record(&served(), now + 2 * MINUTE);
+        for _ in 0..70 {
+            log.record(&served(), now + 2 * MINUTE);
+        }
+        drop(log);
+        drop(events);
         let lines = std::fs::read_to_string(&path).unwrap();
         let lines: Vec<&str> = lines.lines().collect();
-        assert_eq!(lines.len(), 60 + 3);
+        assert_eq!(lines.len(), 60 + 3 + 60);
         assert!(lines[60].contains("checkpoint"));
         assert_eq!(lines[61], "{\"event\":\"served_more\",\"calls\":40}");
         assert!(lines[62].contains("forward"));
+        assert_eq!(lines[122], "{\"event\":\"served_more\",\"calls\":11}");
     }
 }

@@ -95,7 +95,8 @@ pub struct Config {
     /// Fashion-MNIST. The built-in models need it.
     #[arg(long, value_name = "FILE or FOLDER")]
     pub data: Option<PathBuf>,
-    /// Folder of the checkpoint; a start goes on from it. A remote model keeps its own.
+    /// Folder of the checkpoint; a start goes on from it, or from the one before, whose name ends in .previous: to start
+    /// anew, move both away. A remote model keeps its own checkpoint; the folder has then the certificate of --tls.
     #[arg(long, value_name = "FOLDER")]
     pub checkpoint: Option<PathBuf>,
     /// Seconds between checkpoints at least; 0: after each step, as long as they take a tenth of the time at most.

@@ -342,16 +342,18 @@ async fn its_certificate_is_kept_in_a_folder_that_is_made() {
     let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("ws://{}", free.local_addr().unwrap());
     drop(free);
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_noesis-miner"));
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_noesis-miner"));
     command
+        .kill_on_drop(true)
         .args(["--model", "remote", &process.address.to_string()])
         .args(["--response-dim", &DIM.to_string(), "--sequence", "6"])
         .args(["--coldkey", "//Charlie", "--hotkey", "//Charlie//hotkey"])
         .args(["--listen", "127.0.0.1:0", "--tls", "on", "--chain", &url])
         .arg("--checkpoint")
         .arg(&folder);
-    let ended = tokio::task::spawn_blocking(move || command.output().unwrap());
-    let words = String::from_utf8(ended.await.unwrap().stderr).unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(60), command.output()).await;
+    let ended = ended.expect("it does not wait for a chain").unwrap();
+    let words = String::from_utf8(ended.stderr).unwrap();
     assert!(words.contains(&url), "it got as far as the chain: {words}");
     assert!(folder.join("tls.pem").exists());
 }

@@ -30,7 +30,7 @@ fn node(folder: &Path) -> Result<Node> {
     Node::start_with(&[("reveal_period", 1.into())], folder, free_port()?)
 }
 
-/// A validator with stake at uid 0, and somebody at uid 1; their hotkeys.
+/// A validator with stake at uid 0, and somebody who serves at uid 1; their hotkeys.
 async fn neurons(chain: &Chain) -> Result<[Keypair; 2]> {
     let alice = keypair("//Alice")?;
     let hotkeys = [keypair("//Alice//0")?, keypair("//Alice//1")?];
@@ -39,6 +39,8 @@ async fn neurons(chain: &Chain) -> Result<[Keypair; 2]> {
         chain.register(&alice, TEXT, id, 10 * NOE).await?;
     }
     chain.add_stake(&alice, TEXT, ids[0], 100 * NOE).await?;
+    // Nobody votes for a neuron that serves nowhere.
+    chain.serve(&hotkeys[1], TEXT, "127.0.0.1:9", None).await?;
     Ok(hotkeys)
 }
 

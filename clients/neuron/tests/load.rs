@@ -19,13 +19,20 @@ use tokio::{
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-#[tokio::test]
-async fn a_full_queue_is_busy_at_once() {
+/// A model that answers a call for each notice that it is given.
+fn waiting() -> (Toy, Arc<Notify>) {
     let go = Arc::new(Notify::new());
+    let mood = Mood::Waits(go.clone());
     let toy = Toy {
-        mood: Mood::Waits(go.clone()),
+        mood,
         ..Toy::default()
     };
+    (toy, go)
+}
+
+#[tokio::test]
+async fn a_full_queue_is_busy_at_once() {
+    let (toy, go) = waiting();
     let limits = Limits {
         calls: 2,
         ..limits()
@@ -59,11 +66,7 @@ async fn a_full_queue_is_busy_at_once() {
 
 #[tokio::test]
 async fn one_caller_cannot_take_every_place() {
-    let go = Arc::new(Notify::new());
-    let toy = Toy {
-        mood: Mood::Waits(go.clone()),
-        ..Toy::default()
-    };
+    let (toy, go) = waiting();
     let limits = Limits {
         calls: 2,
         calls_per_caller: 1,
@@ -420,11 +423,7 @@ async fn a_caller_that_never_reads_gives_way_to_anybody_in_the_end() {
 
 #[tokio::test]
 async fn a_request_seen_before_costs_nobody_a_place() {
-    let go = Arc::new(Notify::new());
-    let toy = Toy {
-        mood: Mood::Waits(go.clone()),
-        ..Toy::default()
-    };
+    let (toy, go) = waiting();
     let limits = Limits {
         calls: 1,
         ..limits()

@@ -140,7 +140,8 @@ pub struct Config {
     /// What to train on and to score by: a text file, or for image and tensor a folder of images.
     #[arg(long, value_name = "PATH")]
     pub data: PathBuf,
-    /// Folder for the checkpoint, from which a later run goes on.
+    /// Folder for the checkpoint, from which a later run goes on, or from the one before, whose name ends in .previous:
+    /// to start anew, move both away.
     #[arg(long, value_name = "DIR")]
     pub checkpoint: PathBuf,
     /// Stake to hold at least, in NOE; what is missing is added at the start.

@@ -26,10 +26,10 @@ pub enum Event {
     Scores {
         /// Each peer's standing.
         scores: Vec<Scored>,
-        /// Spearman's correlation of Fisher scores and ablations among those who help.
+        /// Spearman's correlation of Fisher scores and ablations among those who are paid.
         rank_correlation: Option<f64>,
     },
-    /// Which peers answer as one and share a score.
+    /// Which peers answer as one.
     Copies {
         /// The groups, by slot.
         groups: Vec<Vec<Uid>>,
@@ -194,7 +194,7 @@ fn samples(event: &Event) -> Vec<Sample> {
         } => vec![
             Sample::gauge(
                 "noesis_validator_copies",
-                "Peers that share a score.",
+                "Peers that answer as one with another.",
                 groups.iter().map(Vec::len).sum::<usize>() as f64,
             ),
             Sample::gauge(

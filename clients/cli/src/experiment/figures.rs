@@ -29,7 +29,7 @@ pub struct HeldOut {
     pub student: f64,
     /// Of a model like the student, trained alone.
     pub student_alone: f64,
-    /// Spearman's correlation of Fisher scores and ablations among those who help.
+    /// Spearman's correlation of Fisher scores and ablations among those who are paid.
     pub correlation: Option<f64>,
 }
 
@@ -53,7 +53,7 @@ pub struct Figures {
     pub loss_student: f64,
     /// Held-out loss of the students' models trained alone.
     pub loss_student_alone: f64,
-    /// Spearman's correlation of Fisher scores and ablations among those who help.
+    /// Spearman's correlation of Fisher scores and ablations among those who are paid.
     pub spearman_fisher_ablation: Option<f64>,
     /// What it took.
     pub minutes: f64,

@@ -1,6 +1,8 @@
 //! The chains that the node knows by name.
 
-use noesis_runtime::{genesis_presets::STAGING_RUNTIME_PRESET, WASM_BINARY};
+use noesis_runtime::{
+    genesis_presets::STAGING_RUNTIME_PRESET, TOKEN_DECIMALS, TOKEN_SYMBOL, WASM_BINARY,
+};
 use sc_service::{ChainType, GenericChainSpec, Properties};
 use sp_genesis_builder::{DEV_RUNTIME_PRESET, LOCAL_TESTNET_RUNTIME_PRESET};
 
@@ -56,8 +58,8 @@ fn preset(
 /// How wallets show amounts.
 fn currency() -> Properties {
     let mut properties = Properties::new();
-    properties.insert("tokenSymbol".into(), "NOE".into());
-    properties.insert("tokenDecimals".into(), 9.into());
+    properties.insert("tokenSymbol".into(), TOKEN_SYMBOL.into());
+    properties.insert("tokenDecimals".into(), TOKEN_DECIMALS.into());
     properties.insert("ss58Format".into(), 42.into());
     properties
 }

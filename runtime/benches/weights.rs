@@ -48,7 +48,7 @@ fn call(
         chain.execute_with(&prepare);
         chain.commit_all().expect("nothing is open");
         begin_block(wasm, &mut chain, 61);
-        let transaction = chain.execute_with(|| sign(signer, call.clone(), 0));
+        let transaction = chain.execute_with(|| sign(signer, call.clone(), 0, None));
         let (answer, time) = wasm.call(&mut chain, "BlockBuilder_apply_extrinsic", &transaction);
         assert_eq!(answer, [0, 0], "the call was refused: {call:?}");
         time

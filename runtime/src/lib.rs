@@ -85,6 +85,12 @@ pub const VERSION: RuntimeVersion = RuntimeVersion {
     system_version: 1,
 };
 
+/// What wallets show amounts in, and signers without a network too: both are part of the metadata's hash.
+pub const TOKEN_SYMBOL: &str = "NOE";
+
+/// Decimals of an amount in [`TOKEN_SYMBOL`]: a unit is 10^-9 of it.
+pub const TOKEN_DECIMALS: u8 = 9;
+
 /// The checks of every transaction. Besides the usual ones only [`pallet_market::CheckMarketCall`],
 /// which carries no data, so that ordinary clients need not know it.
 pub type TransactionExtensions = (

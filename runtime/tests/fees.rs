@@ -56,7 +56,7 @@ fn balance(who: Sr25519Keyring) -> u128 {
 
 /// Applies a transaction of Charlie's: what it paid.
 fn apply(call: impl Into<RuntimeCall>, tip: u128) -> u128 {
-    let transaction = sign(Charlie, call.into(), tip);
+    let transaction = sign(Charlie, call.into(), tip, None);
     let transaction = UncheckedExtrinsic::decode(&mut &transaction[..]).expect("it was encoded");
     let _ = Executive::apply_extrinsic(transaction).expect("it is valid");
     let paid = |record: frame_system::EventRecord<RuntimeEvent, _>| match record.event {

@@ -1,6 +1,7 @@
 //! Signed transactions.
 
 use codec::Encode;
+use frame_metadata_hash_extension::CheckMetadataHash;
 use noesis_runtime::{
     Address, Balance, Runtime, RuntimeCall, Signature, SignedPayload, TransactionExtensions,
     UncheckedExtrinsic, VERSION,
@@ -8,8 +9,13 @@ use noesis_runtime::{
 use sp_keyring::Sr25519Keyring;
 use sp_runtime::{generic::Era, MultiAddress};
 
-/// The first transaction of an account, encoded.
-pub fn sign(signer: Sr25519Keyring, call: RuntimeCall, tip: Balance) -> Vec<u8> {
+/// The first transaction of an account, encoded; over a hash of the metadata where one is given.
+pub fn sign(
+    signer: Sr25519Keyring,
+    call: RuntimeCall,
+    tip: Balance,
+    metadata_hash: Option<[u8; 32]>,
+) -> Vec<u8> {
     let extensions: TransactionExtensions = (
         frame_system::CheckNonZeroSender::new(),
         frame_system::CheckSpecVersion::new(),
@@ -20,7 +26,10 @@ pub fn sign(signer: Sr25519Keyring, call: RuntimeCall, tip: Balance) -> Vec<u8> 
         frame_system::CheckNonce::from(0),
         frame_system::CheckWeight::new(),
         pallet_transaction_payment::ChargeTransactionPayment::from(tip).into(),
-        frame_metadata_hash_extension::CheckMetadataHash::new(false),
+        metadata_hash.map_or_else(
+            || CheckMetadataHash::new(false),
+            CheckMetadataHash::new_with_custom_hash,
+        ),
     );
     let genesis = frame_system::Pallet::<Runtime>::block_hash(0);
     let implicit = (
@@ -33,7 +42,7 @@ pub fn sign(signer: Sr25519Keyring, call: RuntimeCall, tip: Balance) -> Vec<u8> 
         (),
         (),
         (),
-        None,
+        metadata_hash,
     );
     let payload = SignedPayload::from_raw(call.clone(), extensions.clone(), implicit);
     let signature = payload.using_encoded(|bytes| signer.sign(bytes));

@@ -1,10 +1,15 @@
-// dedot over a node's WebSocket.
+// dedot over a node's WebSocket. It signs as wallets do for signers without a network: over the hash of the metadata, which
+// it finds out by itself, and the runtime compares with its own.
 
 import { DedotClient, WsProvider } from 'dedot';
+import { MerkleizedMetadata } from 'dedot/merkleized-metadata';
 import { addressOf, camel, play, variantOfIndex } from './recipe.mjs';
 
 await play('dedot', async ({ url }) => {
   const client = await DedotClient.new(new WsProvider(url));
+  const { tokenDecimals: decimals, tokenSymbol } = await client.chainSpec.properties();
+  const digest = new MerkleizedMetadata(client.metadata, { decimals, tokenSymbol }).digest();
+  const metadataHash = `0x${Buffer.from(digest).toString('hex')}`;
   const errors = () => {
     const market = client.metadata.latest.pallets.find(({ name }) => name === 'Market');
     return client.metadata.latest.types[market.error.typeId].typeDef.value.members;
@@ -27,7 +32,7 @@ await play('dedot', async ({ url }) => {
           resolve({ name, docs: docs.join(' ') });
         };
         const transaction = client.tx.market[camel(call)](...Object.values(parameters));
-        transaction.signAndSend(key, watch).catch((refusal) => {
+        transaction.signAndSend(key, { metadataHash }, watch).catch((refusal) => {
           const custom = refusal.data?.err?.value;
           if (custom?.type !== 'Custom') return reject(refusal);
           resolve(variantOfIndex(errors(), custom.value));

@@ -3,7 +3,7 @@
 //! `cargo bench -p noesis-neuron --bench abuse` measures calls of a caller with stake in calm and, in turn, while
 //! callers without stake open connections, send bytes slowly, call without a signature, call with one and
 //! send compression bombs (`tests/common/abuse.rs`). Of several rounds the calmest of each counts. The
-//! abusers run on the same processor: their own work is in the figure.
+//! abusers have a core of their own, as they would have machines of their own; neuron and caller share another, in calm, too.
 
 #[path = "../tests/common/mod.rs"]
 mod common;
@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 
 use common::{abuse::abuse, limits, start, tokens, validator, Mood, Running, Toy, DIM, SOON};
 use noesis_neuron::{Client, Limits, Modality, Tensor};
+use rustix::thread::{sched_getaffinity, sched_setaffinity, CpuSet};
+use tokio::runtime::Runtime;
 
 const ROUNDS: usize = 6;
 const CALLS: usize = 1000;
@@ -21,11 +23,31 @@ fn main() {
     if std::env::args().any(|one| one == "--test" || one == "--list") {
         return;
     }
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    runtime.block_on(compare());
+    let allowed = sched_getaffinity(None).expect("a process may ask");
+    let cores: Vec<usize> = (0..CpuSet::MAX_CPU)
+        .filter(|&core| allowed.is_set(core))
+        .collect();
+    let [ours, theirs, ..] = cores[..] else {
+        println!(
+            "there is one core alone, and the abusers need one of their own: nothing measured"
+        );
+        return;
+    };
+    let theirs = on(theirs);
+    on(ours).block_on(compare(&theirs));
 }
 
-async fn compare() {
+/// A runtime on this core; and so is this thread until the next is made.
+fn on(core: usize) -> Runtime {
+    let mut only = CpuSet::new();
+    only.set(core);
+    sched_setaffinity(None, &only).expect("the core was allowed");
+    // Its threads are bound as the one that starts them is.
+    Runtime::new().expect("a runtime")
+}
+
+/// Calm and abuse in turn, the abusers in a runtime of `theirs`.
+async fn compare(theirs: &Runtime) {
     let values = vec![0.5; 64 * DIM as usize];
     let answer = Tensor::f32([1, 64, DIM as usize], values).expect("fits");
     let toy = Toy {
@@ -42,7 +64,10 @@ async fn compare() {
     let mut best = [[f64::MAX; 2]; 2];
     for _ in 0..ROUNDS {
         keep(&mut best[0], calls(&neuron, &client).await);
-        let abusers = abuse(neuron.address);
+        let abusers = {
+            let _entered = theirs.enter();
+            abuse(neuron.address)
+        };
         tokio::time::sleep(Duration::from_millis(300)).await;
         keep(&mut best[1], calls(&neuron, &client).await);
         drop(abusers);

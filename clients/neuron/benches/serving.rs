@@ -3,9 +3,10 @@
 //!
 //! `cargo bench -p noesis-neuron --bench serving` prints, for answers of several shapes in every
 //! encoding, the bytes of the answer on the wire, the median times, and the ratio: how much of the
-//! reference's throughput is left. What is compared is taken in turn, so that what else the machine does
-//! disturbs all alike; for the ratio the fastest of each counts. `-- --queries 100000` asks so many times for the
-//! smallest instead, and prints how much memory is resident meanwhile.
+//! reference's throughput is left. The reference is given the bytes; what it takes to make bytes of the numbers, and
+//! numbers of the bytes, stands beside it, with the ratio to both together. What is compared is taken in turn, so that what
+//! else the machine does disturbs all alike; for the ratios the fastest of each counts. `-- --queries 100000` asks so many
+//! times for the smallest instead, and prints how much memory is resident meanwhile.
 
 #![allow(clippy::unwrap_used)] // a benchmark may
 
@@ -175,8 +176,17 @@ fn tokens(shape: [usize; 3]) -> Tensor {
 
 async fn table() {
     println!(
-        "{:>13} {:>9} {:>10} {:>9} {:>9} {:>9} {:>9} {:>6}",
-        "answer", "encoding", "bytes", "ours ms", "tonic ms", "bare ms", "more ms", "ratio"
+        "{:>13} {:>9} {:>10} {:>9} {:>9} {:>9} {:>10} {:>9} {:>6} {:>7}",
+        "answer",
+        "encoding",
+        "bytes",
+        "ours ms",
+        "tonic ms",
+        "bare ms",
+        "numbers ms",
+        "more ms",
+        "ratio",
+        "to all"
     );
     for shape in [[1, 64, 64], [8, 64, 256], [32, 64, 1024]] {
         for encoding in ENCODINGS {
@@ -196,7 +206,8 @@ async fn measure(shape: [usize; 3], encoding: &str) {
         zstd: false,
         ..formats
     };
-    let uncompressed = answer.to_wire_in(exact).unwrap().data;
+    let plain = answer.to_wire_in(exact).unwrap();
+    let uncompressed = plain.data.clone();
     let compressed = zstd::bulk::compress(&uncompressed, 1).unwrap();
     let request = v1::ForwardRequest {
         modality: v1::Modality::Text.into(),
@@ -208,7 +219,7 @@ async fn measure(shape: [usize; 3], encoding: &str) {
     let client = Client::new(key("//Validator"), GENESIS).taking(formats);
     let raw = Raw::start(response.clone()).await;
 
-    let mut times: [Vec<Duration>; 3] = Default::default();
+    let mut times: [Vec<Duration>; 4] = Default::default();
     for round in 0..ROUNDS + WARM {
         let fresh = (*model.answer).clone();
         model.answers.lock().unwrap().push(fresh);
@@ -231,23 +242,29 @@ async fn measure(shape: [usize; 3], encoding: &str) {
             black_box(zstd::bulk::decompress(&compressed, uncompressed.len()).unwrap());
         }
         let bare = start.elapsed();
+
+        let start = Instant::now();
+        black_box(model.answer.to_wire_in(exact).unwrap());
+        black_box(Tensor::from_wire(&plain).unwrap());
+        let numbers = start.elapsed();
         if round >= WARM {
-            for (times, time) in times.iter_mut().zip([ours, tonic, bare]) {
+            for (times, time) in times.iter_mut().zip([ours, tonic, bare, numbers]) {
                 times.push(time);
             }
         }
     }
     times.iter_mut().for_each(|times| times.sort_unstable());
-    let [ours, tonic, bare] = times
+    let [ours, tonic, bare, numbers] = times
         .each_ref()
         .map(|times| times[times.len() / 2].as_secs_f64() * 1e3);
     let fastest = times.each_ref().map(|times| times[0].as_secs_f64());
     println!(
-        "{:>13} {encoding:>9} {:>10} {ours:>9.3} {tonic:>9.3} {bare:>9.3} {:>9.3} {:>6.2}",
+        "{:>13} {encoding:>9} {:>10} {ours:>9.3} {tonic:>9.3} {bare:>9.3} {numbers:>10.3} {:>9.3} {:>6.2} {:>7.2}",
         format!("{shape:?}").replace(' ', ""),
         response.len(),
         ours - tonic - bare,
         (fastest[1] + fastest[2]) / fastest[0],
+        (fastest[1] + fastest[2] + fastest[3]) / fastest[0],
     );
 }
 

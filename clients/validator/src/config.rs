@@ -166,19 +166,20 @@ pub struct Config {
     /// Examples in a batch.
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub batch: u16,
-    /// Learning rate of the local model.
-    #[arg(long, default_value_t = 4e-3)]
+    /// Learning rate of the local model, above 0 and at most 1.
+    #[arg(long, default_value_t = 4e-3, value_parser = rate)]
     pub rate: f64,
     /// Most peers in a gate.
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub top_k: u16,
     /// Most peers attended to at a time; a quarter of them drawn at random.
-    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=4096))]
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub peers: u16,
     /// Steps between two assessments of the peers.
     #[arg(long, value_name = "STEPS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
     pub assess_every: u64,
-    /// Examples in an assessment, on which no gradient is ever sent.
+    /// Most examples in an assessment, on which no gradient is ever sent: where there are fewer than a dozen times as many, a
+    /// twelfth of those there are.
     #[arg(long, value_name = "NUMBER", default_value_t = 256, value_parser = clap::value_parser!(u16).range(16..=8192))]
     pub examples: u16,
     /// Encodings in which peers may answer: f32, f16, bf16, int8 and zstd, with commas between them. A peer sends
@@ -199,12 +200,20 @@ pub struct Config {
     /// tell in the events what the network, the model alone and the student lose on them.
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
     pub evaluate: Option<u32>,
-    /// File to append events to, as JSON lines.
+    /// File to append events to, as JSON lines: one a step, hundreds of megabytes a day.
     #[arg(long, value_name = "FILE")]
     pub events: Option<PathBuf>,
     /// Where else to tell what happens.
     #[command(flatten)]
     pub telemetry: noesis_telemetry::Flags,
+}
+
+/// A learning rate that can be learned with.
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(rate) if rate > 0.0 && rate <= 1.0 => Ok(rate),
+        _ => Err("a rate is a number above 0 and at most 1, such as 0.004".into()),
+    }
 }
 
 #[cfg(test)]
@@ -248,6 +257,9 @@ mod tests {
             ["--stake", "x"],
             ["--top-k", "x"],
             ["--encodings", "f16,f8"],
+            ["--rate", "nan"],
+            ["--rate", "0"],
+            ["--peers", "257"],
         ] {
             let error = with(&wrong).unwrap_err().to_string();
             assert!(error.contains(wrong[0]), "{error}");

@@ -210,8 +210,8 @@ fn samples(event: &Event) -> Vec<Sample> {
             ..
         } => {
             let loss = |model, loss| {
-                let help = "Loss at the kept-back targets, in nats.";
-                Sample::gauge("noesis_validator_held_out_loss", help, loss).of("model", model)
+                let help = "Loss on the examples that peers are scored by, in nats.";
+                Sample::gauge("noesis_validator_kept_apart_loss", help, loss).of("model", model)
             };
             let others = [("alone", alone), ("student", student)];
             let others = others
@@ -221,7 +221,21 @@ fn samples(event: &Event) -> Vec<Sample> {
                 .chain(others)
                 .collect()
         }
-        Event::HeldOut { .. } => Vec::new(),
+        Event::HeldOut {
+            joined,
+            alone,
+            student,
+            ..
+        } => {
+            let help = "Loss at the end on examples that nobody was scored by, in nats.";
+            [("network", joined), ("alone", alone), ("student", student)]
+                .into_iter()
+                .filter_map(|(model, loss)| {
+                    let loss = Sample::gauge("noesis_validator_held_out_loss", help, (*loss)?);
+                    Some(loss.of("model", model))
+                })
+                .collect()
+        }
         Event::Weights { epoch, weights } => {
             let (name, help) = (
                 "noesis_validator_weight",

@@ -5,8 +5,8 @@
 //! to anybody: neither with its own window nor as part of another. Labels of images and vectors are never sent anyway.
 
 use noesis_model::{
-    tch::{Device, IndexOp, Kind, Tensor},
-    Batch, DataError, DataSet, Images, Split, Text,
+    tch::{Device, IndexOp, Tensor},
+    Batch, DataError, DataSet, Images, Split,
 };
 use rand::{seq::SliceRandom, Rng};
 
@@ -91,24 +91,38 @@ impl OwnData {
     }
 }
 
+/// Assessments after which an example serves again at the earliest: evidence keeps four fifths of itself an assessment
+/// (`ledger::Memory`), so that of what it showed before less than a tenth is left. What comes again sooner would be counted as
+/// another example, and errors thought smaller than they are.
+const ROUND: usize = 12;
+
 /// Examples kept apart, used in turn: no gradient is ever sent for them.
 #[derive(Debug)]
 pub struct KeptApart {
     examples: Batch,
     order: Vec<i64>,
     next: usize,
+    /// Of an assessment.
+    count: usize,
 }
 
 impl KeptApart {
-    /// Up to `most` examples of the validation split in random order; of a text, windows of one stretch.
+    /// Examples of the validation split for assessments of `count` of them each, or of fewer where the split has too few to
+    /// keep serving new ones for a dozen assessments.
     ///
     /// # Errors
     ///
     /// [`DataError`] when a text's split is too short for a single window.
-    pub fn take(data: &DataSet, most: usize, rng: &mut impl Rng) -> Result<Self, DataError> {
-        let most = most.max(1);
+    pub fn take(data: &DataSet, count: usize, rng: &mut impl Rng) -> Result<Self, DataError> {
+        let count = count.max(1);
+        let most = ROUND * count;
         let examples = match data {
-            DataSet::Text { text, length } => windows(text, most, length + 1, rng)?,
+            DataSet::Text { text, length } => {
+                let windows = text.apart(Split::Validation, length + 1, GAP, rng)?;
+                let mut numbers: Vec<i64> = (0..windows.size()[0]).collect();
+                let (chosen, _) = numbers.partial_shuffle(rng, most);
+                next_tokens(&windows.index_select(0, &Tensor::from_slice(chosen)))
+            }
             DataSet::Images(images) | DataSet::Vectors(images) => {
                 let chosen = some(images, Split::Validation, most, rng);
                 labelled(data, images, Split::Validation, &chosen)
@@ -118,14 +132,15 @@ impl KeptApart {
         order.shuffle(rng);
         Ok(Self {
             examples,
-            order,
             next: 0,
+            count: count.min(order.len().div_ceil(ROUND)),
+            order,
         })
     }
 
-    /// How many there are.
+    /// How many there are in an assessment.
     pub fn count(&self) -> usize {
-        self.order.len()
+        self.count
     }
 
     /// How many of them were used, to go on from with [`KeptApart::go_on_from`].
@@ -138,14 +153,12 @@ impl KeptApart {
         self.next = position % self.order.len();
     }
 
-    /// The next `count` of them, or fewer if there are fewer. After the last comes the first again, by when the
-    /// evidence it gave has been forgotten.
-    pub fn next(&mut self, count: usize, device: Device) -> Batch {
-        let count = count.clamp(1, self.order.len());
-        let chosen: Vec<i64> = (0..count)
+    /// Those of the next assessment. After the last of all comes the first again, by when the evidence it gave has faded.
+    pub fn next(&mut self, device: Device) -> Batch {
+        let chosen: Vec<i64> = (0..self.count)
             .map(|offset| self.order[(self.next + offset) % self.order.len()])
             .collect();
-        self.next = (self.next + count) % self.order.len();
+        self.next = (self.next + self.count) % self.order.len();
         rows_of(&self.examples, &chosen).to_device(device)
     }
 }
@@ -153,22 +166,6 @@ impl KeptApart {
 /// Tokens left out between two windows: side by side, a kept-back token would stand between what was sent before and
 /// after it, and be filled in rather than predicted.
 const GAP: usize = 32;
-
-/// Windows of `window` tokens one after the other in one stretch of the validation split, with gaps.
-fn windows(
-    text: &Text,
-    most: usize,
-    window: usize,
-    rng: &mut impl Rng,
-) -> Result<Batch, DataError> {
-    let apart = window + GAP;
-    let bytes = (most * apart).min(text.length(Split::Validation).max(window));
-    let stretch = longest(bytes, window, |length| {
-        text.sample(Split::Validation, 1, length, rng)
-    })?;
-    let windows = stretch.view(-1).unfold(0, window as i64, apart as i64);
-    Ok(next_tokens(&windows.to_kind(Kind::Int64)))
-}
 
 /// Windows `i64 [b, s + 1]` as inputs and the token after each.
 fn next_tokens(windows: &Tensor) -> Batch {
@@ -218,5 +215,76 @@ fn longest(
             sample(longest)
         }
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::{rngs::StdRng, SeedableRng};
+    use std::collections::BTreeMap;
+
+    const LENGTH: usize = 64;
+
+    /// The examples of a text of thirty books, of which each line is another.
+    fn kept_apart(count: usize, seed: u64) -> KeptApart {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("text");
+        let verse = |number: u32| {
+            let word = number.wrapping_mul(2_654_435_761);
+            format!("{}Book1:1 {number} {word:08x}\n", number / 400)
+        };
+        let verses: String = (0..12_000).map(verse).collect();
+        std::fs::write(&file, verses).unwrap();
+        let data = DataSet::load(noesis_model::Modality::Text, &file, LENGTH).unwrap();
+        KeptApart::take(&data, count, &mut StdRng::seed_from_u64(seed)).unwrap()
+    }
+
+    /// Windows of the next twelve assessments, with their targets.
+    fn round(kept: &mut KeptApart) -> Vec<Vec<i64>> {
+        let mut windows = Vec::new();
+        for _ in 0..ROUND {
+            let Batch { inputs, targets } = kept.next(Device::Cpu);
+            let last = targets.narrow(1, LENGTH as i64 - 1, 1);
+            for window in Tensor::cat(&[inputs, last], 1).split(1, 0) {
+                windows.push(Vec::try_from(window.view(-1)).unwrap());
+            }
+        }
+        windows
+    }
+
+    /// What showed something comes again when that is nearly forgotten, however many are asked for.
+    #[test]
+    fn an_example_serves_once_in_a_dozen_assessments() {
+        for count in [4, 64, 5000] {
+            let mut kept = kept_apart(count, 1);
+            assert!(kept.count() <= count);
+            let mut times: BTreeMap<Vec<i64>, u32> = BTreeMap::new();
+            for window in round(&mut kept) {
+                *times.entry(window).or_default() += 1;
+            }
+            // Where they do not come out even, the first few begin the next round.
+            let again = times.values().filter(|&&times| times > 1).count();
+            assert!(again < ROUND && times.values().all(|&times| times <= 2));
+            assert!(times.len() + again == ROUND * kept.count());
+        }
+    }
+
+    /// All books of the split serve: one is far too short for as many.
+    #[test]
+    fn the_examples_are_of_all_books_and_other_validators_have_others() {
+        let (mut first, mut second) = (kept_apart(5000, 1), kept_apart(5000, 2));
+        let (first, second) = (round(&mut first), round(&mut second));
+        let bytes = 3 * 400 * 15; // books 4, 14 and 24
+        assert!(
+            first.len() > bytes / (LENGTH + 1 + GAP) * 3 / 4,
+            "{}",
+            first.len()
+        );
+        let same = first
+            .iter()
+            .filter(|window| second.contains(window))
+            .count();
+        assert!(same < first.len() / 2, "{same} of {}", first.len());
     }
 }

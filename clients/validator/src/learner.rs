@@ -123,7 +123,7 @@ pub struct Finished {
 
 /// The loss was not finite; nothing was learned.
 #[derive(Debug, thiserror::Error)]
-#[error("the loss of step {0} is not finite: nothing was learned; if this goes on, lower --rate or start from an earlier checkpoint")]
+#[error("the loss of step {0} is not finite: nothing was learned; if this goes on, lower --rate, or go on from the checkpoint before")]
 pub struct Diverged(pub u64);
 
 /// The local model and the peers' parts, in training.
@@ -248,6 +248,12 @@ impl Learner {
         batch + lesson.unwrap_or(0)
     }
 
+    /// The most rows that the question of such a batch may have.
+    pub fn most_question_rows(&self, batch: i64) -> i64 {
+        let lesson = self.student.is_some().then(|| lessons::rows(batch));
+        batch + lesson.unwrap_or(0)
+    }
+
     /// The `k` of these peers, those with parts, whose scores `[b, n]` over the batch are best.
     fn top_k(&self, peers: &[Hotkey], scores: impl Fn(&[Hotkey]) -> Tensor) -> Vec<Hotkey> {
         let known = peers.iter().filter(|peer| self.parts.contains_key(*peer));
@@ -354,6 +360,14 @@ impl Learner {
             .filter(|(_, gradient)| gradient.defined())
             .map(|((peer, _), gradient)| (*peer, gradient))
             .collect()
+    }
+
+    /// Whether all parameters are finite. Where they are not, every further step fails.
+    pub fn is_finite(&self) -> bool {
+        let models = [Some(&self.local), self.twin.as_ref(), self.student.as_ref()];
+        let models = models.into_iter().flatten().flat_map(Trained::parameters);
+        let mut all = models.chain(self.parts.values().flat_map(Part::parameters));
+        no_grad(|| all.all(|tensor| tensor.isfinite().all().int64_value(&[]) != 0))
     }
 
     /// The student, where there is one.

@@ -154,17 +154,20 @@ async fn validate(config: Config) -> anyhow::Result<()> {
     let (view_sender, view) = watch::channel(None);
     let (scores, scores_receiver) = watch::channel(Vec::new());
     let (votes_sender, votes) = mpsc::channel(16);
-    let following = tokio::spawn(follow(chain.clone(), market, view_sender));
+    let commitments = config.checkpoint.join("commitments.json");
+    let kept = Kept::open(commitments.clone())
+        .with_context(|| format!("{} cannot be read", commitments.display()))?;
+    let mut following = tokio::spawn(follow(chain.clone(), market, view_sender));
     let voting = vote(
         chain,
         hotkey,
         market,
-        Kept::open(config.checkpoint.join("commitments.json")),
+        kept,
         view.clone(),
         scores_receiver,
         votes_sender,
     );
-    let voting = tokio::spawn(voting);
+    let mut voting = tokio::spawn(voting);
     let connections = Connections {
         view,
         scores,
@@ -181,18 +184,21 @@ async fn validate(config: Config) -> anyhow::Result<()> {
         "validating market {market} at {}; Ctrl-C stops",
         config.chain
     );
-    let lost = async {
-        match following.await {
-            Ok(Err(error)) => Some(error),
-            _ => None,
-        }
-    };
-    let mut chain_error = None;
+    // Neither ends by itself: without them it would train on, and nobody would hear of it.
+    let mut lost = None;
     let stop = async {
-        tokio::select! {
-            () = told_to_stop() => {}
-            error = lost => chain_error = error,
-        }
+        lost = tokio::select! {
+            () = told_to_stop() => None,
+            ended = &mut following => Some(match ended {
+                Ok(Ok(())) => anyhow::anyhow!("nobody follows the market any more"),
+                Ok(Err(error)) => anyhow::Error::new(error).context("the market can no longer be followed"),
+                Err(error) => anyhow::Error::new(error).context("following the market ended"),
+            }),
+            ended = &mut voting => Some(match ended {
+                Ok(()) => anyhow::anyhow!("nobody votes any more"),
+                Err(error) => anyhow::Error::new(error).context("voting ended"),
+            }),
+        };
     };
     let held_out = config
         .evaluate
@@ -218,10 +224,7 @@ async fn validate(config: Config) -> anyhow::Result<()> {
         "stopped; the state is in {}",
         checkpoint.display()
     );
-    match chain_error {
-        Some(error) => Err(error).context("the market can no longer be followed"),
-        None => Ok(()),
-    }
+    lost.map_or(Ok(()), Err)
 }
 
 fn settings(config: &Config, model: NetworkConfig) -> Settings {

@@ -93,19 +93,26 @@ pub struct Kept {
 }
 
 impl Kept {
-    /// Takes up what the file holds. One that cannot be read is left out with a warning: a few rows are lost, no more.
-    pub fn open(path: PathBuf) -> Self {
-        let promises = read(&path).unwrap_or_else(|error| {
-            tracing::warn!(
-                "the commitments in {} cannot be read ({error}): the rows behind them are not revealed",
-                path.display()
-            );
-            Promises::default()
-        });
-        Self {
+    /// Takes up what the file holds. What is damaged is left out with a warning: a few rows are lost, no more.
+    ///
+    /// # Errors
+    ///
+    /// What the system says where there is a file that it does not let us read: it would be written over.
+    pub fn open(path: PathBuf) -> io::Result<Self> {
+        let promises = match read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                tracing::warn!(
+                    "the commitments in {} are damaged ({error}): the rows behind them are not revealed",
+                    path.display()
+                );
+                Promises::default()
+            }
+            other => other?,
+        };
+        Ok(Self {
             promises,
             path: Some(path),
-        }
+        })
     }
 
     /// As they are.
@@ -132,19 +139,22 @@ impl Kept {
 
 fn read(path: &Path) -> io::Result<Promises> {
     match fs::read(path) {
-        Ok(bytes) => Ok(serde_json::from_slice(&bytes)?),
+        Ok(bytes) => serde_json::from_slice(&bytes)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Promises::default()),
         Err(error) => Err(error),
     }
 }
 
-/// Writes beside, flushes, renames over the old one.
+/// Writes beside, flushes, renames over the old one, and has the folder's new entry on the disk before a commitment is sent.
 fn write(path: &Path, promises: &Promises) -> io::Result<()> {
     let temporary = path.with_extension("writing");
     let mut file = File::create(&temporary)?;
     file.write_all(&serde_json::to_vec(promises)?)?;
     file.sync_all()?;
-    fs::rename(&temporary, path)
+    fs::rename(&temporary, path)?;
+    let folder = path.parent().filter(|folder| *folder != Path::new(""));
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 #[cfg(test)]

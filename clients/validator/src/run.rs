@@ -3,6 +3,7 @@
 use crate::{
     discover::{attend, candidates, Candidate},
     events::Event,
+    learner::Diverged,
     market::{Scores, View, Vote},
     validator::{Step, Validator},
 };
@@ -21,6 +22,21 @@ use tokio::sync::{mpsc, watch};
 
 /// Pause after a step with nobody in the market: there is no hurry then.
 const ALONE: Duration = Duration::from_millis(100);
+
+/// Steps in a row that may fail before the run does: one batch may be to blame for one, and parameters that are not finite
+/// for all.
+const MOST_DIVERGED: u32 = 20;
+
+/// Why a run ended that was not told to.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The last checkpoint could not be written.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// Nothing is learned any more. The checkpoint is of before.
+    #[error(transparent)]
+    Diverged(#[from] Diverged),
+}
 
 /// Whom to attend to.
 #[derive(Clone, Copy, Debug)]
@@ -52,7 +68,8 @@ pub struct Connections {
     pub votes: mpsc::Receiver<Vote>,
 }
 
-/// Steps until `stop` is ready or `end` is reached; writes a checkpoint after each step, and at the end. Where a step is so short that
+/// Steps until `stop` is ready or `end` is reached; writes a checkpoint after each step, unless it left parameters that are
+/// not finite, and at the end. Where a step is so short that
 /// checkpoints would take more than a tenth of the time, some steps go without: a crash then costs ten times what a
 /// checkpoint takes, some tenths of a second.
 ///
@@ -60,7 +77,8 @@ pub struct Connections {
 ///
 /// # Errors
 ///
-/// [`CheckpointError`] when the last checkpoint cannot be written; earlier failures are logged and the work goes on.
+/// [`RunError`] when the last checkpoint cannot be written, or step after step fails; single failures are logged and the
+/// work goes on.
 pub async fn run(
     validator: &mut Validator,
     mut connections: Connections,
@@ -69,8 +87,9 @@ pub async fn run(
     end: End,
     stop: impl Future<Output = ()>,
     mut progress: impl FnMut(&Step, &[Candidate]),
-) -> Result<(), CheckpointError> {
+) -> Result<(), RunError> {
     let mut stop = pin!(stop);
+    let (mut stopped, mut failed) = (false, 0);
     let mut rng = StdRng::from_os_rng();
     let mut attended: Vec<Candidate> = Vec::new();
     let mut drawn_for = None;
@@ -107,11 +126,15 @@ pub async fn run(
         }
         let step = tokio::select! {
             biased;
-            () = &mut stop => break,
+            () = &mut stop => {
+                stopped = true;
+                break;
+            }
             step = validator.step(&attended) => step,
         };
         match step {
             Ok(step) => {
+                failed = 0;
                 if step.assessed {
                     connections.scores.send_replace(validator.scores());
                     if let Err(error) = validator.save_answers(checkpoint) {
@@ -119,7 +142,7 @@ pub async fn run(
                     }
                 }
                 let began = Instant::now();
-                if began >= next_checkpoint {
+                if began >= next_checkpoint && validator.learner().is_finite() {
                     // One that fails is no reason to stop: the next may succeed, and the last must.
                     if let Err(error) = validator.save(checkpoint) {
                         tracing::error!("{error}");
@@ -128,17 +151,34 @@ pub async fn run(
                 }
                 progress(&step, &attended);
             }
-            Err(diverged) => tracing::warn!("{diverged}"),
+            Err(diverged) => {
+                tracing::warn!("{diverged}");
+                failed += 1;
+                if failed >= MOST_DIVERGED {
+                    return Err(diverged.into());
+                }
+            }
         }
         if attended.is_empty() {
             tokio::select! {
-                () = &mut stop => break,
+                () = &mut stop => {
+                    stopped = true;
+                    break;
+                }
                 () = tokio::time::sleep(ALONE) => {}
             }
         }
     }
-    if !end.held_out.is_empty() {
-        validator.hold_out(&attended, &end.held_out).await;
+    if validator.learner().is_finite() {
+        validator.save(checkpoint)?;
     }
-    validator.save(checkpoint)
+    // What may take minutes comes when all is safe, and not where somebody waits for the end.
+    if !stopped && !end.held_out.is_empty() {
+        tokio::select! {
+            biased;
+            () = &mut stop => {}
+            () = validator.hold_out(&attended, &end.held_out) => {}
+        }
+    }
+    Ok(())
 }

@@ -91,8 +91,8 @@ pub fn save(path: &Path, learner: &Learner, state: &State) -> Result<(), Checkpo
 ///
 /// # Errors
 ///
-/// [`CheckpointError`] when the file is damaged, or of a model of other sizes. The learner is then to be
-/// thrown away.
+/// [`CheckpointError`] when the file is damaged, of a model of other sizes, or has a student that the learner is to do
+/// without: the next checkpoint would be without it. The learner is then to be thrown away.
 pub fn load(path: &Path, learner: &mut Learner) -> Result<Option<State>, CheckpointError> {
     let Some(checkpoint) = checkpoint::load(path)? else {
         return Ok(None);
@@ -104,6 +104,12 @@ pub fn load(path: &Path, learner: &mut Learner) -> Result<Option<State>, Checkpo
             saved.learner.model,
             learner.config().model
         )));
+    }
+    if saved.learner.student.is_some() && learner.student().is_none() {
+        return Err(checkpoint.mismatch(
+            "it has a student, which this run would lose: say --student, or name another folder"
+                .into(),
+        ));
     }
     restore(&checkpoint, saved, learner).map(Some)
 }
@@ -156,5 +162,37 @@ pub(crate) fn hotkey(checkpoint: &Checkpoint, text: &str) -> Result<Hotkey, Chec
     match hex::decode_to_slice(text, &mut key) {
         Ok(()) => Ok(key),
         Err(error) => Err(checkpoint.mismatch(format!("`{text}` is no hotkey: {error}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::student::Distillation;
+
+    fn learner(student: Option<Distillation>) -> Learner {
+        let config = LearnerConfig {
+            student,
+            ..LearnerConfig::default()
+        };
+        Learner::new(config, Device::Cpu).unwrap()
+    }
+
+    /// The next checkpoint would be without it, and the one after that would replace the last that had it.
+    #[test]
+    fn a_run_without_a_student_does_not_go_on_from_a_checkpoint_with_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE);
+        let with = || learner(Some(Distillation::default()));
+        save(&path, &with(), &State::default()).unwrap();
+        let refused = load(&path, &mut learner(None)).unwrap_err().to_string();
+        assert!(refused.contains("--student"), "{refused}");
+        assert!(load(&path, &mut with()).unwrap().is_some());
+
+        save(&path, &learner(None), &State::default()).unwrap();
+        assert!(
+            load(&path, &mut with()).unwrap().is_some(),
+            "it begins then"
+        );
     }
 }

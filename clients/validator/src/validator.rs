@@ -104,7 +104,18 @@ pub enum StartError {
     /// The data do not fit the model.
     #[error("the data do not fit the model: {0}")]
     Inputs(#[from] InputError),
+    /// Every peer would refuse every question.
+    #[error("batches of {batch} make questions of {positions} positions, and peers take at most {POSITIONS_A_CALL}: choose a smaller --batch")]
+    Batch {
+        /// Examples in a batch.
+        batch: usize,
+        /// Positions in a question, with what is asked for the student's sake.
+        positions: i64,
+    },
 }
+
+/// Positions that a miner answers in one call, unless it was built otherwise.
+const POSITIONS_A_CALL: i64 = 1 << 14;
 
 /// What one step gave.
 #[derive(Debug)]
@@ -171,14 +182,25 @@ impl Validator {
     ) -> Result<Self, StartError> {
         let mut rng = StdRng::seed_from_u64(settings.seed);
         let own = OwnData::take(data, settings.own_data, &mut rng)?;
-        check(
-            &settings.learner.model,
-            &own.sample(1, Device::Cpu, &mut rng).inputs,
-        )?;
-        // Enough that evidence has faded before an example comes round again.
-        let kept_apart = KeptApart::take(data, 16 * settings.examples, &mut rng)?;
+        let (model, batch) = (&settings.learner.model, settings.batch);
+        let one = own.sample(1, Device::Cpu, &mut rng).inputs;
+        check(model, &one)?;
+        let learner = Learner::new(settings.learner.clone(), device)?;
+        let rows = learner.most_question_rows(batch as i64);
+        let positions = rows.saturating_mul(model.positions(&one.size()));
+        if positions > POSITIONS_A_CALL {
+            return Err(StartError::Batch { batch, positions });
+        }
+        let kept_apart = KeptApart::take(data, settings.examples, &mut rng)?;
+        if kept_apart.count() < settings.examples {
+            tracing::info!(
+                "assessments are of {} examples instead of {}: there are too few for more",
+                kept_apart.count(),
+                settings.examples
+            );
+        }
         Ok(Self {
-            learner: Learner::new(settings.learner.clone(), device)?,
+            learner,
             backward: Backward::new(client.clone(), settings.unhurried),
             ledger: Ledger::default(),
             copies: Copies::default(),

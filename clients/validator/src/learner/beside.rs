@@ -55,8 +55,9 @@ impl Learner {
 
     /// The student learns what came next, and what the network predicted.
     pub(super) fn train_student(&mut self, round: &Round, taught: Option<&Taught>) -> Option<f64> {
-        let rate = rising(self.config.rate, self.step);
         let (student, distillation) = (self.student.as_mut()?, self.config.student.as_ref()?);
+        // By its own steps: it may have begun later than the rest.
+        let rate = rising(self.config.rate, student.step_count());
         let network = student.network(Parameters::Latest);
         let inputs = taught.map_or(&round.inputs, |taught| &taught.inputs);
         let logits = network.predict(&network.represent(inputs));

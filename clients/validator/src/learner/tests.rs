@@ -142,3 +142,15 @@ fn the_average_begins_as_the_parameters_and_then_lags_behind_them() {
     assert!(loss(latest) < loss(average));
     assert!(loss(average) < 5.0, "{}", loss(average));
 }
+
+/// One that joins an old learner begins as every student does.
+#[test]
+fn a_student_learns_at_the_rate_of_its_own_steps() {
+    let (mut early, mut late) = (learner(), learner());
+    late.resume_at(5000, &[]);
+    for learner in [&mut early, &mut late] {
+        let round = learner.begin(&batch(), &[], &[]);
+        learner.finish(round, Vec::new()).unwrap();
+    }
+    assert_eq!(student(&early), student(&late));
+}

@@ -41,9 +41,7 @@ impl Validator {
             self.take_measurements(&[], &expected, candidates);
             return;
         }
-        let examples = self
-            .kept_apart
-            .next(self.settings.examples, self.learner.device());
+        let examples = self.kept_apart.next(self.learner.device());
         let rows = self.learner.question_rows(self.settings.batch as i64);
         let batches = examples.inputs.split(rows.max(1), 0);
         let (mut questions, mut orders) = (Vec::new(), HashMap::new());

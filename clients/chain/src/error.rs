@@ -99,8 +99,11 @@ pub enum ChainError {
     /// The pool, or the block, refused the transaction for another reason. It changed nothing.
     #[error("the chain refused the transaction: {0}")]
     Refused(String),
+    /// The node refuses the question, in its own words.
+    #[error("the node does not answer: {0}")]
+    NoAnswer(String),
     /// The transaction was sent and its fate is not known. Look before sending again.
-    #[error("it is not known whether the transaction reached a block ({0}): look at the metagraph or the balance before you send it again")]
+    #[error("it is not known what became of the transaction ({0}): look at the metagraph or the balance before you send it again")]
     Uncertain(String),
     /// A block holds root's transaction, and what came of the call that root made in it is not known.
     #[error("the chain does not say what came of root's call ({0}): look at noesis market list and noesis market parameters before you send it again")]

@@ -56,7 +56,7 @@ impl Chain {
 }
 
 /// Bytes as hexadecimal digits after `0x`.
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes
         .iter()
         .fold("0x".into(), |text, byte| text + &format!("{byte:02x}"))

@@ -11,20 +11,23 @@ use subxt::{
     },
     extrinsics::ExtrinsicEvents,
     metadata::ArcMetadata,
-    tx::SubmittableTransaction,
+    tx::{SubmittableTransaction, TransactionProgress, TransactionStatus},
     utils::{AccountId32, MultiSignature},
     SubstrateConfig,
 };
 use subxt_signer::sr25519::Keypair;
 use tokio::time::timeout;
 
-use crate::{connection::QUERY_DEADLINE, error, AccountId, Call, Chain, ChainError};
+use crate::{connection::QUERY_DEADLINE, error, status::hex, AccountId, Call, Chain, ChainError};
 
 /// Blocks after which a call that no block took is void, so that none lingers.
 const MORTALITY: u64 = 64;
 
-/// How long a call may take to be finalized: a mortal call's lifetime in blocks of some two seconds.
-const FINALITY_DEADLINE: Duration = Duration::from_secs(120);
+/// How long the last block that can hold a call may take to become final.
+const FINALITY_DEADLINE: Duration = Duration::from_secs(60);
+
+/// Time between two blocks, in milliseconds, where the chain does not tell.
+const USUAL_SLOT: u64 = 1000;
 
 /// How often a call is signed anew because another of the same account took its nonce.
 const NONCE_ATTEMPTS: u32 = 5;
@@ -53,7 +56,20 @@ pub struct Preview {
     pub fee: u64,
 }
 
-type Signed = SubmittableTransaction<SubstrateConfig, OnlineClientAtBlockImpl<SubstrateConfig>>;
+type Client = OnlineClientAtBlockImpl<SubstrateConfig>;
+type Progress = TransactionProgress<SubstrateConfig, Client>;
+
+/// A signed call, and what it was signed for.
+struct Signed {
+    /// Itself.
+    transaction: SubmittableTransaction<SubstrateConfig, Client>,
+    /// The runtime's metadata.
+    metadata: ArcMetadata,
+    /// The runtime's version.
+    runtime: u32,
+    /// The last block that can hold it.
+    last_block: u64,
+}
 
 impl Chain {
     /// Signs the call, sends it and waits until the block that holds it is finalized. A call that would fail where
@@ -109,15 +125,16 @@ impl Chain {
         &self,
         signer: &Keypair,
         call: &Call,
-        send: impl AsyncFn(&Self, &Call, &ArcMetadata, Signed) -> Result<Done, ChainError>,
+        send: impl AsyncFn(&Self, &Call, Signed) -> Result<Done, ChainError>,
     ) -> Result<Done, ChainError> {
         call.check()?;
         self.refuse_what_would_fail(signer, call).await?;
         let mut attempt = 1;
         let mut signed_anew = false;
         loop {
-            let (metadata, runtime, signed) = self.sign(signer, call).await?;
-            match send(self, call, &metadata, signed).await {
+            let signed = self.sign(signer, call).await?;
+            let runtime = signed.runtime;
+            match send(self, call, signed).await {
                 Err(ChainError::AlreadyPending) if attempt < NONCE_ATTEMPTS => {
                     tracing::debug!(attempt, "the nonce is taken");
                     tokio::time::sleep(PAUSE).await;
@@ -156,12 +173,8 @@ impl Chain {
         Ok(false)
     }
 
-    /// The signed call, with the account's next nonce, and the metadata and version of the runtime that it is for.
-    async fn sign(
-        &self,
-        signer: &Keypair,
-        call: &Call,
-    ) -> Result<(ArcMetadata, u32, Signed), ChainError> {
+    /// The signed call, with the account's next nonce.
+    async fn sign(&self, signer: &Keypair, call: &Call) -> Result<Signed, ChainError> {
         let payload = call.payload();
         let account = signer.public_key().to_account_id();
         let block = self.ask(self.client.at_current_block()).await?;
@@ -183,65 +196,70 @@ impl Chain {
         let (_, name) = call.name();
         tracing::debug!(call = name, account = %AccountId(account.0), nonce, "sending");
         match timeout(QUERY_DEADLINE, signed).await {
-            Ok(Ok(signed)) => Ok((block.metadata(), block.spec_version(), signed)),
+            Ok(Ok(transaction)) => Ok(Signed {
+                transaction,
+                metadata: block.metadata(),
+                runtime: block.spec_version(),
+                last_block: block.block_number().saturating_add(MORTALITY - 1),
+            }),
             Ok(Err(error)) => Err(self.explain_unsigned(call, error)),
             Err(_) => Err(self.unreachable("no answer in time".into())),
         }
     }
 
     /// Hands a signed call to the pool.
-    async fn send_off_once(
-        &self,
-        _: &Call,
-        metadata: &ArcMetadata,
-        signed: Signed,
-    ) -> Result<[u8; 32], ChainError> {
-        match timeout(QUERY_DEADLINE, signed.submit()).await {
+    async fn send_off_once(&self, _: &Call, signed: Signed) -> Result<[u8; 32], ChainError> {
+        match timeout(QUERY_DEADLINE, signed.transaction.submit()).await {
             Ok(Ok(hash)) => Ok(hash.0),
             Ok(Err(error)) => Err(explain_refusal(error, |index| {
-                error::rule_of_index(metadata, index)
+                error::rule_of_index(&signed.metadata, index)
             })),
             Err(_) => Err(ChainError::Uncertain("the node fell silent".into())),
         }
     }
 
     /// Hands a signed call to the pool and follows it.
-    async fn send_once(
-        &self,
-        call: &Call,
-        metadata: &ArcMetadata,
-        signed: Signed,
-    ) -> Result<Sent, ChainError> {
-        let progress = match timeout(QUERY_DEADLINE, signed.submit_and_watch()).await {
+    async fn send_once(&self, call: &Call, signed: Signed) -> Result<Sent, ChainError> {
+        let Signed {
+            transaction,
+            metadata,
+            last_block,
+            ..
+        } = signed;
+        let patience = patience(self.slot().await);
+        let progress = match timeout(QUERY_DEADLINE, transaction.submit_and_watch()).await {
             Ok(Ok(progress)) => progress,
             Ok(Err(error)) => {
                 return Err(explain_refusal(error, |index| {
-                    error::rule_of_index(metadata, index)
+                    error::rule_of_index(&metadata, index)
                 }));
             }
             Err(_) => return Err(ChainError::Uncertain("the node fell silent".into())),
         };
         let transaction = progress.extrinsic_hash().0;
-        let finalized = async {
-            let included = progress.wait_for_finalized().await?;
-            let block = included.block_hash().0;
-            let events = included.wait_for_success().await?;
-            Ok::<_, TransactionFinalizedSuccessError>((block, events))
-        };
-        match timeout(FINALITY_DEADLINE, finalized).await {
+        let mut held_by = None;
+        let followed = timeout(patience, follow(progress, &mut held_by)).await;
+        match followed {
             Ok(Ok((block, events))) => {
                 if call.by_root() {
                     let result = root_result(&events);
-                    check_root(result.as_deref(), |bytes| error::of_bytes(bytes, metadata))?;
+                    check_root(result.as_deref(), |bytes| error::of_bytes(bytes, &metadata))?;
                 }
                 Ok(Sent { transaction, block })
             }
             Ok(Err(error)) => Err(explain_failure(error)),
-            Err(_) => Err(ChainError::Uncertain(format!(
-                "no block held it within {} seconds",
-                FINALITY_DEADLINE.as_secs()
+            Err(_) => Err(ChainError::Uncertain(not_final(
+                patience, held_by, last_block,
             ))),
         }
+    }
+
+    /// Milliseconds between two blocks.
+    async fn slot(&self) -> u64 {
+        let question = self.methods.state_call("AuraApi_slot_duration", None, None);
+        let answer = self.ask(question).await.ok();
+        let bytes = answer.and_then(|answer| <[u8; 8]>::try_from(answer).ok());
+        bytes.map_or(USUAL_SLOT, u64::from_le_bytes)
     }
 
     /// The error of a call that could not be encoded or signed; nothing was sent.
@@ -254,6 +272,55 @@ impl Chain {
             },
             other => self.explain(other.into()),
         }
+    }
+}
+
+/// How long a call is waited for, by the milliseconds between two blocks: as long as a block can take it, and until the
+/// last of those is final.
+fn patience(slot: u64) -> Duration {
+    Duration::from_millis(slot.saturating_mul(MORTALITY)).saturating_add(FINALITY_DEADLINE)
+}
+
+/// Follows a call until it is final: the block that holds it, and what it brought about. Meanwhile `held_by` is the best
+/// block that holds it.
+async fn follow(
+    mut progress: Progress,
+    held_by: &mut Option<[u8; 32]>,
+) -> Result<([u8; 32], ExtrinsicEvents<SubstrateConfig>), TransactionFinalizedSuccessError> {
+    while let Some(status) = progress.next().await {
+        let ended = match status? {
+            TransactionStatus::InFinalizedBlock(found) => {
+                return Ok((found.block_hash().0, found.wait_for_success().await?));
+            }
+            TransactionStatus::InBestBlock(found) => {
+                *held_by = Some(found.block_hash().0);
+                continue;
+            }
+            TransactionStatus::NoLongerInBestBlock => {
+                *held_by = None;
+                continue;
+            }
+            TransactionStatus::Validated | TransactionStatus::Broadcasted => continue,
+            TransactionStatus::Error { message } => TransactionStatusError::Error(message),
+            TransactionStatus::Invalid { message } => TransactionStatusError::Invalid(message),
+            TransactionStatus::Dropped { message } => TransactionStatusError::Dropped(message),
+        };
+        return Err(TransactionProgressError::from(ended).into());
+    }
+    Err(TransactionProgressError::UnexpectedEndOfTransactionStatusStream.into())
+}
+
+/// Why it is not known what became of a call that was not final in time.
+fn not_final(waited: Duration, held_by: Option<[u8; 32]>, last_block: u64) -> String {
+    let seconds = waited.as_secs();
+    match held_by {
+        Some(block) => format!(
+            "block {} holds it, and was not final within {seconds} seconds",
+            hex(&block)
+        ),
+        None => format!(
+            "no block held it within {seconds} seconds, and none after block {last_block} can"
+        ),
     }
 }
 
@@ -346,6 +413,22 @@ mod tests {
         let error = explain_failure(FinalizationError(thrown_out));
         assert!(matches!(error, ChainError::Invalid(_)), "{error:?}");
     }
+
+    #[test]
+    fn a_call_is_waited_for_as_long_as_a_block_can_take_it() {
+        // Blocks of six seconds, as of the staging network.
+        let patience = patience(6000);
+        assert!(
+            patience > Duration::from_secs(6 * MORTALITY),
+            "{patience:?}"
+        );
+        let words = not_final(patience, None, 1063);
+        assert!(words.contains("none after block 1063 can"), "{words}");
+        let words = not_final(patience, Some([0xab; 32]), 1063);
+        assert!(words.starts_with("block 0xabab"), "{words}");
+        assert!(words.contains("was not final"), "{words}");
+    }
+
     #[test]
     fn roots_call_is_done_only_where_an_event_says_so() {
         let failed = |_: &[u8]| Some(ChainError::NotRoot { root: None });

@@ -2,12 +2,13 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
+use serde::de::DeserializeOwned;
 use subxt::{
     backend::LegacyBackend,
     config::RpcConfigFor,
     rpcs::{
         client::reconnecting_rpc_client::FixedInterval, client::ReconnectingRpcClient,
-        LegacyRpcMethods, RpcClient,
+        client::RpcParams, Error as Rpc, LegacyRpcMethods, RpcClient,
     },
     OnlineClient, SubstrateConfig,
 };
@@ -120,9 +121,23 @@ impl Chain {
         }
     }
 
+    /// Asks one of the market's own questions, `market_…`.
+    pub(crate) async fn ask_market<Answer: DeserializeOwned>(
+        &self,
+        method: &str,
+        params: RpcParams,
+    ) -> Result<Answer, ChainError> {
+        let question = async {
+            match self.rpc.request::<Answer>(method, params).await {
+                Ok(answer) => Ok(Ok(answer)),
+                Err(error) => refused(error).map(Err),
+            }
+        };
+        self.ask(question).await?
+    }
+
     /// The error of a question that was not answered.
     pub(crate) fn explain(&self, error: subxt::Error) -> ChainError {
-        use subxt::rpcs::Error as Rpc;
         match &error {
             subxt::Error::OtherRpcClientError(
                 Rpc::Client(_) | Rpc::DisconnectedWillReconnect(_),
@@ -143,6 +158,18 @@ impl Chain {
             url: self.url.to_string(),
             reason,
         }
+    }
+}
+
+/// The error of a question about a market that the node refuses: its words say what there is not, or of which block it
+/// cannot tell. Any other failure is given back.
+fn refused(error: Rpc) -> Result<ChainError, Rpc> {
+    match error {
+        // Wrong parameters, and an error within the node.
+        Rpc::User(refusal) if [-32602, -32603].contains(&refusal.code) => {
+            Ok(ChainError::NoAnswer(refusal.message))
+        }
+        other => Err(other),
     }
 }
 
@@ -170,6 +197,24 @@ mod tests {
             words.contains("ws://here") && words.contains("`polkadot`"),
             "{words}"
         );
+    }
+
+    #[test]
+    fn what_a_node_refuses_to_say_of_a_market_is_told_in_its_words() {
+        let error = |code| {
+            Rpc::User(subxt::rpcs::UserError {
+                code,
+                message: "the state of block 7 cannot be read; ask for a later block".into(),
+                data: None,
+            })
+        };
+        for code in [-32602, -32603] {
+            let told = refused(error(code)).unwrap();
+            assert!(matches!(told, ChainError::NoAnswer(_)), "{told:?}");
+            let words = told.to_string();
+            assert!(words.ends_with("ask for a later block"), "{words}");
+        }
+        assert!(refused(error(-32601)).is_err());
     }
 
     #[tokio::test]

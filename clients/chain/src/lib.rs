@@ -44,6 +44,7 @@ pub use market_primitives::{
 };
 pub use market_state::MarketState;
 pub use pools::{Behind, Delegation, Earned, Holdings, Pool, PoolId, Raise, Terms};
+pub use query::Funds;
 pub use rehearsal::Rehearsal;
 pub use rules::{Governance, ParameterValue, Parameters, Rules};
 pub use status::NodeStatus;

@@ -1,6 +1,6 @@
 //! Questions about finalized blocks.
 
-use market_primitives::{BlockNumber, MarketId, Modality};
+use market_primitives::{BlockNumber, MarketId, Modality, Uid};
 use subxt::{
     dynamic,
     ext::scale_decode::{self, DecodeAsType},
@@ -8,7 +8,7 @@ use subxt::{
     utils::H256,
 };
 
-use crate::{AccountId, Chain, ChainError, MarketError, Metagraph};
+use crate::{AccountId, Chain, ChainError, MarketError, Metagraph, StateError};
 
 /// Most markets that are looked through.
 const MOST_MARKETS: MarketId = 64;
@@ -25,6 +25,42 @@ struct AccountInfo {
 #[decode_as_type(crate_path = "scale_decode")]
 struct AccountData {
     free: u128,
+    reserved: u128,
+}
+
+/// What an account holds itself, in units.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Funds {
+    /// What it can spend.
+    pub free: u64,
+    /// What is on hold, such as an authority's deposit for its session keys.
+    pub on_hold: u64,
+}
+
+/// The part of a market that tells what it trades.
+#[derive(DecodeAsType)]
+#[decode_as_type(crate_path = "scale_decode")]
+struct Listed {
+    modality: Trade,
+}
+
+/// [`Modality`] as storage has it.
+#[derive(DecodeAsType)]
+#[decode_as_type(crate_path = "scale_decode")]
+enum Trade {
+    Text,
+    Image,
+    Tensor,
+}
+
+impl From<Trade> for Modality {
+    fn from(trade: Trade) -> Self {
+        match trade {
+            Trade::Text => Self::Text,
+            Trade::Image => Self::Image,
+            Trade::Tensor => Self::Tensor,
+        }
+    }
 }
 
 impl Chain {
@@ -63,12 +99,21 @@ impl Chain {
             Some(hash) => rpc_params![market, hash],
             None => rpc_params![market],
         };
-        self.ask(
-            self.rpc
-                .request::<Option<Metagraph>>("market_metagraph", params),
-        )
-        .await?
-        .ok_or(ChainError::Market(MarketError::UnknownMarket))
+        let found: Option<Metagraph> = self.ask_market("market_metagraph", params).await?;
+        found.ok_or(ChainError::Market(MarketError::UnknownMarket))
+    }
+
+    /// The row that a neuron had set last after block number `block`, as pairs of uid and weight: also one that waits
+    /// for a running epoch to end.
+    pub async fn weights_at(
+        &self,
+        market: MarketId,
+        uid: Uid,
+        block: BlockNumber,
+    ) -> Result<Vec<(Uid, u16)>, ChainError> {
+        let hash = self.hash_of(block).await?;
+        self.ask_market("market_weights", rpc_params![market, uid, hash])
+            .await
     }
 
     /// Every market as of the last finalized block, in order of its number.
@@ -95,23 +140,33 @@ impl Chain {
     /// Fails with [`ChainError::NoSuchMarket`], naming those there are, and with [`ChainError::ManyMarkets`] where
     /// several are of that modality.
     pub async fn find_market(&self, name: &str) -> Result<MarketId, ChainError> {
-        if let Ok(market) = name.parse() {
-            match self.metagraph(market).await {
-                Ok(_) => return Ok(market),
-                Err(ChainError::Market(MarketError::UnknownMarket)) => {}
-                Err(error) => return Err(error),
-            }
+        let markets = self.modalities().await.map_err(|error| match error {
+            StateError::Chain(error) => error,
+            other => ChainError::NoAnswer(other.to_string()),
+        })?;
+        named(name, &markets)
+    }
+
+    /// What each market trades as of the last finalized block, in order of its number. Far less than their metagraphs.
+    async fn modalities(&self) -> Result<Vec<(MarketId, Modality)>, StateError> {
+        let state = self.state_after(self.finalized_block().await?).await?;
+        let mut found = Vec::new();
+        for market in 0.. {
+            let Some(listed) = state.value::<Listed>(market, "Markets").await? else {
+                break;
+            };
+            found.push((market, listed.modality.into()));
         }
-        let markets = self.markets().await?;
-        let markets: Vec<_> = markets
-            .iter()
-            .map(|metagraph| (metagraph.market, metagraph.modality))
-            .collect();
-        of_modality(name, &markets)
+        Ok(found)
     }
 
     /// Units that `account` can spend, as of the last finalized block; 0 for an unknown account.
     pub async fn balance(&self, account: AccountId) -> Result<u64, ChainError> {
+        Ok(self.funds(account).await?.free)
+    }
+
+    /// What `account` holds itself, as of the last finalized block; nothing for an unknown account.
+    pub async fn funds(&self, account: AccountId) -> Result<Funds, ChainError> {
         let address = dynamic::storage::<([u8; 32],), AccountInfo>("System", "Account");
         let question = async {
             let block = self.client.at_current_block().await?;
@@ -119,14 +174,27 @@ impl Chain {
             let info = value.map(|value| value.decode()).transpose()?;
             Ok::<_, subxt::Error>(info)
         };
-        let free = self.ask(question).await?.map_or(0, |info| info.data.free);
-        u64::try_from(free)
-            .map_err(|_| ChainError::Unexpected(format!("a balance of {free} units")))
+        let Some(AccountInfo { data }) = self.ask(question).await? else {
+            return Ok(Funds::default());
+        };
+        let units = |amount: u128| {
+            u64::try_from(amount)
+                .map_err(|_| ChainError::Unexpected(format!("a balance of {amount} units")))
+        };
+        Ok(Funds {
+            free: units(data.free)?,
+            on_hold: units(data.reserved)?,
+        })
     }
 }
 
-/// The one market of the modality that people call `name`.
-fn of_modality(name: &str, markets: &[(MarketId, Modality)]) -> Result<MarketId, ChainError> {
+/// The market of that number, or the one of the modality that people call `name`.
+fn named(name: &str, markets: &[(MarketId, Modality)]) -> Result<MarketId, ChainError> {
+    let number = name.parse::<MarketId>().ok();
+    let numbered = markets.iter().find(|(market, _)| Some(*market) == number);
+    if let Some((market, _)) = numbered {
+        return Ok(*market);
+    }
     let called: Vec<_> = markets
         .iter()
         .filter(|(_, modality)| word(*modality) == name)
@@ -178,17 +246,18 @@ mod tests {
             (2, Modality::Tensor),
             (3, Modality::Tensor),
         ];
-        assert_eq!(of_modality("image", &markets).unwrap(), 1);
-        assert_eq!(of_modality("tensor", &markets[..3]).unwrap(), 2);
+        assert_eq!(named("image", &markets).unwrap(), 1);
+        assert_eq!(named("tensor", &markets[..3]).unwrap(), 2);
+        assert_eq!(named("3", &markets).unwrap(), 3);
         for (name, words) in [
             ("tensor", "the numbers 2, 3"),
             ("sound", "text (0), image (1), tensor (2), tensor (3)"),
             ("7", "text (0)"),
         ] {
-            let error = of_modality(name, &markets).unwrap_err().to_string();
+            let error = named(name, &markets).unwrap_err().to_string();
             assert!(error.contains(words), "{error}");
         }
-        let error = of_modality("text", &[]).unwrap_err().to_string();
+        let error = named("text", &[]).unwrap_err().to_string();
         assert!(error.contains("there are none"), "{error}");
     }
 }

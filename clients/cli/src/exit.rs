@@ -117,6 +117,7 @@ mod tests {
         let cases = [
             (anyhow!("anything"), 1),
             (ChainError::Market(MarketError::NotOwner).into(), 1),
+            (ChainError::NoAnswer("no such slot".into()).into(), 1),
             (Usage("wrong".into()).into(), 2),
             (ChainError::BadUrl { url: url() }.into(), 2),
             (

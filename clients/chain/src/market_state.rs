@@ -188,13 +188,6 @@ impl Chain {
             epoch: state.value(market, "Epochs").await?.unwrap_or_default(),
         })
     }
-
-    /// The row of a neuron after the last finalized block; `None` where it has no edge.
-    pub async fn row(&self, market: MarketId, uid: Uid) -> Result<Option<Row>, StateError> {
-        let state = self.state_after(self.finalized_block().await?).await?;
-        let address = dynamic::storage::<(MarketId, Uid), Row>(PALLET, "Rows");
-        state.fetch(address, (market, uid)).await
-    }
 }
 
 impl State<'_> {

@@ -3,12 +3,14 @@
 mod kept;
 mod row;
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
-use market_mechanism::Edges;
-use noesis_chain::{commitment, Call, Chain, ChainError, MarketError, MarketId, Metagraph, Uid};
+use noesis_chain::{commitment, Call, ChainError, MarketError, Metagraph, Uid};
 use rand::{rngs::OsRng, TryRngCore};
 use serde_json::json;
 
@@ -22,7 +24,7 @@ use crate::{
     transaction::{carry_out, Fact, Outcome, Plan},
     words::{share, short},
 };
-use kept::Kept;
+use kept::{Due, Kept};
 
 /// Folder of the rows that were committed to, in the wallet's.
 const COMMITMENTS: &str = "commitments";
@@ -193,56 +195,76 @@ async fn reveal(arguments: Reveal) -> Result<()> {
     let ours = |kept: &Kept| {
         (kept.genesis, kept.market, kept.hotkey) == (chain.genesis_hash(), market, key.account())
     };
-    let mut waiting = kept::all(&folder, ours)?;
-    // One more epoch: the commitment may count in the one after. What is older can be shown no more.
-    waiting.retain(|(path, kept)| {
-        let over = kept.epoch + period + 1 < metagraph.begun;
-        if over {
+    // A dry run leaves everything as it is.
+    let forget = |path: &Path| {
+        if !arguments.signing.dry_run {
             let _ = fs::remove_file(path);
         }
-        !over
-    });
-    let Some((path, kept)) = waiting.into_iter().next() else {
-        return Err(Usage(format!(
-            "{} keeps no row of this hotkey for market {market}: noesis weights commit keeps one",
-            folder.display()
-        ))
-        .into());
     };
-    if kept.epoch + period > metagraph.begun {
-        return Err(ChainError::from(MarketError::RevealTooEarly)).with_context(|| {
-            format!(
-                "the row is due in epoch {}, and {} runs",
-                kept.epoch + period,
-                metagraph.begun
-            )
-        });
+    let (mut due, mut next) = (Vec::new(), None);
+    for (path, kept) in kept::all(&folder, ours)? {
+        match kept.due(period, metagraph.begun) {
+            Due::Never => forget(&path),
+            Due::Now => due.push((path, kept)),
+            Due::Later(epoch) => {
+                next.get_or_insert(epoch);
+            }
+        }
     }
-    let plan = Plan {
-        facts: facts(&metagraph, uid, &kept.weights)?,
-        call: Call::RevealWeights {
-            market,
-            weights: kept.weights,
-            salt: kept.salt,
-        },
-        key: &key,
-        costs: 0,
-    };
-    let told = carry_out(&chain, &settings, &arguments.signing, plan).await;
-    let gone = match &told {
-        Ok(told) => matches!(told.outcome, Outcome::Done),
-        Err(error) => matches!(
-            error.downcast_ref(),
+    // The newest first: of the commitments of one epoch the last counts. What the chain has of the others no more, or
+    // not yet, keeps nobody from showing the one that it has.
+    let mut refusal = None;
+    for (path, kept) in due.into_iter().rev() {
+        let plan = Plan {
+            facts: facts(&metagraph, uid, &kept.weights)?,
+            call: Call::RevealWeights {
+                market,
+                weights: kept.weights,
+                salt: kept.salt,
+            },
+            key: &key,
+            costs: 0,
+        };
+        let error = match carry_out(&chain, &settings, &arguments.signing, plan).await {
+            Ok(told) => {
+                if matches!(told.outcome, Outcome::Done) {
+                    forget(&path);
+                }
+                told.print();
+                return Ok(());
+            }
+            Err(error) => error,
+        };
+        match error.downcast_ref() {
             Some(ChainError::Market(
-                MarketError::NothingCommitted | MarketError::RevealTooLate
-            ))
-        ),
-    };
-    if gone {
-        let _ = fs::remove_file(path);
+                MarketError::NothingCommitted | MarketError::RevealTooLate,
+            )) => forget(&path),
+            Some(ChainError::Market(MarketError::RevealTooEarly)) => {}
+            _ => return Err(error),
+        }
+        refusal.get_or_insert(error);
     }
-    told?.print();
-    Ok(())
+    match (next, refusal) {
+        (None, Some(error)) => Err(error),
+        _ => Err(nothing_due(next, &metagraph, &folder)),
+    }
+}
+
+/// Why there is no row to show: the first is due in epoch `next`, if there is any.
+fn nothing_due(next: Option<u64>, metagraph: &Metagraph, folder: &Path) -> anyhow::Error {
+    match next {
+        Some(epoch) => {
+            let early = anyhow::Error::new(ChainError::from(MarketError::RevealTooEarly));
+            let begun = metagraph.begun;
+            early.context(format!("the row is due in epoch {epoch}, and {begun} runs"))
+        }
+        None => Usage(format!(
+            "{} keeps no row of this hotkey for market {}: noesis weights commit keeps one",
+            folder.display(),
+            metagraph.market
+        ))
+        .into(),
+    }
 }
 
 /// What there is to know about a row before it is sent.
@@ -282,9 +304,11 @@ async fn show(arguments: Show) -> Result<()> {
     let settings = Settings::load()?;
     let hotkey = arguments.hotkey.account(&settings, &arguments.wallet)?;
     let (chain, market) = arguments.market.open(&settings).await?;
-    let metagraph = chain.metagraph(market).await?;
+    // Of one block.
+    let block = chain.finalized_block().await?;
+    let metagraph = chain.metagraph_at(market, block).await?;
     let neuron = neuron(&metagraph, hotkey)?;
-    let weights = read(&chain, market, neuron.uid).await?;
+    let weights = chain.weights_at(market, neuron.uid, block).await?;
     if arguments.output.json {
         let value = json!({
             "market": market,
@@ -314,16 +338,4 @@ async fn show(arguments: Show) -> Result<()> {
     ];
     say(&table::text(columns, &[]));
     Ok(())
-}
-
-/// The weights of a row as the chain stores it, without the edges that are but bonds.
-async fn read(chain: &Chain, market: MarketId, uid: Uid) -> Result<Vec<(Uid, u16)>> {
-    let Some(row) = chain.row(market, uid).await? else {
-        return Ok(Vec::new());
-    };
-    let edges = Edges::from_parts(row.gaps, row.weights, row.bonds).ok_or_else(|| {
-        ChainError::Unexpected("the row is not coded as this program knows it".into())
-    })?;
-    let weights = edges.iter().map(|(uid, weight, _)| (uid, weight));
-    Ok(weights.filter(|(_, weight)| *weight > 0).collect())
 }

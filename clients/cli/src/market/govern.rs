@@ -14,8 +14,9 @@ use super::value::{self, parse, rows, words, EMISSION_SHARE};
 use crate::{
     exit::Usage,
     flags::{MarketFlags, NodeFlags, SigningFlags},
+    receipt::receipt,
     settings::Settings,
-    transaction::{carry_out, Fact, Outcome, Plan},
+    transaction::{carry_out, Fact, Plan},
 };
 
 /// Flags of `noesis market create`.
@@ -140,9 +141,7 @@ pub async fn create(arguments: Create) -> Result<()> {
         costs: 0,
     };
     let mut told = carry_out(&chain, &settings, &arguments.signing, plan).await?;
-    if let Outcome::Done = told.outcome {
-        let newest = chain.markets().await?.pop();
-        let market = newest.context("there is no market yet")?.market;
+    if let Some([market]) = receipt(&chain, &mut told, "MarketCreated", ["market"]).await {
         told.tell("market", market);
         told.line(format!("opened as market {market}"));
     }

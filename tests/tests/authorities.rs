@@ -4,6 +4,7 @@
 //! What a wallet would do is done by Python's `substrate-interface`, which knows only what every chain has.
 
 use anyhow::{ensure, Context, Result};
+use noesis_chain::{keypair, AccountId, Chain};
 use noesis_tests::{foreign, free_port, program, Node};
 use serde_json::{json, Value};
 use std::{path::PathBuf, process::Command};
@@ -94,6 +95,10 @@ async fn an_authority_joins_while_the_chain_runs() -> Result<()> {
         said.contains("the third makes blocks and they are final"),
         "{said}"
     );
+    // Its deposit for the keys is told beside what it can spend.
+    let charlie = AccountId(keypair("//Charlie")?.public_key().0);
+    let funds = Chain::connect(&alice).await?.funds(charlie).await?;
+    ensure!(funds.on_hold > 0 && funds.free > 0, "{funds:?}");
     Ok(())
 }
 

@@ -111,6 +111,7 @@ async fn from_a_wallet_to_stake_and_weights() -> Result<()> {
     ensure!(sent["amount"] == json!(100 * NOE + 1), "{sent}");
     let balance = user.json("wallet balance")?;
     ensure!(balance["free"] == json!(100 * NOE + 1), "{balance}");
+    ensure!(balance["on_hold"] == json!(0), "{balance}");
 
     // The phrase gives the same key back.
     user.import(mine["phrase"].as_str().context("phrase")?, "--wallet again")?;
@@ -276,7 +277,10 @@ async fn wrong_turns(user: &User) -> Result<()> {
 #[tokio::test]
 async fn a_row_is_committed_to_kept_and_shown() -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let parameters = [("reveal_period", json!(1))];
+    let parameters = [
+        ("reveal_period", json!(1)),
+        ("weights_rate_limit", json!(1)),
+    ];
     let mut node = Node::start_with(&parameters, folder.path(), free_port()?)?;
     node.chain().await?;
     let user = User::new(folder.path(), &node.url)?;
@@ -292,10 +296,16 @@ async fn a_row_is_committed_to_kept_and_shown() -> Result<()> {
     user.refused("weights commit 1=1", 6, "--yes")?;
     user.refused("weights reveal --yes", 2, "keeps no row")?;
 
-    let committed = user.json("weights commit 1=1 --yes")?;
-    let kept = PathBuf::from(committed["kept"].as_str().context("kept")?);
-    let mode = fs::metadata(&kept)?.permissions().mode() & 0o777;
-    ensure!(mode == 0o600, "{mode:o}");
+    // Of the commitments of one epoch the last counts: the row of the first keeps nobody from showing it.
+    let mut kept = Vec::new();
+    for _ in 0..2 {
+        let committed = user.json("weights commit 1=1 --yes")?;
+        let path = PathBuf::from(committed["kept"].as_str().context("kept")?);
+        let mode = fs::metadata(&path)?.permissions().mode() & 0o777;
+        ensure!(mode == 0o600, "{mode:o}");
+        let text = fs::read_to_string(&path)?;
+        kept.push((path, text));
+    }
     let start = Instant::now();
     loop {
         let output = user.command("weights reveal --yes")?.output()?;
@@ -308,9 +318,22 @@ async fn a_row_is_committed_to_kept_and_shown() -> Result<()> {
         ensure!(start.elapsed() < Duration::from_secs(60), "{said}");
         std::thread::sleep(Duration::from_secs(1));
     }
-    ensure!(!kept.exists(), "a row that was shown is kept");
+    let shown = kept.iter().find(|(path, _)| !path.exists());
+    let (path, text) = shown.context("a row that was shown is kept")?;
     let weights = user.json("weights show")?;
     ensure!(weights["weights"] == json!([[1, 65535]]), "{weights}");
+
+    // What the chain takes no more is forgotten, but not by a dry run.
+    for (other, _) in kept.iter().filter(|(other, _)| other != path) {
+        let _ = fs::remove_file(other);
+    }
+    fs::write(path, text)?;
+    let refused = user.command("weights reveal --dry-run")?.output()?;
+    ensure!(refused.status.code() != Some(0), "{refused:?}");
+    ensure!(path.exists(), "a dry run took a row away: {refused:?}");
+    let refused = user.command("weights reveal --yes")?.output()?;
+    ensure!(refused.status.code() != Some(0), "{refused:?}");
+    ensure!(!path.exists(), "{refused:?}");
     Ok(())
 }
 

@@ -4,7 +4,7 @@
 
 use std::{
     fs,
-    io::{Read, Write},
+    io::{self, Read, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
@@ -274,20 +274,36 @@ pub fn write_private(path: &Path, text: &str) -> Result<(), KeyFileError> {
     let partial = PathBuf::from(partial);
     // What an earlier program of that number left, whoever could read it.
     let _ = fs::remove_file(&partial);
-    let written = || -> std::io::Result<()> {
-        let mut file = fs::OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&partial)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
+    let outcome = write_new(&partial, text)
         // Fails where somebody else has made the file since; a rename would overwrite it.
-        fs::hard_link(&partial, path)
-    };
-    let outcome = written();
+        .and_then(|()| named(path, text, fs::hard_link(&partial, path)));
     let _ = fs::remove_file(&partial);
     outcome.map_err(KeyFileError::io(WRITING, path))
+}
+
+/// Writes a file that was not there, for its owner alone.
+fn write_new(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    let written = file
+        .write_all(text.as_bytes())
+        .and_then(|()| file.sync_all());
+    if written.is_err() {
+        let _ = fs::remove_file(path);
+    }
+    written
+}
+
+/// Sees to it that the text lies at `path`, by what came of linking it there: file systems without links (FAT, many
+/// network shares) have it written instead. Only a program that is killed meanwhile leaves half of it there.
+fn named(path: &Path, text: &str, linked: io::Result<()>) -> io::Result<()> {
+    match linked {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => write_new(path, text),
+        linked => linked,
+    }
 }
 
 #[cfg(test)]

@@ -11,8 +11,8 @@ use crate::{row::Row, words};
 pub const LEGEND: &str = "rank: what the validators' stake says a neuron is worth. trust: how much \
     of that stake says anything of it. consensus: whether that is a majority. incentive, dividend: \
     its parts of the two halves of the pay, for being worth something and for having voted for those \
-    who are. pay: of the last epoch. consensus loss: pay is minted where it is below 0. held-out \
-    loss: nats a byte or image on data kept apart, with the peers' answers; alone: the same without peers.";
+    who are. pay: of the last epoch. consensus loss: pay is minted where it is below 0. kept-apart \
+    loss: nats a byte or image on the data that peers are scored by, with their answers; alone: without.";
 
 /// Characters between two columns of plain text.
 const GAP: usize = 2;

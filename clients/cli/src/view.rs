@@ -25,7 +25,7 @@ pub struct Training {
     pub rate: Option<f64>,
     /// Loss of the last steps, oldest first.
     pub losses: Vec<f64>,
-    /// Loss on held-out text with the peers' answers, when last evaluated.
+    /// Loss of the kept-apart examples by which peers are scored, with the peers' answers, when last evaluated.
     pub joined: Option<f64>,
     /// The same without them.
     pub alone: Option<f64>,

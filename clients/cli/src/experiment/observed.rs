@@ -21,7 +21,7 @@ struct Line {
     rank_correlation: Option<f64>,
 }
 
-/// Losses of a validator on the way, at kept-back targets.
+/// Losses of a validator on the way, at the kept-back targets of the examples by which it scores its peers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Point {
     /// Steps of training.

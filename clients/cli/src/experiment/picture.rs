@@ -20,7 +20,7 @@ pub fn draw(out: &Path, curve: &[Point], all: &[Figures]) -> Result<Vec<PathBuf>
     Ok(written)
 }
 
-/// Losses of the first seed's first validator over its steps.
+/// Losses of the first seed's first validator over its steps, of the examples by which it scores its peers.
 fn losses(curve: &[Point]) -> Chart {
     let line = |label: &str, value: fn(&Point) -> Option<f64>| {
         let points = curve
@@ -35,7 +35,7 @@ fn losses(curve: &[Point]) -> Chart {
     ];
     let last = curve.last().map_or(1, |point| point.step.max(1));
     Chart {
-        title: "Held-out loss of a validator".into(),
+        title: "Kept-apart loss of a validator".into(),
         x: Axis::number("steps", 0.0, last as f64),
         y: fitting("nats at the kept-back target", &series),
         series,
@@ -111,5 +111,7 @@ mod tests {
         }
         let svg = std::fs::read_to_string(folder.path().join("text-losses.svg")).unwrap();
         assert!(svg.contains("trained alone"), "{svg}");
+        // Not the held-out loss of the table: peers are scored by these examples.
+        assert!(svg.contains("Kept-apart loss"), "{svg}");
     }
 }

@@ -27,7 +27,7 @@ const FRAME: usize = 2;
 const TABLE_FRAME: usize = FRAME + 1;
 
 /// Columns of the table of the trainings; the bars of the losses stand beside it.
-const TRAINING_WIDTH: u16 = 60;
+const TRAINING_WIDTH: u16 = 62;
 
 /// The lines of the screen that nobody has taken yet.
 struct Room(usize);
@@ -237,10 +237,10 @@ fn draw_trainings(frame: &mut Frame, area: Rect, trainings: &[Training]) {
         "steps",
         "steps/s",
         "loss",
-        "held-out loss",
+        "kept-apart loss",
         "alone",
     ];
-    let widths = [12, 8, 7, 6, 13, 6].map(Constraint::Length);
+    let widths = [12, 8, 7, 6, 15, 6].map(Constraint::Length);
     let table = Table::new(rows, widths)
         .header(TableRow::new(header).style(Modifier::BOLD))
         .block(Block::bordered().title(" training over the network "));

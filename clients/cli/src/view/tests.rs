@@ -90,6 +90,7 @@ fn every_column_is_legible_at_100_by_30() {
     assert!(line_with(&lines, "1,000.000").contains("validator-1"));
     assert!(line_with(&lines, "next epoch in").contains("6 blocks"));
     assert!(line_with(&lines, "consensus loss").contains("-0.250 (in consensus)"));
+    line_with(&lines, "kept-apart loss alone");
     let training = line_with(&lines, "123");
     for number in ["4.50", "2.125", "2.200", "3.300"] {
         assert!(training.contains(number), "{number}: {training}");

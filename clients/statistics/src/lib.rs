@@ -30,8 +30,8 @@ fn ranks(values: &[f64]) -> Vec<f64> {
 pub struct Spread {
     /// Their mean.
     pub mean: f64,
-    /// Their sample standard deviation; 0 for a single value.
-    pub deviation: f64,
+    /// Their sample standard deviation; `None` for a single value, which has none.
+    pub deviation: Option<f64>,
     /// The least.
     pub least: f64,
     /// The greatest.
@@ -46,7 +46,7 @@ impl Spread {
         let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
         (!values.is_empty()).then(|| Self {
             mean,
-            deviation: (squares / (count - 1.0).max(1.0)).sqrt(),
+            deviation: (values.len() > 1).then(|| (squares / (count - 1.0)).sqrt()),
             least: values.iter().copied().fold(f64::INFINITY, f64::min),
             greatest: values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
         })
@@ -82,8 +82,9 @@ mod tests {
             (spread.mean, spread.least, spread.greatest),
             (3.0, 1.0, 6.0)
         );
-        assert!((spread.deviation - (14.0f64 / 3.0).sqrt()).abs() < 1e-12);
-        assert_eq!(Spread::of(&[5.0]).unwrap().deviation, 0.0);
+        let deviation = spread.deviation.unwrap();
+        assert!((deviation - (14.0f64 / 3.0).sqrt()).abs() < 1e-12);
+        assert_eq!(Spread::of(&[5.0]).unwrap().deviation, None);
         assert_eq!(Spread::of(&[]), None);
     }
 }

@@ -172,8 +172,8 @@ const LINES: [Line; 10] = [
     },
 ];
 
-/// The figures of all seeds as a table: mean, standard deviation, least and greatest, aim, and in how many seeds
-/// it was met.
+/// The figures of all seeds as a table: mean, standard deviation where there are several, least and greatest, aim, and in
+/// how many seeds it was met.
 pub fn table(all: &[Figures]) -> String {
     let mut text = format!(
         "{:<30} {:>8} {:>8} {:>8} {:>8}  {:<18}  met\n",
@@ -191,9 +191,13 @@ pub fn table(all: &[Figures]) -> String {
             "" => String::new(),
             _ => format!("{met} of {}", all.len()),
         };
+        let deviation = match spread.deviation {
+            Some(deviation) => format!("{deviation:.4}"),
+            None => "-".into(),
+        };
         let row = format!(
-            "{:<30} {:>8.4} {:>8.4} {:>8.4} {:>8.4}  {:<18}  {met}",
-            line.name, spread.mean, spread.deviation, spread.least, spread.greatest, line.aim
+            "{:<30} {:>8.4} {deviation:>8} {:>8.4} {:>8.4}  {:<18}  {met}",
+            line.name, spread.mean, spread.least, spread.greatest, line.aim
         );
         text.push_str(row.trim_end());
         text.push('\n');
@@ -253,6 +257,15 @@ mod tests {
         assert!(line("loss_joined").ends_with("2 of 2"), "{table}");
         assert!(line("minutes").contains("12.0000"), "{table}");
         assert!(table.lines().all(|line| line.len() <= 96), "{table}");
+        assert!(line("minutes").contains(" 0.0000 "), "{table}");
+    }
+
+    #[test]
+    fn one_seed_has_no_spread() {
+        let table = table(&[figures()]);
+        let line = table.lines().find(|line| line.starts_with("minutes"));
+        let cells: Vec<_> = line.unwrap().split_whitespace().collect();
+        assert_eq!(cells[..4], ["minutes", "12.0000", "-", "12.0000"]);
     }
 
     #[test]

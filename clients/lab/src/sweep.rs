@@ -179,9 +179,8 @@ fn map(cells: &[Cell]) -> String {
         .map(|edges| format!("{edges:>4}"))
         .collect();
     lines.push(format!("        {edges}"));
-    lines.push(
-        "\n. it decays   # it gains   o nothing is minted   (--format csv has the figures)".into(),
-    );
+    let signs = ". it decays   # it gains   = shares stay   o nothing is minted";
+    lines.push(format!("\n{signs}   (--format csv has the figures)"));
     lines.join("\n")
 }
 
@@ -266,6 +265,9 @@ mod tests {
             map.contains("  60.0 %   #\n  40.0 %   .\n          51\n"),
             "{map}"
         );
+        for meaning in [". it decays", "# it gains", "= shares stay", "o nothing"] {
+            assert!(map.contains(meaning), "{map}");
+        }
         assert!(
             report
                 .answer

@@ -35,6 +35,15 @@ fn help_is_given_and_nothing_begun() {
 }
 
 #[test]
+fn the_experiments_help_names_every_market() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run("experiment", "--help", folder.path());
+    let said = String::from_utf8(output.stdout).unwrap();
+    let usage = said.lines().next().unwrap();
+    assert!(usage.contains("[text|image|tensor]"), "{usage}");
+}
+
+#[test]
 fn an_argument_that_is_not_known_is_named_and_nothing_begun() {
     let folder = tempfile::tempdir().unwrap();
     for script in ["setup", "check", "test"] {

@@ -28,7 +28,7 @@ use trial::Trial;
 /// Flags of `noesis experiment`.
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  noesis experiment text --data bible.txt\n  noesis experiment text --data bible.txt --seeds 3 --json text.json --plot text\n\nFor each seed: eight honest miners, trained for 1500 steps down to none, one that answers noise, one\nthat is silent, one that writes the next token of its input into its answer and one that answers\nwhat the best of the others answers; two validators with little data of their own."
+    after_help = "Examples:\n  noesis experiment text --data bible.txt\n  noesis experiment text --data bible.txt --seeds 3 --json text.json --plot text\n  noesis experiment image --data fashion-mnist\n\nFor each seed: eight honest miners, trained for 1500 steps down to none, one that answers noise, one\nthat is silent, one that answers what the best of the others answers and, of text alone, one that writes\nthe next token of its input into its answer; two validators with little data of their own."
 )]
 pub struct Arguments {
     /// The market.

@@ -3,17 +3,20 @@
 //! `set_weights`, `commit_weights`, `reveal_weights` and `serve` cost a registered hotkey nothing. So that nobody fills blocks for free,
 //! every check of these calls is made before they enter a block: one that would fail is invalid,
 //! with `InvalidTransaction::Custom(i)`, `i` the index of the reason in the pallet's
-//! [`Error`](crate::Error), which any client finds in the metadata. The pool holds one such call of a
-//! kind of a hotkey and market at a time, whatever its nonce, and prefers it to what pays a fee, since it is rare by its rate
-//! limit and the market stops where nobody can vote. The extension carries no data and none is signed,
-//! so that ordinary clients need not know it.
+//! [`Error`](crate::Error), which any client finds in the metadata. Of those that are ready the pool holds one such call of a
+//! kind of a hotkey and market at a time, and prefers it to what pays a fee, since the market stops where nobody can
+//! vote. The rate limit alone does not keep such calls few: two full markets may make more of them than fit into blocks, and no
+//! fee outranks them. So no more of them come into a block once half of what ordinary calls may have of it is taken: the
+//! author goes on to those that pay. The extension carries no data and none is signed, so that ordinary clients need not
+//! know it.
 
 use crate::{Call, Config, Error, Pallet};
 use codec::{Decode, DecodeWithMemTracking, Encode};
 use core::marker::PhantomData;
 use frame_support::{
+    dispatch::DispatchClass,
     pallet_prelude::TransactionSource,
-    traits::{GetCallName, IsSubType, OriginTrait},
+    traits::{Get, GetCallName, IsSubType, OriginTrait},
     weights::Weight,
     DefaultNoBound,
 };
@@ -49,20 +52,9 @@ where
     type Val = ();
     type Pre = ();
 
-    fn weight(&self, call: &T::RuntimeCall) -> Weight {
-        use crate::WeightInfo;
-        // The checks read what the calls read: their weight bounds that of the checks.
-        match call.is_sub_type() {
-            Some(Call::set_weights { weights, .. }) => {
-                T::WeightInfo::set_weights(weights.len() as u32)
-            }
-            Some(Call::reveal_weights { weights, .. }) => {
-                T::WeightInfo::reveal_weights(weights.len() as u32)
-            }
-            Some(Call::commit_weights { .. }) => T::WeightInfo::commit_weights(),
-            Some(Call::serve { .. }) => T::WeightInfo::serve(),
-            _ => Weight::zero(),
-        }
+    /// Nothing: what a call costs was measured with its check, and one that does not pass is in no block.
+    fn weight(&self, _: &T::RuntimeCall) -> Weight {
+        Weight::zero()
     }
 
     fn validate(
@@ -73,11 +65,15 @@ where
         _len: usize,
         _implicit: (),
         _implication: &impl Encode,
-        _source: TransactionSource,
+        source: TransactionSource,
     ) -> ValidateResult<(), T::RuntimeCall> {
         let (Some(hotkey), Some(call)) = (origin.as_signer(), call.is_sub_type()) else {
             return Ok((ValidTransaction::default(), (), origin));
         };
+        // Before all that takes time: an author may have to skip many.
+        if source == TransactionSource::InBlock && is_free(call) && is_half_full::<T>() {
+            return Err(InvalidTransaction::ExhaustsResources.into());
+        }
         let (market, checked) = match call {
             Call::set_weights { market, weights } => (
                 market,
@@ -114,6 +110,29 @@ where
     }
 
     impl_tx_ext_default!(T::RuntimeCall; prepare);
+}
+
+/// Whether a call costs a registered hotkey nothing.
+fn is_free<T: Config>(call: &Call<T>) -> bool
+where
+    BlockNumberFor<T>: Into<u32>,
+{
+    matches!(
+        call,
+        Call::set_weights { .. }
+            | Call::commit_weights { .. }
+            | Call::reveal_weights { .. }
+            | Call::serve { .. }
+    )
+}
+
+/// Whether the block has more than half of the ordinary calls that fit into it. Free ones come first, so this is their
+/// part.
+fn is_half_full<T: Config>() -> bool {
+    let most = T::BlockWeights::get().get(DispatchClass::Normal).max_total;
+    let taken = frame_system::Pallet::<T>::block_weight();
+    let taken = *taken.get(DispatchClass::Normal);
+    most.is_some_and(|most| taken.any_gt(most.saturating_div(2)))
 }
 
 /// The index of an error in the pallet's list, as the metadata numbers it.

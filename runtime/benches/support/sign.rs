@@ -6,12 +6,23 @@ use noesis_runtime::{
     Address, Balance, Runtime, RuntimeCall, Signature, SignedPayload, TransactionExtensions,
     UncheckedExtrinsic, VERSION,
 };
+use sp_core::{sr25519, Pair};
 use sp_keyring::Sr25519Keyring;
 use sp_runtime::{generic::Era, MultiAddress};
 
-/// The first transaction of an account, encoded; over a hash of the metadata where one is given.
+/// The first transaction of a well-known account, encoded; over a hash of the metadata where one is given.
 pub fn sign(
     signer: Sr25519Keyring,
+    call: RuntimeCall,
+    tip: Balance,
+    metadata_hash: Option<[u8; 32]>,
+) -> Vec<u8> {
+    sign_as(&signer.pair(), call, tip, metadata_hash)
+}
+
+/// The same, of any account.
+pub fn sign_as(
+    signer: &sr25519::Pair,
     call: RuntimeCall,
     tip: Balance,
     metadata_hash: Option<[u8; 32]>,
@@ -46,7 +57,7 @@ pub fn sign(
     );
     let payload = SignedPayload::from_raw(call.clone(), extensions.clone(), implicit);
     let signature = payload.using_encoded(|bytes| signer.sign(bytes));
-    let address: Address = MultiAddress::Id(signer.to_account_id());
+    let address: Address = MultiAddress::Id(signer.public().into());
     UncheckedExtrinsic::new_signed(call, address, Signature::Sr25519(signature), extensions)
         .encode()
 }

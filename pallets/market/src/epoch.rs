@@ -215,6 +215,11 @@ where
         }
         Slots::<T>::insert(id, slots);
         Self::store_columns::<Columns<T>>(id, columns);
+        if minted > 0 {
+            Standings::<T>::remove(id);
+        } else {
+            Self::keep_standings(id);
+        }
         let outcomes = outcome.neurons.into_iter().map(Into::into).collect();
         Outcomes::<T>::insert(id, BoundedVec::truncate_from(outcomes));
         let summary = EpochSummary {

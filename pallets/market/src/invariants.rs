@@ -124,6 +124,20 @@ where
             .map(|slot| slot.registered_at)
             .collect();
         ensure!(moments.len() == taken, "two slots were taken by one call");
+        let standings = Standings::<T>::get(market);
+        ensure!(
+            standings.is_none() || Epochs::<T>::get(market).minted == 0,
+            "old pay is kept though the last epoch paid"
+        );
+        let pays = standings.unwrap_or_default();
+        ensure!(
+            pays.len() <= slots.len()
+                && slots
+                    .iter()
+                    .zip(&pays)
+                    .all(|(slot, pay)| slot.is_some() || *pay == 0),
+            "the pay of one who left is kept"
+        );
         Ok(())
     }
 

@@ -182,6 +182,11 @@ pub mod pallet {
     #[pallet::storage]
     pub type Outcomes<T> = StorageMap<_, Identity, MarketId, BySlot<Outcome>, ValueQuery>;
 
+    /// What the last epoch that minted anything paid each neuron, by uid, for as long as none has since: by that one
+    /// gives way to a newcomer. Nothing where the last epoch minted, since `Outcomes` has it then.
+    #[pallet::storage]
+    pub type Standings<T> = StorageMap<_, Identity, MarketId, BySlot<u64>>;
+
     /// The last finished epoch of each market.
     #[pallet::storage]
     pub type Epochs<T> = StorageMap<_, Identity, MarketId, EpochSummary, ValueQuery>;
@@ -589,8 +594,8 @@ pub mod pallet {
     {
         /// Burns the current registration cost, never more than `max_cost`, from the signing
         /// coldkey and takes a slot of `market` for `hotkey`: a free one, or in a full market that of
-        /// the neuron outside immunity that the last epoch paid least, whose owner's stake goes back to
-        /// its coldkey.
+        /// the neuron outside immunity that was paid least by the last epoch that paid anybody, whose
+        /// owner's stake goes back to its coldkey.
         #[pallet::call_index(0)]
         #[pallet::weight(T::WeightInfo::register())]
         pub fn register(

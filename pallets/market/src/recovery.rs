@@ -43,6 +43,7 @@ where
             ..Default::default()
         };
         Self::forget_epoch(id);
+        Self::keep_standings(id);
         Outcomes::<T>::remove(id);
         Epochs::<T>::insert(id, dropped);
         let cursor = Cursor {

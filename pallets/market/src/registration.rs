@@ -7,6 +7,7 @@ use frame_support::{
         fungible::Mutate,
         tokens::{Fortitude, Precision, Preservation},
     },
+    BoundedVec,
 };
 use frame_system::pallet_prelude::{BlockNumberFor, OriginFor};
 use market_primitives::{BlockNumber, MarketId, Uid};
@@ -133,16 +134,12 @@ where
         Some(free as Uid).filter(|uid| *uid < rules.capacity)
     }
 
-    /// The neuron that gives way in a full market: of those outside immunity the one that the last epoch
-    /// paid least; of those the one that has been there longest, then the lowest uid.
+    /// The neuron that gives way in a full market: of those outside immunity the one that was paid least by
+    /// the last epoch that paid anybody; of those the one that has been there longest, then the lowest uid.
     fn replaceable(market: MarketId, rules: &crate::Parameters) -> Option<Uid> {
         let now = Self::now();
-        let outcomes = Outcomes::<T>::get(market);
-        let pay = |uid: Uid| {
-            outcomes
-                .get(usize::from(uid))
-                .map_or(0, |outcome| outcome.pay)
-        };
+        let pays = Self::standings(market);
+        let pay = |uid: Uid| pays.get(usize::from(uid)).copied().unwrap_or(0);
         let slots = Slots::<T>::get(market);
         (0..rules.capacity)
             .zip(&slots)
@@ -151,6 +148,26 @@ where
             .map(|(uid, slot)| (pay(uid), slot.registered_at, uid))
             .min()
             .map(|(_, _, uid)| uid)
+    }
+
+    /// What the last epoch that minted anything paid each neuron.
+    ///
+    /// Not the last epoch: if that was not in consensus it paid nobody, all would be equal, and the oldest, who
+    /// founded the market, would go first. A minority can stop a market; so it would take it over. Nor shares of
+    /// such an epoch, which are computed, but by votes that are in no consensus: who stopped the market would say who
+    /// goes. By the last pay who was never paid goes before who was, as ever, and a halt changes nothing in it.
+    fn standings(market: MarketId) -> BySlot<u64> {
+        Standings::<T>::get(market).unwrap_or_else(|| {
+            let pays = Outcomes::<T>::get(market);
+            BoundedVec::truncate_from(pays.iter().map(|outcome| outcome.pay).collect())
+        })
+    }
+
+    /// Keeps who was paid how much, since an epoch is over that paid nobody. Before its outcomes are stored.
+    pub(crate) fn keep_standings(market: MarketId) {
+        if !Standings::<T>::contains_key(market) {
+            Standings::<T>::insert(market, Self::standings(market));
+        }
     }
 
     /// Empties a slot: its owner's stake goes back to its coldkey, what others put there stays theirs in the
@@ -165,6 +182,11 @@ where
         Outcomes::<T>::mutate(market, |outcomes| {
             if let Some(outcome) = outcomes.get_mut(usize::from(uid)) {
                 *outcome = Outcome::default();
+            }
+        });
+        Standings::<T>::mutate_extant(market, |pays| {
+            if let Some(pay) = pays.get_mut(usize::from(uid)) {
+                *pay = 0;
             }
         });
         Uids::<T>::remove(market, &neuron.hotkey);

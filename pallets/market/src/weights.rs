@@ -99,16 +99,16 @@ impl<T: frame_system::Config> Measured<T> {
 
     /// Of taking the longest row out of the largest market.
     fn vacate() -> Weight {
-        Self::weight(150, 13, 16)
+        Self::weight(150, 14, 17)
             .saturating_add(Self::all_pools())
             .saturating_add(Self::each(MOST, RENEW_EDGE))
-            .saturating_add(Self::all_slots().saturating_mul(3))
+            .saturating_add(Self::all_slots().saturating_mul(4))
     }
 }
 
 impl<T: frame_system::Config> WeightInfo for Measured<T> {
     fn register() -> Weight {
-        Self::weight(150, 6, 7)
+        Self::weight(150, 7, 7)
             .saturating_add(Self::all_slots())
             .saturating_add(Self::vacate())
     }
@@ -136,7 +136,7 @@ impl<T: frame_system::Config> WeightInfo for Measured<T> {
         Self::weight(100, 6, 5)
     }
     fn commit_weights() -> Weight {
-        Self::weight(60, 5, 1)
+        Self::weight(60, 6, 1)
     }
     fn reveal_weights(edges: u32) -> Weight {
         // The row is hashed as well, and the commitment taken away.
@@ -180,7 +180,7 @@ impl<T: frame_system::Config> WeightInfo for Measured<T> {
     }
     fn epoch_finish(slots: u32) -> Weight {
         let left = u64::from(crate::running::MAX_DEPARTURES);
-        Self::weight(200, 7, 13)
+        Self::weight(200, 9, 14)
             .saturating_add(Self::weight(80, 3, 3).saturating_mul(left))
             .saturating_add(Self::each(slots.into(), 20 * SLOT + 2 * POOL))
     }

@@ -124,6 +124,8 @@ pub struct Model {
     /// As the last epoch left it that has begun.
     pub graph: Graph,
     pub last: Published,
+    /// What the last epoch that minted anything paid, by uid; nothing to who came since.
+    pub pays: Vec<u64>,
     pub minted: u64,
     settled: Option<Settled>,
     /// What the last registration raised the price to, and when.
@@ -141,6 +143,7 @@ impl Model {
             slots: Vec::new(),
             graph: Graph::new(0),
             last: Published::default(),
+            pays: Vec::new(),
             minted: 0,
             settled: None,
             price: (rules.registration_cost, 0),
@@ -303,6 +306,9 @@ impl Model {
             }
         }
         self.minted += outcome.minted;
+        if outcome.minted > 0 {
+            self.pays = neurons.iter().map(|neuron| neuron.payout).collect();
+        }
         self.last = Published {
             epoch: self.last.epoch + 1,
             began,

@@ -133,6 +133,28 @@ fn an_epoch_whose_state_is_lost_is_dropped_and_the_next_is_paid() {
 }
 
 #[test]
+fn a_dropped_epoch_does_not_make_everybody_equal() {
+    let mut chain = chain_with(Parameters {
+        immunity: 10,
+        ..rules()
+    });
+    chain.execute_with(|| {
+        market();
+        EpochVotes::<Test>::remove(TEXT);
+        run_to(2 * TEMPO + 1);
+        let last = Epochs::<Test>::get(TEXT);
+        assert_eq!((last.epoch, last.minted), (2, 0));
+        assert!(shown(0).pay == 0 && outcome(0).pay == 0);
+        // The last, whom nobody values, and not the first, who holds the most.
+        next_call();
+        MarketPallet::register(RuntimeOrigin::signed(9), TEXT, hotkey(9), u128::MAX)
+            .expect("one gives way");
+        assert_eq!(Uids::<Test>::get(TEXT, hotkey(9)), Some(7));
+        check();
+    });
+}
+
+#[test]
 fn clearing_up_begins_again_where_its_own_state_is_lost() {
     let mut chain = chain_with(rules());
     chain.execute_with(|| {

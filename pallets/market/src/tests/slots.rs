@@ -81,6 +81,46 @@ fn the_worst_paid_gives_way_and_gets_its_stake_back() {
 }
 
 #[test]
+fn an_epoch_that_pays_nobody_does_not_make_everybody_equal() {
+    on_chain_with(
+        Parameters {
+            immunity: 10,
+            ..rules()
+        },
+        || {
+            full_market();
+            run_to(TEMPO);
+            assert!(Epochs::<Test>::get(TEXT).minted > 0);
+            // Rows grow too old to count.
+            run_to(11 * TEMPO + 1);
+            let last = Epochs::<Test>::get(TEXT);
+            assert_eq!((last.epoch, last.in_consensus, last.minted), (11, false, 0));
+            assert!((0..8).all(|uid| shown(uid).pay == 0));
+            // Those who were never paid go first, then those who were paid least; the oldest are the best paid.
+            for (coldkey, uid) in [(9, 7), (10, 2), (11, 3), (12, 4)] {
+                next_call();
+                assert_ok!(try_register(coldkey));
+                assert_eq!(Uids::<Test>::get(TEXT, hotkey(coldkey)), Some(uid));
+            }
+            // Newcomers have no record, however many such epochs follow.
+            run_to(13 * TEMPO);
+            next_call();
+            assert_ok!(try_register(13));
+            assert_eq!(Uids::<Test>::get(TEXT, hotkey(13)), Some(7));
+            // Who is paid least by the next epoch that pays goes then.
+            vote(1, &[(5, 10), (6, 1)]);
+            vote(2, &[(5, 10), (6, 1)]);
+            run_to(14 * TEMPO);
+            assert!(Epochs::<Test>::get(TEXT).minted > 0);
+            assert!(!Standings::<Test>::contains_key(TEXT));
+            next_call();
+            assert_ok!(try_register(14));
+            assert_eq!(Uids::<Test>::get(TEXT, hotkey(14)), Some(2));
+        },
+    );
+}
+
+#[test]
 fn of_those_paid_alike_the_oldest_gives_way_then_the_lowest_uid() {
     on_chain_with(
         Parameters {

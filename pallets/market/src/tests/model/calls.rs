@@ -276,14 +276,9 @@ impl Model {
         Ok(())
     }
 
-    /// Who gives way: the lowest pay, then the oldest, then the lowest uid.
+    /// Who gives way: the lowest pay when anybody was paid last, then the oldest, then the lowest uid.
     fn weakest(&self, block: u32) -> Option<Uid> {
-        let pay = |uid: Uid| {
-            self.last
-                .neurons
-                .get(usize::from(uid))
-                .map_or(0, |paid| paid.payout)
-        };
+        let pay = |uid: Uid| self.pays.get(usize::from(uid)).copied().unwrap_or(0);
         let old = self
             .neurons()
             .filter(|(_, one)| block - one.since.0 >= self.rules.immunity);
@@ -302,6 +297,9 @@ impl Model {
         self.graph.vacate(uid);
         if let Some(paid) = self.last.neurons.get_mut(index) {
             *paid = Default::default();
+        }
+        if let Some(pay) = self.pays.get_mut(index) {
+            *pay = 0;
         }
     }
 

@@ -2,7 +2,8 @@
 
 use crate::{
     pallet::*,
-    types::{Market, Outcome, Slot},
+    running::Pass,
+    types::{Market, Moment, Outcome, Slot},
 };
 use alloc::{string::String, vec::Vec};
 use frame_support::{
@@ -10,7 +11,7 @@ use frame_support::{
     weights::WeightMeter,
 };
 use frame_system::pallet_prelude::BlockNumberFor;
-use market_mechanism::{ONE, WHOLE_BOND};
+use market_mechanism::{self as mechanism, ONE, WHOLE_BOND};
 use market_primitives::{MarketId, MarketRules, MarketSummary, Metagraph, Neuron, Share, Uid};
 use sp_runtime::DispatchError;
 
@@ -92,25 +93,62 @@ where
 
     /// The row that a neuron set last, as pairs of uid and weight.
     pub(crate) fn read_weights(market: MarketId, uid: Uid) -> Option<Vec<(Uid, u16)>> {
-        Neurons::<T>::contains_key(market, uid).then_some(())?;
+        let slot = Slots::<T>::get(market).get(usize::from(uid)).copied()??;
         // One that waits for a running epoch is younger than the one that the epoch has yet to read.
         if let Some(arrival) = Arrivals::<T>::get(market, uid) {
             return Some(arrival.weights.into_inner());
         }
-        let edges = Self::row(market, uid).edges;
+        let edges = Self::edges_of(market, uid, &slot);
         let weights = edges.iter().filter(|(_, weight, _)| *weight > 0);
         Some(weights.map(|(to, weight, _)| (to, weight)).collect())
     }
 
     /// The bonds that a neuron holds, as pairs of uid and its share of all bonds in that neuron.
     pub(crate) fn read_bonds(market: MarketId, uid: Uid) -> Option<Vec<(Uid, Share)>> {
-        Neurons::<T>::contains_key(market, uid).then_some(())?;
-        let edges = Self::row(market, uid).edges;
-        let bonds = edges.iter().filter(|(_, _, bond)| *bond > 0);
-        // A bond is at most whole, so that the product is below 2^91 and the share at most one.
-        let share =
-            |bond: u32| Share((u128::from(bond) * u128::from(ONE) / u128::from(WHOLE_BOND)) as u64);
-        Some(bonds.map(|(to, _, bond)| (to, share(bond))).collect())
+        let slots = Slots::<T>::get(market);
+        let slot = slots.get(usize::from(uid)).copied()??;
+        let columns = Columns::<T>::get(market);
+        let running = EpochCursors::<T>::get(market);
+        let began = match &running {
+            Some(cursor) => cursor.began,
+            None => Epochs::<T>::get(market).began,
+        };
+        // Bonds in a neuron that left stay in the rows of their holders until an epoch renews these; its successor
+        // has none before an epoch has begun.
+        let is_held = |to: Uid| {
+            let there = slots.get(usize::from(to)).copied().flatten();
+            there.is_some_and(|there| there.registered_at < Moment::start_of(began))
+        };
+        // A row that a running epoch has renewed has bonds of its columns, of which all rows together come to one.
+        let renewed = running
+            .is_some_and(|cursor| cursor.pass == Pass::Renewing && uid < cursor.next);
+        let whole = |to: Uid| match renewed {
+            true => u64::from(WHOLE_BOND),
+            false => columns
+                .get(usize::from(to))
+                .map_or(0, |column| column.sum),
+        };
+        let edges = Self::edges_of(market, uid, &slot);
+        let bonds = edges
+            .iter()
+            .filter(|(to, _, bond)| *bond > 0 && is_held(*to));
+        let share = |(to, _, bond): (Uid, u16, u32)| {
+            let whole = u128::from(whole(to));
+            // At most one: after an epoch was dropped rows may be of other columns until they are cleared up.
+            let bond = u128::from(bond).min(whole);
+            let parts = bond.saturating_mul(ONE.into()).checked_div(whole)?;
+            Some((to, Share(parts as u64)))
+        };
+        Some(bonds.filter_map(share).collect())
+    }
+
+    /// The row of the neuron in a slot. That of one who left, which a running epoch has yet to read, is not its own.
+    fn edges_of(market: MarketId, uid: Uid, slot: &Slot) -> mechanism::Edges {
+        let row = Self::row(market, uid);
+        match row.set_at < slot.registered_at.time() {
+            true => Default::default(),
+            false => row.edges,
+        }
     }
 
     /// What the running epoch, or else the next one, would publish if nothing changed until it is done:

@@ -79,6 +79,57 @@ fn each_query_tells_what_was_set_and_nothing_of_what_is_not_there() {
 }
 
 #[test]
+fn there_are_no_bonds_in_who_left_nor_in_who_came_and_those_who_stay_hold_the_rest() {
+    on_chain(|| {
+        market();
+        run_to(TEMPO);
+        // One of two holders leaves: the other has all that is left.
+        leave(2);
+        let all = Some(vec![(2, Share::ONE)]);
+        assert_eq!(MarketPallet::bonds(TEXT, 0), all);
+        leave(3);
+        assert_eq!(MarketPallet::bonds(TEXT, 0), Some(vec![]));
+        register(4);
+        assert_eq!(register(5), 2);
+        assert_eq!(MarketPallet::bonds(TEXT, 0), Some(vec![]));
+    });
+}
+
+#[test]
+fn while_an_epoch_is_running_nobody_is_shown_what_its_predecessor_said_and_held() {
+    // While votes are counted, and while bonds are renewed.
+    for wait in [0, 1, 4, 5, 6] {
+        on_chain(|| {
+            pieces_a_block(1_000);
+            market();
+            run_to(2 * TEMPO - 1);
+            pieces_a_block(1);
+            run_to(2 * TEMPO + wait);
+            assert!(EpochCursors::<Test>::contains_key(TEXT));
+            leave(2);
+            assert_eq!(MarketPallet::weights(TEXT, 1), None);
+            assert_eq!(register(4), 1);
+            assert_eq!(MarketPallet::weights(TEXT, 1), Some(vec![]), "{wait}");
+            assert_eq!(MarketPallet::bonds(TEXT, 1), Some(vec![]), "{wait}");
+            // Its own are.
+            vote(4, &[(0, 7)]);
+            assert_eq!(MarketPallet::weights(TEXT, 1), Some(vec![(0, 7)]));
+            assert_eq!(MarketPallet::bonds(TEXT, 1), Some(vec![]), "{wait}");
+            // Bonds in who leaves are gone, too.
+            assert_eq!(MarketPallet::bonds(TEXT, 0).map(|bonds| bonds.len()), Some(1));
+            leave(3);
+            assert_eq!(MarketPallet::bonds(TEXT, 0), Some(vec![]));
+            assert_eq!(register(5), 2);
+            assert_eq!(MarketPallet::bonds(TEXT, 0), Some(vec![]));
+            pieces_a_block(1_000);
+            run_to(System::block_number() + 1);
+            assert_eq!(MarketPallet::bonds(TEXT, 0), Some(vec![]));
+            assert_eq!(MarketPallet::weights(TEXT, 0), Some(vec![(2, 10)]));
+        });
+    }
+}
+
+#[test]
 fn a_preview_is_the_epoch_to_come_and_changes_nothing() {
     on_chain(|| {
         market();

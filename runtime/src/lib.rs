@@ -48,7 +48,8 @@ pub type Header = generic::Header<BlockNumber, BlakeTwo256>;
 pub type Block = generic::Block<Header, UncheckedExtrinsic>;
 
 /// Milliseconds from one block to the next, of a chain whose genesis does not say otherwise
-/// (`authorities.slotDuration`). What a block may compute is a third of it, however long the slots are.
+/// (`authorities.slotDuration`), and the fewest that one may say. What a block may compute is a third of it, however
+/// long the slots are.
 pub const SLOT_DURATION: u64 = pallet_authorities::DEFAULT_SLOT_DURATION;
 
 /// The least that an account can own. One unit, so that the account that holds all stake can equal

@@ -33,15 +33,20 @@ use sp_session::MembershipProof;
 /// Blocks in a session of these tests.
 const SESSION: u32 = 5;
 
-/// The chain of the preset with two authorities, after its first block.
-fn chain() -> TestExternalities {
+/// The genesis of the preset with two authorities.
+fn genesis() -> RuntimeGenesisConfig {
     let name = sp_genesis_builder::LOCAL_TESTNET_RUNTIME_PRESET.into();
     let patch = get_preset(&name).expect("the preset exists");
     let patch: serde_json::Value = serde_json::from_slice(&patch).expect("it is JSON");
     let mut config = serde_json::to_value(RuntimeGenesisConfig::default()).expect("it is plain");
     merge(&mut config, patch);
-    let config: RuntimeGenesisConfig = serde_json::from_value(config).expect("the preset fits");
-    let mut chain = TestExternalities::new(config.build_storage().expect("the genesis is valid"));
+    serde_json::from_value(config).expect("the preset fits")
+}
+
+/// The chain of that genesis, after its first block.
+fn chain() -> TestExternalities {
+    let storage = genesis().build_storage();
+    let mut chain = TestExternalities::new(storage.expect("the genesis is valid"));
     chain.execute_with(|| {
         SessionLength::<Runtime>::put(SESSION);
         run_to(1);
@@ -152,6 +157,14 @@ fn a_set_that_no_chain_could_have_is_refused() {
         let purge = RuntimeCall::Session(pallet_session::Call::purge_keys {});
         assert!(purge.dispatch(signed).is_err());
     });
+}
+
+#[test]
+#[should_panic(expected = "slot_duration must be 1000 to 60000 milliseconds")]
+fn slots_too_short_for_what_a_block_may_compute_are_refused() {
+    let mut genesis = genesis();
+    genesis.authorities.slot_duration = 999;
+    let _ = genesis.build_storage();
 }
 
 /// A block of a slot, sealed by a key.

@@ -98,7 +98,7 @@ pub mod pallet {
     #[pallet::storage]
     pub type SlotDuration<T> = StorageValue<_, u64, ValueQuery, ConstU64<DEFAULT_SLOT_DURATION>>;
 
-    /// Milliseconds from one block to the next where the genesis says nothing.
+    /// Milliseconds from one block to the next where the genesis says nothing; also the fewest that it may say.
     pub const DEFAULT_SLOT_DURATION: u64 = 1_000;
 
     /// Blocks in a session where the genesis says nothing.
@@ -135,9 +135,11 @@ pub mod pallet {
                 self.session_length > 1u32.into(),
                 "session_length must be at least 2 blocks"
             );
+            // What a block may compute follows from this constant, not from the slots: of shorter ones it would be
+            // more than the time in which a block is made, sent and imported.
             assert!(
-                (100..=60_000).contains(&self.slot_duration),
-                "slot_duration must be 100 to 60000 milliseconds"
+                (DEFAULT_SLOT_DURATION..=60_000).contains(&self.slot_duration),
+                "slot_duration must be {DEFAULT_SLOT_DURATION} to 60000 milliseconds"
             );
             SessionLength::<T>::put(self.session_length);
             SlotDuration::<T>::put(self.slot_duration);

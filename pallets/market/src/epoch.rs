@@ -2,7 +2,8 @@
 //!
 //! It begins at the start of a block, on what stood at the end of the one before, and takes as many
 //! blocks as it needs: of each, all markets together have [`Config::EpochBudget`]. A small market is
-//! done in one. What it gave is published by its last step, all at once.
+//! done in one. What it gave is published by its last step, all at once. Epochs that are due in the same block begin in
+//! it, all of them, before any is computed.
 //!
 //! All arithmetic is [`market_mechanism`]'s: rows are handed over one by one, so that no more than one
 //! of them is in memory at a time.
@@ -35,33 +36,58 @@ where
         let turns = (0..markets.len()).map(|turn| (first + turn) % markets.len());
 
         let mut meter = WeightMeter::with_limit(T::EpochBudget::get());
-        for index in turns {
+        // All that are due begin before anything is computed, as far as the budget goes, so that they see the stake of
+        // one block: a unit that is moved counts in one market then. What begins costs little beside what is computed,
+        // and begins anew only after it was finished, so that there is always budget left in some block to come.
+        let begin = |index: usize| {
+            Self::begin_epoch(index as MarketId, &markets[index], now, &mut meter)
+        };
+        let begun: Vec<_> = turns.clone().map(begin).collect();
+        for (index, begun) in turns.zip(begun) {
             let id = index as MarketId;
-            if let Some(run) = Self::take_up(id, &markets[index], now, &mut meter) {
+            let run = begun.or_else(|| Self::take_up(id, &markets[index], now, &mut meter));
+            if let Some(run) = run {
                 Self::advance(id, run, now, &mut meter);
             }
         }
         reads.saturating_add(meter.consumed())
     }
 
-    /// The epoch of a market that is running or due, if the budget is enough to take it up.
+    /// The epoch of a market that is running, if the budget is enough to take it up again.
     pub(crate) fn take_up(
         id: MarketId,
         market: &Market,
         now: BlockNumber,
         meter: &mut WeightMeter,
     ) -> Option<Run> {
-        let charges = T::DbWeight::get().reads(3);
-        meter.try_consume(charges).ok()?;
-        // Whatever is left of an epoch's state says that there is one.
-        if EpochCursors::<T>::contains_key(id) || EpochViews::<T>::contains_key(id) {
-            let slots = Slots::<T>::decode_len(id).unwrap_or(0) as u32; // it had no more of them
-            meter.try_consume(T::WeightInfo::epoch_resume(slots)).ok()?;
-            match Self::resume_epoch(id) {
-                Resumed::Running(run) => return Some(*run),
-                Resumed::Dropped(cursor) => Self::clear_up(id, cursor, meter),
-                Resumed::Lost => Self::drop_epoch(id, market, now, meter),
-            }
+        meter.try_consume(T::DbWeight::get().reads(2)).ok()?;
+        if !Self::is_running(id) {
+            return None;
+        }
+        let slots = Slots::<T>::decode_len(id).unwrap_or(0) as u32; // it had no more of them
+        meter.try_consume(T::WeightInfo::epoch_resume(slots)).ok()?;
+        match Self::resume_epoch(id) {
+            Resumed::Running(run) => return Some(*run),
+            Resumed::Dropped(cursor) => Self::clear_up(id, cursor, meter),
+            Resumed::Lost => Self::drop_epoch(id, market, now, meter),
+        }
+        None
+    }
+
+    /// Whether an epoch is running: whatever is left of an epoch's state says that there is one.
+    fn is_running(id: MarketId) -> bool {
+        EpochCursors::<T>::contains_key(id) || EpochViews::<T>::contains_key(id)
+    }
+
+    /// The epoch of a market, if none is running and one is due, if the budget is enough to begin it.
+    pub(crate) fn begin_epoch(
+        id: MarketId,
+        market: &Market,
+        now: BlockNumber,
+        meter: &mut WeightMeter,
+    ) -> Option<Run> {
+        meter.try_consume(T::DbWeight::get().reads(3)).ok()?;
+        if Self::is_running(id) {
             return None;
         }
         let last = Epochs::<T>::get(id);

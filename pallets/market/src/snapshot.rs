@@ -174,7 +174,9 @@ where
             false => market.parameters.next_epoch_block(now),
         };
         let mut meter = WeightMeter::new(); // no limit
-        if let Some(run) = Self::take_up(id, &market, at, &mut meter) {
+        let run = Self::begin_epoch(id, &market, at, &mut meter)
+            .or_else(|| Self::take_up(id, &market, at, &mut meter));
+        if let Some(run) = run {
             Self::advance(id, run, at, &mut meter);
         }
     }

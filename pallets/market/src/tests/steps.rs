@@ -278,3 +278,47 @@ fn markets_take_turns() {
         );
     });
 }
+
+#[test]
+fn what_is_due_in_one_block_begins_in_it_everywhere_so_that_stake_counts_once() {
+    let other: u16 = 1;
+    on_chain(|| {
+        market();
+        let second = crate::types::Market {
+            modality: market_primitives::Modality::Text,
+            emission_share: market_primitives::Share(0),
+            parameters: rules(),
+        };
+        Markets::<Test>::insert(other, second);
+        next_call();
+        MarketPallet::register(RuntimeOrigin::signed(1), other, hotkey(1), u128::MAX)
+            .expect("there is room and money");
+        // The first could spend all on its rows before the second is begun.
+        Beginning::set(2);
+        pieces_a_block(6);
+        run_to(TEMPO);
+        for id in [TEXT, other] {
+            let cursor = EpochCursors::<Test>::get(id).expect("it is running");
+            assert_eq!((cursor.began, cursor.epoch), (TEMPO, 1));
+        }
+        // All stake of the first validator goes from one market to the other.
+        next_call();
+        let (from, to) = (RuntimeOrigin::signed(1), RuntimeOrigin::signed(1));
+        let units = u128::from(100 * NOE);
+        MarketPallet::remove_stake(from, TEXT, hotkey(1), units).expect("it is there");
+        MarketPallet::add_stake(to, other, hotkey(1), units).expect("it has that much");
+        run_to(TEMPO + 1);
+        let counted: u64 = [TEXT, other]
+            .into_iter()
+            .filter_map(EpochViews::<Test>::get)
+            .filter_map(|view| view.slots.first().copied().flatten())
+            .map(|slot| slot.stake)
+            .sum();
+        assert_eq!(counted, 100 * NOE);
+        // And neither waits for ever.
+        run_to(6 * TEMPO);
+        assert!([TEXT, other]
+            .iter()
+            .all(|id| Epochs::<Test>::get(id).epoch > 1));
+    });
+}

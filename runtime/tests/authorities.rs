@@ -142,6 +142,32 @@ fn what_governance_wants_is_in_force_after_the_next_session() {
 }
 
 #[test]
+fn a_set_without_keys_and_sessions_out_of_order_are_noticed() {
+    use pallet_authorities::SessionStarts;
+    chain().execute_with(|| {
+        let sound = || Authorities::check_invariants().is_ok();
+        run_to(4 * SESSION + 1);
+        assert_ok!(Authorities::check_invariants());
+
+        let wanted = pallet_authorities::Authorities::<Runtime>::take();
+        assert!(!sound(), "nobody makes blocks");
+        pallet_authorities::Authorities::<Runtime>::put(&wanted);
+        let keys = pallet_session::NextKeys::<Runtime>::take(account(Bob));
+        assert!(!sound(), "Bob has no keys");
+        pallet_session::NextKeys::<Runtime>::set(account(Bob), keys);
+        assert!(sound());
+
+        let start = SessionStarts::<Runtime>::get(2);
+        SessionStarts::<Runtime>::insert(2, Slot::from(u64::from(10 * SESSION)));
+        assert!(!sound(), "the third session began after the fourth");
+        SessionStarts::<Runtime>::set(2, start);
+        assert!(sound());
+        SessionStarts::<Runtime>::insert(5, Slot::from(u64::from(10 * SESSION)));
+        assert!(!sound(), "the sixth session has not begun");
+    });
+}
+
+#[test]
 fn a_set_that_no_chain_could_have_is_refused() {
     chain().execute_with(|| {
         assert_noop!(set(&[]), Error::<Runtime>::NoAuthorities);
@@ -282,6 +308,7 @@ fn authorities_of_a_chain_without_sessions_go_on_in_sessions() {
         let slot = u64::from(4 * SESSION) + 1;
         assert_eq!(report(two_blocks(slot), ownership(Bob)), Ok(()));
         expect_bob_to_go(4);
+        assert_ok!(Authorities::check_invariants());
     });
 }
 
@@ -396,6 +423,7 @@ fn what_is_kept_of_old_sessions_is_forgotten_in_time() {
         run_to((kept + 20) * SESSION);
         let starts = pallet_authorities::SessionStarts::<Runtime>::iter().count() as u32;
         assert!(starts <= kept + 2, "{starts} sessions are kept");
+        assert_ok!(Authorities::check_invariants());
         let (first, last) =
             pallet_session::historical::StoredRange::<Runtime>::get().expect("some are kept");
         assert!(last - first <= kept + 3, "{first} to {last}");

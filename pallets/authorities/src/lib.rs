@@ -2,13 +2,14 @@
 //! what becomes of authorities that equivocate.
 //!
 //! [`sessions`] hands the set to `pallet_session`, and takes offenders out of it; [`equivocation`] is the
-//! report that somebody signed two blocks of one slot. GRANDPA brings its own.
+//! report that somebody signed two blocks of one slot. GRANDPA brings its own. [`invariants`] says what always holds.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 
 extern crate alloc;
 
 pub mod equivocation;
+pub mod invariants;
 pub mod sessions;
 
 pub use pallet::*;
@@ -187,6 +188,14 @@ pub mod pallet {
         WrongSession,
         /// This authority's equivocation in that session is recorded already.
         KnownOffence,
+    }
+
+    #[pallet::hooks]
+    impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
+        #[cfg(feature = "try-runtime")]
+        fn try_state(_: BlockNumberFor<T>) -> Result<(), sp_runtime::TryRuntimeError> {
+            Self::check_invariants()
+        }
     }
 
     #[pallet::call]

@@ -19,9 +19,12 @@ use pallet_market::{
     Call, Parameters, MAX_TAKE,
 };
 use sign::sign;
+use sp_io::TestExternalities;
 use sp_keyring::Sr25519Keyring::{self, Alice, Bob};
 use std::time::Duration;
-use support::{begin_block, chain, delegate_to_all, duration, epoch_on, Step, Wasm, MARKET, TEMPO};
+use support::{
+    begin_block, chain, delegate_to_all, duration, edges, epoch_on, Step, Wasm, MARKET, TEMPO,
+};
 
 /// Repetitions; the median counts.
 const REPEAT: usize = 5;
@@ -32,9 +35,29 @@ fn median(mut measure: impl FnMut() -> Duration) -> Duration {
     times[REPEAT / 2]
 }
 
-/// A signed transaction, applied in a market of 1024 neurons whose rows are as long as they can be, to all of
-/// which Bob delegated, and which
-/// is in the state that `prepare` leaves.
+/// Neurons of the market in which calls are measured: as many as there can be, since for so many they are charged.
+const NEURONS: u32 = market_primitives::MAX_CAPACITY as u32;
+
+/// Edges of the longest row, to everybody else.
+const LONGEST: Uid = market_primitives::MAX_CAPACITY - 1;
+
+/// A full market to all of whose neurons Bob delegated. The first neuron, Alice's, which is the first to give way, has the
+/// longest row; no call looks at more than one.
+fn full_market() -> TestExternalities {
+    let mut chain = chain(NEURONS, 0, 60, true);
+    delegate_to_all(&mut chain, NEURONS, &Bob.to_account_id());
+    chain.execute_with(|| {
+        pallet_market::Rows::<Runtime>::insert(MARKET, 0, edges(NEURONS, LONGEST.into(), 0));
+        pallet_market::Markets::<Runtime>::mutate(MARKET, |market| {
+            if let Some(market) = market {
+                market.parameters.immunity = 0;
+            }
+        });
+    });
+    chain
+}
+
+/// A signed transaction, applied in such a market that is in the state that `prepare` leaves.
 fn call(
     wasm: &Wasm,
     signer: Sr25519Keyring,
@@ -43,8 +66,7 @@ fn call(
 ) -> Duration {
     let call: RuntimeCall = call.into();
     median(|| {
-        let mut chain = chain(1024, 1023, 60, true);
-        delegate_to_all(&mut chain, 1024, &Bob.to_account_id());
+        let mut chain = full_market();
         chain.execute_with(&prepare);
         chain.commit_all().expect("nothing is open");
         begin_block(wasm, &mut chain, 61);
@@ -258,7 +280,7 @@ fn main() {
     let hotkey = || Alice.to_account_id();
     let calls: [(&str, _, Call<Runtime>); 14] = [
         (
-            "register",
+            "register, in another's place",
             Bob,
             Call::register {
                 market: MARKET,
@@ -284,11 +306,11 @@ fn main() {
             },
         ),
         (
-            "set_weights, 1023 edges",
+            "set_weights, 4095 edges",
             Alice,
             Call::set_weights {
                 market: MARKET,
-                weights: row(1023),
+                weights: row(LONGEST),
             },
         ),
         (
@@ -309,11 +331,11 @@ fn main() {
             },
         ),
         (
-            "reveal_weights, 1023 edges",
+            "reveal_weights, 4095 edges",
             Alice,
             Call::reveal_weights {
                 market: MARKET,
-                weights: row(1023),
+                weights: row(LONGEST),
                 salt: SALT,
             },
         ),

@@ -47,9 +47,10 @@ pub trait WeightInfo {
     fn epoch_finish(slots: u32) -> Weight;
 }
 
-/// Measured through the Wasm runtime (`commit_weights` and `reveal_weights` by what `set_weights` took) by
-/// `cargo bench --workspace --bench weights`, which prints what is charged
-/// beside what was measured; rounded up. The database is charged apart, by what is read and written.
+/// Measured through the Wasm runtime by `cargo bench --workspace --bench weights`, which prints what is charged
+/// beside what was measured; rounded up, and typed here by hand. Of a free call that is with its check in
+/// [`CheckMarketCall`](crate::CheckMarketCall), which is charged nothing by itself. The database is charged apart, by
+/// what is read and written.
 pub struct Measured<T>(PhantomData<T>);
 
 /// Picoseconds in a microsecond, the units of reference time.

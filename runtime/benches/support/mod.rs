@@ -178,7 +178,7 @@ pub fn delegate_to_all(chain: &mut TestExternalities, neurons: u32, delegator: &
 
 /// A row of weights and bonds of one neuron. Each begins where the last one ended, so that every neuron
 /// is voted for.
-fn edges(neurons: u32, row: u32, uid: Uid) -> Row {
+pub fn edges(neurons: u32, row: u32, uid: Uid) -> Row {
     let first = u32::from(uid) * row;
     let mut weights: Vec<(Uid, u16)> = (first..first + row)
         .map(|to| ((to % neurons) as Uid, uid + 1))

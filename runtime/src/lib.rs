@@ -185,6 +185,8 @@ mod runtime {
     #[runtime::pallet_index(12)]
     pub type Historical = pallet_session::historical;
 
+    // No pallet makes several calls out of one transaction, and none may before the market's moments count calls:
+    // `registration::moment`.
     #[runtime::pallet_index(13)]
     pub type Offences = pallet_offences;
 }

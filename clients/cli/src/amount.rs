@@ -30,7 +30,7 @@ pub enum AmountError {
     PartOfAUnit,
     #[error("`{0}` is no unit of amounts: write NOE, or units (10^-9 NOE)")]
     UnknownUnit(String),
-    #[error("there will never be more than 21000000 NOE: give less")]
+    #[error("no amount may exceed the 21000000 NOE that are ever minted: give less")]
     TooLarge,
 }
 

@@ -7,7 +7,7 @@ use market_primitives::{BlockNumber, MAX_CAPACITY, NOE};
 /// Below this a price does not rise by 26 percent, for want of smaller units.
 const MIN_COST: u64 = 4;
 
-/// No more units than this ever exist.
+/// No more units than this are ever minted.
 const MAX_COST: u64 = 21_000_000 * NOE;
 
 /// The longest epoch, a week of blocks of six seconds: parameters change where one epoch ends and the next

@@ -242,7 +242,9 @@ where
             .is_some_and(|hotkey| Uids::<T>::contains_key(market, hotkey))
     }
 
-    /// The present moment.
+    /// The present moment. It is one transaction's, and a neuron is known by the moment at which it came: a pallet that
+    /// makes several calls out of one transaction (batches, multisignatures, proxies) would give several neurons the
+    /// same. Before there is one, moments must count calls.
     pub(crate) fn moment() -> Moment {
         Moment {
             block: Self::now(),

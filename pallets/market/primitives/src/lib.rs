@@ -25,8 +25,9 @@ pub type Uid = u16;
 /// Number of a block, as the runtime counts them.
 pub type BlockNumber = u32;
 
-/// One NOE in the chain's smallest unit of currency. Every amount is in such units, and no more than
-/// 21 million NOE (2.1e16 units) ever exist, so that `u64` holds any of them.
+/// One NOE in the chain's smallest unit of currency. Every amount is in such units. No more than 21 million NOE
+/// (2.1e16 units) are ever minted; a genesis may endow accounts with more. `u64` holds any amount of a chain whose
+/// genesis endows less than 18 billion.
 pub const NOE: u64 = 1_000_000_000;
 
 /// Most slots that a market can have.

@@ -182,7 +182,10 @@ fn free_calls_leave_half_of_a_block_to_those_that_pay_whoever_comes_first() {
             }
             assert!(voted > 0 && voted < neurons.len(), "{voted} votes");
             assert!(taken() > most / 2, "there was room for more");
-            assert!(taken() <= most / 2 + longest, "no room is left to the others");
+            assert!(
+                taken() <= most / 2 + longest,
+                "no room is left to the others"
+            );
             if !paid_first {
                 pay();
             }

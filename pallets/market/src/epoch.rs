@@ -39,9 +39,8 @@ where
         // All that are due begin before anything is computed, as far as the budget goes, so that they see the stake of
         // one block: a unit that is moved counts in one market then. What begins costs little beside what is computed,
         // and begins anew only after it was finished, so that there is always budget left in some block to come.
-        let begin = |index: usize| {
-            Self::begin_epoch(index as MarketId, &markets[index], now, &mut meter)
-        };
+        let begin =
+            |index: usize| Self::begin_epoch(index as MarketId, &markets[index], now, &mut meter);
         let begun: Vec<_> = turns.clone().map(begin).collect();
         for (index, begun) in turns.zip(begun) {
             let id = index as MarketId;

@@ -1,14 +1,14 @@
 //! What the transaction pool refuses: free calls that would fail.
 //!
-//! `set_weights`, `commit_weights`, `reveal_weights` and `serve` cost a registered hotkey nothing. So that nobody fills blocks for free,
-//! every check of these calls is made before they enter a block: one that would fail is invalid,
+//! `set_weights`, `commit_weights`, `reveal_weights` and `serve` cost a registered hotkey nothing. So that nobody fills
+//! blocks for free, every check of these calls is made before they enter a block: one that would fail is invalid,
 //! with `InvalidTransaction::Custom(i)`, `i` the index of the reason in the pallet's
-//! [`Error`](crate::Error), which any client finds in the metadata. Of those that are ready the pool holds one such call of a
-//! kind of a hotkey and market at a time, and prefers it to what pays a fee, since the market stops where nobody can
-//! vote. The rate limit alone does not keep such calls few: two full markets may make more of them than fit into blocks, and no
-//! fee outranks them. So no more of them come into a block once half of what ordinary calls may have of it is taken: the
-//! author goes on to those that pay. The extension carries no data and none is signed, so that ordinary clients need not
-//! know it.
+//! [`Error`](crate::Error), which any client finds in the metadata. Of those that are ready the pool holds one such call
+//! of a kind of a hotkey and market at a time, and prefers it to what pays a fee, since the market stops where nobody can
+//! vote. The rate limit alone does not keep such calls few: two full markets may make more of them than fit into blocks,
+//! and no fee outranks them. So no more of them come into a block once half of what ordinary calls may have of it is
+//! taken: the author goes on to those that pay. The extension carries no data and none is signed, so that ordinary
+//! clients need not know it.
 
 use crate::{Call, Config, Error, Pallet};
 use codec::{Decode, DecodeWithMemTracking, Encode};

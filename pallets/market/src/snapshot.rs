@@ -120,13 +120,11 @@ where
             there.is_some_and(|there| there.registered_at < Moment::start_of(began))
         };
         // A row that a running epoch has renewed has bonds of its columns, of which all rows together come to one.
-        let renewed = running
-            .is_some_and(|cursor| cursor.pass == Pass::Renewing && uid < cursor.next);
+        let renewed =
+            running.is_some_and(|cursor| cursor.pass == Pass::Renewing && uid < cursor.next);
         let whole = |to: Uid| match renewed {
             true => u64::from(WHOLE_BOND),
-            false => columns
-                .get(usize::from(to))
-                .map_or(0, |column| column.sum),
+            false => columns.get(usize::from(to)).map_or(0, |column| column.sum),
         };
         let edges = Self::edges_of(market, uid, &slot);
         let bonds = edges

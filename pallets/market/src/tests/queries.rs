@@ -116,7 +116,10 @@ fn while_an_epoch_is_running_nobody_is_shown_what_its_predecessor_said_and_held(
             assert_eq!(MarketPallet::weights(TEXT, 1), Some(vec![(0, 7)]));
             assert_eq!(MarketPallet::bonds(TEXT, 1), Some(vec![]), "{wait}");
             // Bonds in who leaves are gone, too.
-            assert_eq!(MarketPallet::bonds(TEXT, 0).map(|bonds| bonds.len()), Some(1));
+            assert_eq!(
+                MarketPallet::bonds(TEXT, 0).map(|bonds| bonds.len()),
+                Some(1)
+            );
             leave(3);
             assert_eq!(MarketPallet::bonds(TEXT, 0), Some(vec![]));
             assert_eq!(register(5), 2);

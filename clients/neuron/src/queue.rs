@@ -16,6 +16,8 @@ use std::{
     time::Duration,
 };
 
+use tokio::sync::Notify;
+
 /// One turn in so many is that of the longest wait.
 const TURNS: u64 = 8;
 
@@ -53,7 +55,10 @@ pub struct Receiver<T>(Arc<Shared<T>>);
 #[derive(Debug)]
 struct Shared<T> {
     waiting: Mutex<Waiting<T>>,
+    /// Wakes the receiver where it waits as a thread.
     changed: Condvar,
+    /// Wakes it where it waits as a task.
+    told: Notify,
 }
 
 #[derive(Debug)]
@@ -81,6 +86,7 @@ pub fn queue<T>(capacity: usize, gone: fn(&T) -> bool) -> (Sender<T>, Receiver<T
             closed: false,
         }),
         changed: Condvar::new(),
+        told: Notify::new(),
     });
     (Sender(shared.clone()), Receiver(shared))
 }
@@ -92,14 +98,14 @@ impl<T> Sender<T> {
     /// [`Refused`], at once.
     pub fn send(&self, stake: u64, job: T) -> Result<Option<T>, Refused<T>> {
         let displaced = self.0.lock().put(stake, job)?;
-        self.0.changed.notify_one();
+        self.0.wake();
         Ok(displaced)
     }
 
     /// Takes nothing more; what waits is still handed out.
     pub fn close(&self) {
         self.0.lock().closed = true;
-        self.0.changed.notify_all();
+        self.0.wake();
     }
 }
 
@@ -116,7 +122,7 @@ impl<T> Drop for Sender<T> {
         waiting.senders -= 1;
         if waiting.senders == 0 {
             waiting.closed = true;
-            self.0.changed.notify_all();
+            self.0.wake();
         }
     }
 }
@@ -141,6 +147,21 @@ impl<T> Receiver<T> {
             Some(job) => Next::Job(job),
             None if waiting.closed => Next::Closed,
             None => Next::Nothing,
+        }
+    }
+
+    /// The next job, waited for as a task; nothing where nothing waits and nothing will come.
+    pub async fn come(&self) -> Option<T> {
+        loop {
+            {
+                let mut waiting = self.0.lock();
+                let job = waiting.take();
+                if job.is_some() || waiting.closed {
+                    return job;
+                }
+            }
+            // What came since is not missed: it left a permit.
+            self.0.told.notified().await;
         }
     }
 
@@ -170,6 +191,12 @@ impl<T> Shared<T> {
     /// Locks data that no panic can leave half-changed.
     fn lock(&self) -> MutexGuard<'_, Waiting<T>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wakes the receiver, of which there is one.
+    fn wake(&self) {
+        self.changed.notify_one();
+        self.told.notify_one();
     }
 }
 
@@ -325,5 +352,22 @@ mod tests {
         assert_eq!(sender.send(1, "a"), Ok(None));
         assert_eq!(waits.join().expect("no panic"), Next::Job("a"));
         assert!(sent.elapsed() < Duration::from_secs(30));
+    }
+
+    #[tokio::test]
+    async fn a_task_that_waits_is_woken_by_a_job_and_by_the_end() {
+        let (sender, receiver) = open(2);
+        let waits = tokio::spawn(async move {
+            let first = receiver.come().await;
+            (first, receiver.come().await, receiver.come().await)
+        });
+        tokio::task::yield_now().await;
+        for (stake, job) in [(1, "poor"), (9, "rich")] {
+            assert_eq!(sender.send(stake, job), Ok(None));
+        }
+        tokio::task::yield_now().await;
+        drop(sender);
+        let came = waits.await.expect("no panic");
+        assert_eq!(came, (Some("rich"), Some("poor"), None));
     }
 }

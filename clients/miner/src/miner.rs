@@ -1,9 +1,6 @@
 //! The miner as the protocol sees it: checks a call, queues it for the model thread, waits for it.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Instant,
-};
+use std::sync::Arc;
 
 use noesis_model::{NetworkConfig, Trainer, Values};
 use noesis_neuron::{
@@ -13,7 +10,7 @@ use noesis_neuron::{
 use tokio::sync::oneshot;
 
 use crate::{
-    quota::Quota,
+    quota::Feedback,
     settings::{CallSize, Settings},
     worker::{Call, Inputs, Job},
 };
@@ -25,16 +22,11 @@ pub struct Miner {
     description: Arc<Description>,
     config: NetworkConfig,
     call_size: CallSize,
-    quota: Arc<Mutex<Quota>>,
+    feedback: Feedback,
 }
 
 impl Miner {
-    pub(crate) fn new(
-        jobs: Sender<Job>,
-        trainer: &Trainer,
-        settings: &Settings,
-        quota: Quota,
-    ) -> Self {
+    pub(crate) fn new(jobs: Sender<Job>, trainer: &Trainer, settings: &Settings) -> Self {
         let config = trainer.model().config().clone();
         let size = |size: i64| u32::try_from(size).unwrap_or(u32::MAX);
         let parameters = trainer.parameter_count();
@@ -52,7 +44,7 @@ impl Miner {
             description: Arc::new(description),
             config,
             call_size: settings.call_size(),
-            quota: Arc::new(Mutex::new(quota)),
+            feedback: Feedback::new(&settings.feedback),
         }
     }
 
@@ -126,14 +118,8 @@ impl Model for Miner {
             ));
         }
         let gradient = values(gradient, &inputs, self.config.response_dim())?;
-        {
-            let mut quota = self.quota.lock().unwrap_or_else(PoisonError::into_inner);
-            if !quota.take(caller, Instant::now()) {
-                return Ok(Treatment::Refused(format!(
-                    "the quota of {} is used up",
-                    quota.rule()
-                )));
-            }
+        if let Err(refused) = self.feedback.admit(caller) {
+            return Ok(refused);
         }
         self.ask(|answer| Job::Backward {
             caller,
@@ -164,7 +150,6 @@ mod tests {
     use noesis_neuron::queue::queue;
 
     use super::*;
-    use crate::settings::FeedbackRules;
 
     #[tokio::test]
     async fn a_full_queue_answers_busy_at_once() {
@@ -172,8 +157,7 @@ mod tests {
         let (jobs, _waiting) = queue(1, Job::is_gone);
         let model = TransformerConfig::default().into();
         let trainer = Trainer::new(&model, TrainingConfig::default(), Device::Cpu).unwrap();
-        let quota = Quota::new(&FeedbackRules::default(), Instant::now());
-        let miner = Miner::new(jobs, &trainer, &Settings::new([0; 32]), quota);
+        let miner = Miner::new(jobs, &trainer, &Settings::new([0; 32]));
         let caller = |stake| Caller {
             hotkey: [1; 32],
             stake,
@@ -197,8 +181,7 @@ mod tests {
         drop(waiting);
         let model = TransformerConfig::default().into();
         let trainer = Trainer::new(&model, TrainingConfig::default(), Device::Cpu).unwrap();
-        let quota = Quota::new(&FeedbackRules::default(), Instant::now());
-        let miner = Miner::new(jobs, &trainer, &Settings::new([0; 32]), quota);
+        let miner = Miner::new(jobs, &trainer, &Settings::new([0; 32]));
         let caller = Caller {
             hotkey: [1; 32],
             stake: 0,

@@ -5,12 +5,40 @@
 
 use std::{
     collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-use noesis_neuron::{Caller, Hotkey};
+use noesis_neuron::{Caller, Hotkey, Treatment};
 
 use crate::settings::FeedbackRules;
+
+/// What a model asks before it takes a gradient; a clone counts with the same quota.
+#[derive(Clone, Debug)]
+pub struct Feedback(Arc<Mutex<Quota>>);
+
+impl Feedback {
+    /// As the rules say; the first window opens now.
+    pub fn new(rules: &FeedbackRules) -> Self {
+        Self(Arc::new(Mutex::new(Quota::new(rules, Instant::now()))))
+    }
+
+    /// Takes one of the caller's gradients.
+    ///
+    /// # Errors
+    ///
+    /// What the caller is told where none is left: [`Treatment::Refused`].
+    pub fn admit(&self, caller: Caller) -> Result<(), Treatment> {
+        let mut quota = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if quota.take(caller, Instant::now()) {
+            return Ok(());
+        }
+        Err(Treatment::Refused(format!(
+            "the quota of {} is used up",
+            quota.rule()
+        )))
+    }
+}
 
 /// Counts for each caller in the window that is open now.
 #[derive(Debug)]

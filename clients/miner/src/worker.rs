@@ -26,7 +26,6 @@ use crate::{
     batch::{join, split, together},
     events::Event,
     miner::Miner,
-    quota::Quota,
     settings::{FeedbackRules, Settings},
 };
 
@@ -144,8 +143,7 @@ impl Worker {
     pub fn spawn(trainer: Trainer, settings: Settings) -> std::io::Result<(Self, Miner)> {
         let (jobs, waiting) = queue(settings.queue, Job::is_gone);
         let (ends, ended) = oneshot::channel();
-        let quota = Quota::new(&settings.feedback, Instant::now());
-        let miner = Miner::new(jobs.clone(), &trainer, &settings, quota);
+        let miner = Miner::new(jobs.clone(), &trainer, &settings);
         let thread = thread::Builder::new().name("model".into()).spawn(move || {
             let _tells_when_dropped: oneshot::Sender<()> = ends;
             noesis_model::set_threads(settings.threads);

@@ -90,7 +90,8 @@ impl Treatment {
     }
 }
 
-pub(crate) fn modality_to_wire(modality: Modality) -> v1::Modality {
+/// A modality as messages name it.
+pub fn modality_to_wire(modality: Modality) -> v1::Modality {
     match modality {
         Modality::Text => v1::Modality::Text,
         Modality::Image => v1::Modality::Image,

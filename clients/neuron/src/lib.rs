@@ -37,7 +37,7 @@ mod tls;
 pub use admission::Callers;
 pub use client::{Client, Peer};
 pub use connection::Listener;
-pub use description::{Description, Treatment};
+pub use description::{modality_to_wire, Description, Treatment};
 pub use failure::{Failure, FAILURE_KEY};
 pub use formats::Formats;
 pub use inputs::{check_answer, check_inputs};

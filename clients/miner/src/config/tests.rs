@@ -1,0 +1,129 @@
+use super::*;
+
+fn parse(flags: &str) -> Result<Config, clap::Error> {
+    let always = "noesis-miner --data text --checkpoint folder ";
+    Config::try_parse_from((always.to_owned() + flags).split_whitespace())
+}
+
+const KEYS: &str = "--coldkey //Charlie --hotkey //Charlie//hotkey ";
+
+#[test]
+fn keys_are_needed_to_serve_and_not_to_train() {
+    let served = parse(KEYS).unwrap();
+    served.check().unwrap();
+    assert_eq!(served.until_step(), u64::MAX);
+    let trained = parse("--train-only --steps 9").unwrap();
+    assert_eq!(trained.until_step(), 9);
+    let words = parse("").unwrap_err().to_string();
+    assert!(
+        words.contains("--coldkey") && words.contains("--hotkey"),
+        "{words}"
+    );
+}
+
+#[test]
+fn flags_that_make_no_sense_are_refused_in_words() {
+    for (flags, said) in [
+        ("--duty 0", "--duty"),
+        ("--duty nan", "--duty"),
+        ("--duty 1.5", "--duty"),
+        ("--batch 0", "--batch"),
+        ("--gradient-rate=-1", "--gradient-rate"),
+        ("--listen 0.0.0.0:9101", "--endpoint"),
+        ("--response-dim 0", "--response-dim"),
+        ("--fault leak --market image", "leak"),
+        ("--model other", "torchscript FILE"),
+        ("--model torchscript", "torchscript FILE"),
+        ("--model builtin more", "torchscript FILE"),
+        ("--model remote nowhere", "address of this machine"),
+        ("--model remote 10.0.0.1:80", "address of this machine"),
+        ("--model remote 0.0.0.0:80", "address of this machine"),
+        ("--model remote 127.0.0.1:80 --fault noise", "--fault"),
+        ("--model remote 127.0.0.1:80 --steps 3", "--steps"),
+        ("--modality image", "--market text"),
+    ] {
+        let flags = KEYS.to_owned() + flags;
+        let words = parse(&flags).unwrap().check().unwrap_err().to_string();
+        assert!(words.contains(said), "{flags}: {words}");
+    }
+    for flags in [
+        "--fault lie",
+        "--device gpu",
+        "--listen nowhere",
+        "--sequence 0",
+        "--modality smell",
+    ] {
+        assert!(parse(&(KEYS.to_owned() + flags)).is_err(), "{flags}");
+    }
+}
+
+#[test]
+fn each_model_needs_what_it_learns_from_and_where_it_is_kept() {
+    let check = |flags: &str| {
+        let flags = format!("noesis-miner {KEYS} {flags}");
+        let config = Config::try_parse_from(flags.split_whitespace()).unwrap();
+        config.check().map_err(|error| error.to_string())
+    };
+    assert_eq!(check("--data d --checkpoint c"), Ok(()));
+    assert_eq!(check("--model torchscript net.pt --checkpoint c"), Ok(()));
+    assert_eq!(check("--model remote localhost:9201"), Ok(()));
+    assert_eq!(check("--model remote [::1]:9201"), Ok(()));
+    for (flags, said) in [
+        ("", "--data"),
+        ("--data d", "--checkpoint"),
+        ("--model torchscript net.pt", "--checkpoint"),
+        (
+            "--model torchscript net.pt --checkpoint c --steps 9",
+            "--data",
+        ),
+        (
+            "--model torchscript net.pt --checkpoint c --evaluate 9",
+            "--data",
+        ),
+        ("--model remote 127.0.0.1:1 --evaluate 9", "--evaluate"),
+    ] {
+        let words = check(flags).unwrap_err();
+        assert!(words.contains(said), "{flags}: {words}");
+    }
+}
+
+#[test]
+fn the_modality_is_the_markets_unless_that_is_a_number() {
+    let modality = |flags: &str| parse(&(KEYS.to_owned() + flags)).unwrap().modality();
+    assert_eq!(modality(""), Modality::Text);
+    assert_eq!(modality("--market image"), Modality::Image);
+    assert_eq!(modality("--market tensor"), Modality::Tensor);
+    assert_eq!(modality("--market 3"), Modality::Text);
+    assert_eq!(modality("--market 3 --modality image"), Modality::Image);
+}
+
+#[test]
+fn the_endpoint_is_where_it_listens_unless_said() {
+    let bound = "127.0.0.1:9101".parse().unwrap();
+    let config = parse(KEYS).unwrap();
+    assert_eq!(config.published_endpoint(bound), "127.0.0.1:9101");
+    let told =
+        parse(&(KEYS.to_owned() + "--endpoint example.org:1 --listen 0.0.0.0:1")).unwrap();
+    told.check().unwrap();
+    assert_eq!(told.published_endpoint(bound), "example.org:1");
+}
+
+#[test]
+fn tls_is_on_where_others_could_listen_in() {
+    for (flags, on) in [
+        ("", false),
+        ("--listen [::1]:1", false),
+        ("--listen 192.0.2.1:1", true),
+        ("--listen 192.0.2.1:1 --tls off", false),
+        ("--tls on", true),
+    ] {
+        let config = parse(&(KEYS.to_owned() + flags)).unwrap();
+        assert_eq!(config.serves_tls(), on, "{flags}");
+    }
+}
+
+#[test]
+fn the_command_line_is_sound() {
+    use clap::CommandFactory;
+    Config::command().debug_assert();
+}

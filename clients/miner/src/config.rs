@@ -12,19 +12,26 @@ use noesis_chain::NOE;
 use noesis_model::{
     tch::Device, DataSet, DeviceChoice, Modality, NetworkConfig, ScriptConfig, TrainingConfig,
 };
+use noesis_neuron::Limits;
 
 use crate::{
     fault::{Fault, NOTHING_TO_LEAK},
     remote::{loopback, RemoteConfig},
-    settings::FeedbackRules,
+    settings::{FeedbackRules, QUEUE},
 };
 
 /// The file of the checkpoint, in the folder that `--checkpoint` names.
 const CHECKPOINT_FILE: &str = "model.safetensors";
 /// The file of the certificate and its secret key, in the same folder.
 const CERTIFICATE_FILE: &str = "tls.pem";
+/// Longest time between checkpoints, in seconds.
+const YEAR: u64 = 365 * 24 * 3600;
 /// Steps after which `--train-only` ends, and over which the learning rate falls.
 const DEFAULT_STEPS: u64 = 1500;
+/// Shortest share of the time that training may take.
+const LEAST_DUTY: f64 = 0.01;
+/// Calls that are admitted beside those that wait: they are being computed, or their answers read.
+const BEING_ANSWERED: usize = 8;
 /// Time that a remote model may take for a call. Callers are less patient, and cancel.
 const REMOTE_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -100,7 +107,7 @@ pub struct Config {
     #[arg(long, value_name = "FOLDER")]
     pub checkpoint: Option<PathBuf>,
     /// Seconds between checkpoints at least; 0: after each step, as long as they take a tenth of the time at most.
-    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=YEAR))]
     pub checkpoint_every: u64,
     /// Where to compute: auto, cpu or cuda.
     #[arg(long, default_value = "auto")]
@@ -123,7 +130,7 @@ pub struct Config {
     /// last token alone), over so many examples that nobody learns from, and end.
     #[arg(long, value_name = "EXAMPLES", conflicts_with = "train_only", value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
     pub evaluate: Option<u32>,
-    /// Share of the time that training takes while serving, above 0 and at most 1.
+    /// Share of the time that training takes while serving, from 0.01 to 1.
     #[arg(long, value_name = "SHARE", default_value_t = 0.25)]
     pub duty: f64,
     /// Examples in a step of training.
@@ -143,9 +150,10 @@ pub struct Config {
     /// Learning rate for gradients of callers.
     #[arg(long, value_name = "RATE", default_value_t = FeedbackRules::default().rate)]
     pub gradient_rate: f64,
-    /// Calls that wait at most; one more is answered `busy`.
-    #[arg(long, value_name = "CALLS", default_value_t = 32)]
-    pub queue: usize,
+    /// Calls that wait for the model at most; of one more than that, the one with the least stake, of equals the last to
+    /// come, is answered `busy`.
+    #[arg(long, value_name = "CALLS", default_value_t = QUEUE, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub queue: u16,
     /// Append what happens to this file, as JSON lines.
     #[arg(long, value_name = "FILE")]
     pub events: Option<PathBuf>,
@@ -205,9 +213,9 @@ impl From<ModalityChoice> for Modality {
 impl Config {
     /// Checks what the types of the flags do not.
     pub fn check(&self) -> Result<()> {
-        if !(self.duty > 0.0 && self.duty <= 1.0) {
+        if !(LEAST_DUTY..=1.0).contains(&self.duty) {
             bail!(
-                "--duty {} is no share: say one above 0 and at most 1",
+                "--duty {}: say a share of the time from {LEAST_DUTY} to 1",
                 self.duty
             );
         }
@@ -400,6 +408,17 @@ impl Config {
     pub fn certificate_file(folder: &Path) -> PathBuf {
         folder.join(CERTIFICATE_FILE)
     }
+    /// What is admitted: the calls that may wait, and beside them some that are being answered. One caller has at most
+    /// half of them.
+    pub fn limits(&self) -> Limits {
+        let calls = usize::from(self.queue) + BEING_ANSWERED;
+        Limits {
+            calls,
+            calls_per_caller: calls / 2,
+            ..Limits::default()
+        }
+    }
+
 
     /// Shortest time between checkpoints.
     pub fn checkpoint_interval(&self) -> Duration {

@@ -69,7 +69,7 @@ fn run(config: Config) -> Result<()> {
     let stop = runtime.block_on(async { stop_signal() })?;
     let telemetry = runtime.block_on(Telemetry::open(&config.telemetry))?;
     let settings = Settings {
-        queue: config.queue,
+        queue: config.queue.into(),
         feedback: config.feedback(),
         threads: config.threads,
         events: events.and(telemetry),
@@ -240,6 +240,7 @@ async fn serve(config: &Config, source: Source, stop: watch::Receiver<bool>) -> 
     let ours = front.hotkey.public_key().0;
     let client = Client::new(front.hotkey.clone(), front.genesis);
     let relay = Relay::new(chain.clone(), market, client);
+        limits: config.limits(),
     let (mut worker, mut server) = match source {
         Source::Thread(trainer, settings) => {
             let settings = Settings {
@@ -291,6 +292,7 @@ struct Front {
     stop: watch::Receiver<bool>,
 }
 
+    limits: Limits,
 impl Front {
     /// Serves the model until told to stop.
     fn open(self, model: impl Model) -> JoinHandle<Result<(), ServeError>> {
@@ -300,7 +302,7 @@ impl Front {
             self.hotkey,
             self.genesis,
             self.callers,
-            Limits::default(),
+            self.limits,
             stopped(self.stop),
         ))
     }

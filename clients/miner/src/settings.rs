@@ -7,6 +7,9 @@ use noesis_neuron::{Caller, Failure, Hotkey};
 
 use crate::events::Events;
 
+/// Calls that wait at most, unless said otherwise.
+pub const QUEUE: u16 = 24;
+
 /// How gradients of callers are treated.
 #[derive(Clone, Copy, Debug)]
 pub struct FeedbackRules {
@@ -42,7 +45,7 @@ pub struct OwnTraining {
     pub data: Arc<DataSet>,
     /// Steps after which it is over, those before a restart included.
     pub until_step: u64,
-    /// Share of the time that it may take, above 0 and at most 1.
+    /// Share of the time that it may take, from 0.01 to 1.
     pub duty: f64,
 }
 
@@ -60,7 +63,7 @@ pub struct Keeping {
 pub struct Settings {
     /// Public key under which it answers.
     pub hotkey: Hotkey,
-    /// Jobs that wait at most; one more is answered `busy`.
+    /// Jobs that wait at most; of one more than that, the one with the least stake is answered `busy`.
     pub queue: usize,
     /// Positions that the answer to one call may have, over its whole batch.
     pub positions_a_call: usize,
@@ -84,7 +87,7 @@ impl Settings {
     pub fn new(hotkey: Hotkey) -> Self {
         Self {
             hotkey,
-            queue: 32,
+            queue: QUEUE.into(),
             positions_a_call: 1 << 14,
             positions_a_batch: 1 << 12,
             feedback: FeedbackRules::default(),

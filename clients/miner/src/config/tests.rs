@@ -26,6 +26,7 @@ fn flags_that_make_no_sense_are_refused_in_words() {
     for (flags, said) in [
         ("--duty 0", "--duty"),
         ("--duty nan", "--duty"),
+        ("--duty 0.001", "--duty"),
         ("--duty 1.5", "--duty"),
         ("--batch 0", "--batch"),
         ("--gradient-rate=-1", "--gradient-rate"),
@@ -51,6 +52,8 @@ fn flags_that_make_no_sense_are_refused_in_words() {
         "--device gpu",
         "--listen nowhere",
         "--sequence 0",
+        "--queue 0",
+        "--checkpoint-every 18446744073709551615",
         "--modality smell",
     ] {
         assert!(parse(&(KEYS.to_owned() + flags)).is_err(), "{flags}");
@@ -102,8 +105,7 @@ fn the_endpoint_is_where_it_listens_unless_said() {
     let bound = "127.0.0.1:9101".parse().unwrap();
     let config = parse(KEYS).unwrap();
     assert_eq!(config.published_endpoint(bound), "127.0.0.1:9101");
-    let told =
-        parse(&(KEYS.to_owned() + "--endpoint example.org:1 --listen 0.0.0.0:1")).unwrap();
+    let told = parse(&(KEYS.to_owned() + "--endpoint example.org:1 --listen 0.0.0.0:1")).unwrap();
     told.check().unwrap();
     assert_eq!(told.published_endpoint(bound), "example.org:1");
 }
@@ -126,4 +128,17 @@ fn tls_is_on_where_others_could_listen_in() {
 fn the_command_line_is_sound() {
     use clap::CommandFactory;
     Config::command().debug_assert();
+}
+
+#[test]
+fn whoever_waits_is_admitted_and_by_default_no_more_than_a_server_admits_by_itself() {
+    let limits = |flags: &str| parse(&(KEYS.to_owned() + flags)).unwrap().limits();
+    let (ours, default) = (limits(""), Limits::default());
+    assert_eq!(
+        (ours.calls, ours.calls_per_caller),
+        (default.calls, default.calls_per_caller)
+    );
+    for queue in [1, 1024] {
+        assert!(limits(&format!("--queue {queue}")).calls > queue);
+    }
 }

@@ -49,6 +49,8 @@ pub enum Event<'a> {
     /// The held-out loss, where scores are taken.
     #[serde(rename = "held_out")]
     HeldOut {
+        /// Steps of training that the model has taken.
+        step: u64,
         /// Loss of its own model, in nats.
         loss: f64,
         /// Over so many examples.
@@ -183,12 +185,10 @@ fn samples(event: &Event) -> (u64, Vec<Sample>) {
         }
         // Each of them was told by itself.
         Event::ServedMore { .. } => (0, Vec::new()),
-        Event::HeldOut { loss, .. } => {
+        Event::HeldOut { step, loss, .. } => {
             let help = "Loss where scores are taken, over held-out examples, in nats.";
-            (
-                0,
-                vec![Sample::gauge("noesis_miner_held_out_loss", help, *loss)],
-            )
+            let loss = Sample::gauge("noesis_miner_held_out_loss", help, *loss);
+            (*step, vec![loss])
         }
         Event::Checkpoint { step } => {
             let (name, help) = (
@@ -218,6 +218,16 @@ mod tests {
             "{\"event\":\"train\",\"step\":1,\"loss\":2.5}\n\
              {\"event\":\"train\",\"step\":2,\"loss\":2.5}\n"
         );
+    }
+
+    #[test]
+    fn the_held_out_loss_belongs_to_the_models_step() {
+        let (step, samples) = samples(&Event::HeldOut {
+            step: 7,
+            loss: 2.5,
+            examples: 64,
+        });
+        assert_eq!((step, samples[0].value), (7, 2.5));
     }
 
     #[test]

@@ -171,10 +171,15 @@ fn train(
 fn evaluate(trainer: &Trainer, data: &DataSet, examples: usize, events: &Events) -> Result<()> {
     let batches = held_out(data, examples)?;
     let loss = held_out_loss(trainer.model(), trainer.store().device(), &batches);
-    events.record(&Event::HeldOut { loss, examples });
+    let step = trainer.step_count();
+    events.record(&Event::HeldOut {
+        step,
+        loss,
+        examples,
+    });
     println!(
-        "after {} steps: {loss:.4} nats where scores are taken, over {examples} held-out examples",
-        trainer.step_count()
+        "after {step} steps: {loss:.4} nats where scores are taken, over {examples} held-out \
+         examples"
     );
     Ok(())
 }

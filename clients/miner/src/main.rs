@@ -265,10 +265,8 @@ async fn serve(config: &Config, source: Source, stop: watch::Receiver<bool>) -> 
             (&mut server).await?.context("the server did not end well")
         }
         served = &mut server => served?.context("the server ended"),
-        followed = &mut follower => match followed? {
-            Ok(()) => Err(anyhow!("the finalized blocks ended: start again when the node is back")),
-            Err(error) => Err(error.into()),
-        },
+        // Well only once nobody listens, and that is told above.
+        followed = &mut follower => followed?.map_err(anyhow::Error::from),
         () = ended(worker.as_mut()) => Ok(()), // and `stop` tells why
     };
     follower.abort();

@@ -25,7 +25,7 @@ use noesis_neuron::{Callers, Certificate, Client, Limits, Listener, Model, Serve
 use noesis_telemetry::Telemetry;
 use tokio::{
     net::TcpListener,
-    signal::unix::{signal, SignalKind},
+    signal::unix::{signal, Signal, SignalKind},
     sync::watch,
     task::JoinHandle,
 };
@@ -240,12 +240,12 @@ async fn serve(config: &Config, source: Source, stop: watch::Receiver<bool>) -> 
         hotkey,
         genesis: chain.genesis_hash(),
         callers: callers_known,
+        limits: config.limits(),
         stop: stop.clone(),
     };
     let ours = front.hotkey.public_key().0;
     let client = Client::new(front.hotkey.clone(), front.genesis);
     let relay = Relay::new(chain.clone(), market, client);
-        limits: config.limits(),
     let (mut worker, mut server) = match source {
         Source::Thread(trainer, settings) => {
             let settings = Settings {
@@ -292,10 +292,10 @@ struct Front {
     hotkey: Keypair,
     genesis: [u8; 32],
     callers: watch::Receiver<Arc<Callers>>,
+    limits: Limits,
     stop: watch::Receiver<bool>,
 }
 
-    limits: Limits,
 impl Front {
     /// Serves the model until told to stop.
     fn open(self, model: impl Model) -> JoinHandle<Result<(), ServeError>> {
@@ -324,7 +324,8 @@ async fn bind(address: SocketAddr) -> Result<TcpListener> {
     })
 }
 
-/// Becomes true at Ctrl-C or SIGTERM.
+/// Becomes true at Ctrl-C or SIGTERM. A second one ends the program at once: a module of the user's own may hang
+/// and never come to the end that the first one asks for.
 fn stop_signal() -> Result<watch::Receiver<bool>> {
     let (mut interrupt, mut terminate) = (
         signal(SignalKind::interrupt())?,
@@ -332,13 +333,23 @@ fn stop_signal() -> Result<watch::Receiver<bool>> {
     );
     let (sender, receiver) = watch::channel(false);
     tokio::spawn(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
+        signalled(&mut interrupt, &mut terminate).await;
+        tracing::info!("told to end; told once more, it ends at once");
         let _ = sender.send(true);
+        let second = signalled(&mut interrupt, &mut terminate).await;
+        // The file of a checkpoint is the old one until the new one is whole.
+        tracing::warn!("told twice: ended at once, and the last checkpoint is the one from before");
+        std::process::exit(128 + second.as_raw_value()); // as a shell tells of a signal
     });
     Ok(receiver)
+}
+
+/// The next of the two that comes.
+async fn signalled(interrupt: &mut Signal, terminate: &mut Signal) -> SignalKind {
+    tokio::select! {
+        _ = interrupt.recv() => SignalKind::interrupt(),
+        _ = terminate.recv() => SignalKind::terminate(),
+    }
 }
 
 async fn stopped(mut stop: watch::Receiver<bool>) {

@@ -3,10 +3,10 @@
 #![allow(clippy::unwrap_used)] // in a test, a panic is the message
 
 use std::{
-    io::Write,
+    io::{BufRead, BufReader, Write},
     net::TcpListener,
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
 };
 
@@ -261,6 +261,11 @@ fn wait_for(what: &Path, seconds: u64) {
     }
 }
 
+fn tell_to_end(child: &Child) {
+    let told = Command::new("kill").arg(child.id().to_string()).status();
+    assert!(told.unwrap().success());
+}
+
 #[test]
 fn a_folder_has_one_owner_whom_a_signal_lets_keep_what_was_learned() {
     let place = Place::new();
@@ -284,8 +289,7 @@ fn a_folder_has_one_owner_whom_a_signal_lets_keep_what_was_learned() {
         words.contains("another program") && words.contains("--checkpoint"),
         "{words}"
     );
-    let told = Command::new("kill").arg(child.id().to_string()).status();
-    assert!(told.unwrap().success());
+    tell_to_end(&child);
     let status = child.wait().unwrap();
     let mut words = String::new();
     std::io::Read::read_to_string(&mut child.stderr.take().unwrap(), &mut words).unwrap();
@@ -295,4 +299,30 @@ fn a_folder_has_one_owner_whom_a_signal_lets_keep_what_was_learned() {
     let again = place.run("text", &["--train-only", "--steps", "1"]);
     let said = String::from_utf8(again.stdout).unwrap();
     assert!(said.contains("nothing to train"), "{said}");
+}
+
+#[test]
+fn a_second_signal_ends_at_once_what_does_not_end_by_itself() {
+    let place = Place::new();
+    // It waits for a model that says nothing.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap().to_string();
+    let mut child = place
+        .command("text", &serve_with(&["--model", "remote", &address]))
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let _line = silent.accept().unwrap();
+    tell_to_end(&child);
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
+    assert!(said.any(|line| line.unwrap().contains("once more")));
+    tell_to_end(&child);
+    let status = child.wait().unwrap();
+    let rest: Vec<String> = said.map(Result::unwrap).collect();
+    assert_eq!(status.code(), Some(143), "{rest:?}");
+    assert!(
+        rest.iter().any(|line| line.contains("told twice")),
+        "{rest:?}"
+    );
 }

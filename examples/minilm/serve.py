@@ -234,7 +234,8 @@ def main():
     parser.add_argument("--model", type=Path, help="folder of model.safetensors, config.json and vocab.txt")
     arguments = parser.parse_args()
     neuron = Neuron(arguments.model or installed(), arguments.response_dim, arguments.sequence)
-    # A call at a time: the others wait in the miner, which says when there are too many.
+    # A call at a time: the others wait in the miner, which sends the one with the most stake and says when there are
+    # too many.
     limit = [("grpc.max_receive_message_length", 1 << 24), ("grpc.max_send_message_length", 1 << 24)]
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=1), options=limit)
     services.add_NeuronServicer_to_server(neuron, server)

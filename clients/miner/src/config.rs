@@ -347,11 +347,10 @@ impl Config {
 
     /// What a remote model is to be.
     pub fn remote(&self, address: SocketAddr) -> RemoteConfig {
-        let dim = self.response_dim.into();
+        let (sequence, dim) = (self.sequence.into(), self.response_dim.into());
         RemoteConfig {
             address,
-            inputs: NetworkConfig::builtin(self.modality(), self.sequence.into(), dim).inputs(),
-            response_dim: self.response_dim,
+            network: NetworkConfig::builtin(self.modality(), sequence, dim),
             patience: REMOTE_PATIENCE,
         }
     }
@@ -408,6 +407,7 @@ impl Config {
     pub fn certificate_file(folder: &Path) -> PathBuf {
         folder.join(CERTIFICATE_FILE)
     }
+
     /// What is admitted: the calls that may wait, and beside them some that are being answered. One caller has at most
     /// half of them.
     pub fn limits(&self) -> Limits {
@@ -418,7 +418,6 @@ impl Config {
             ..Limits::default()
         }
     }
-
 
     /// Shortest time between checkpoints.
     pub fn checkpoint_interval(&self) -> Duration {

@@ -2,8 +2,9 @@
 //!
 //! The way of a call: `noesis_neuron::serve` decodes and admits it, [`Miner`] checks it and queues
 //! it, the model thread of [`Worker`] answers it. [`Faulty`] stands between the first two when
-//! misbehaviour is asked for. A [`Remote`] takes the place of both where the model is another process. Nothing but [`callers`] and [`enrol`] knows of the chain, so miners
-//! run in one process without one.
+//! misbehaviour is asked for. Where the model is another process, a [`Remote`] takes the place of both and `turns`
+//! that of the queue. Nothing but [`callers`], [`enrol`] and [`relay`] knows of the chain, so miners run in one process
+//! without one.
 
 mod batch;
 pub mod callers;
@@ -17,6 +18,7 @@ pub mod quota;
 pub mod relay;
 pub mod remote;
 pub mod settings;
+mod turns;
 pub mod worker;
 
 pub use fault::{Fault, Faulty};

@@ -1,30 +1,35 @@
 //! A model in another process on this machine: any program that speaks the protocol without
-//! signatures. The miner is its signed front. `examples/python` has one.
+//! signatures. The miner is its signed front. `examples/minilm` has one.
+//!
+//! The process is asked one call at a time, those of callers with more stake first.
 //!
 //! What comes back is believed no more than what comes from a stranger: it may be late, of a wrong
 //! shape, not finite, or not come at all. Each of these fails one call, in words, and the next call finds
 //! the process again when it is back.
 
 use std::{
+    future::Future,
     net::{IpAddr, SocketAddr},
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    sync::Arc,
+    time::Duration,
 };
 
-use noesis_model::{tch::Device, InputShape, Modality, Values, VOCABULARY};
+use noesis_model::{tch::Device, InputShape, NetworkConfig, Values, VOCABULARY};
 use noesis_neuron::{
-    check_answer, Caller, Data, Description, Failure, Hotkey, Model, Tensor, Treatment,
+    check_answer, modality_to_wire, Caller, Data, Description, Failure, Hotkey, Model, Tensor,
+    Treatment,
 };
 use noesis_proto::v1::{self, neuron_client::NeuronClient};
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::time::timeout;
 use tonic::{
     transport::{Channel, Endpoint},
-    Code, Status,
+    Code, Response, Status,
 };
 
 use crate::{
-    quota::Quota,
+    quota::Feedback,
     settings::{CallSize, Settings},
+    turns::Turns,
 };
 
 /// Longest message either way: what the protocol allows between neurons.
@@ -35,11 +40,10 @@ const MESSAGE_BYTES: usize = 16 * 1024 * 1024;
 pub struct RemoteConfig {
     /// Its address, on this machine.
     pub address: SocketAddr,
-    /// What it takes. Of images and vectors it decides the sizes itself.
-    pub inputs: InputShape,
-    /// Length of the vectors that it answers.
-    pub response_dim: u32,
-    /// Time that it may take for a call.
+    /// The network in whose place it is: it takes and answers what that would. Of images and vectors it decides
+    /// the sizes that it takes itself.
+    pub network: NetworkConfig,
+    /// Time that it may take for a call, from the beginning of its turn.
     pub patience: Duration,
 }
 
@@ -66,6 +70,16 @@ pub enum RemoteError {
         found: String,
         /// What is wanted.
         wanted: String,
+    },
+    /// Its answer has other positions than callers take.
+    #[error("the model at {address} answers {found} positions to an image, and the market's validators take {wanted}, one for each patch: see docs/models.md")]
+    Positions {
+        /// Where.
+        address: SocketAddr,
+        /// How many it answers.
+        found: usize,
+        /// How many it should.
+        wanted: usize,
     },
     /// It fails when it is tried.
     #[error("the model at {address} fails on random inputs ({failure}): look at what it writes")]
@@ -100,9 +114,9 @@ pub struct Remote {
     config: RemoteConfig,
     description: Arc<Description>,
     call_size: CallSize,
-    quota: Arc<Mutex<Quota>>,
+    feedback: Feedback,
     /// As many calls wait for the process as jobs would for a model thread.
-    places: Arc<Semaphore>,
+    turns: Turns,
 }
 
 impl Remote {
@@ -125,29 +139,22 @@ impl Remote {
             Ok(Err(status)) => return Err(absent(failure(&status))),
             Err(_) => return Err(absent(Failure::Deadline)),
         };
-        let modality = config.inputs.modality();
-        if answer.modality != i32::from(on_wire(modality))
-            || answer.response_dim != config.response_dim
-        {
-            let found = v1::Modality::try_from(answer.modality).unwrap_or_default();
+        let modality = config.network.modality();
+        let response_dim = u32::try_from(config.network.response_dim()).unwrap_or(u32::MAX);
+        let in_words = |modality: v1::Modality, dim: u32| {
+            format!("{} in {dim} dimensions", modality.as_str_name())
+        };
+        if answer.modality() != modality_to_wire(modality) || answer.response_dim != response_dim {
             return Err(RemoteError::Unfit {
                 address,
-                found: format!(
-                    "{} in {} dimensions",
-                    found.as_str_name(),
-                    answer.response_dim
-                ),
-                wanted: format!(
-                    "{} in {} dimensions",
-                    on_wire(modality).as_str_name(),
-                    config.response_dim
-                ),
+                found: in_words(answer.modality(), answer.response_dim),
+                wanted: in_words(modality_to_wire(modality), response_dim),
             });
         }
         let description = Description {
             hotkey: settings.hotkey,
             modality,
-            response_dim: config.response_dim,
+            response_dim,
             sequence_limit: answer.sequence_limit,
             model: format!("remote {}", answer.model),
             parameters: answer.parameters,
@@ -158,13 +165,21 @@ impl Remote {
             config,
             description: Arc::new(description),
             call_size: settings.call_size(),
-            quota: Arc::new(Mutex::new(Quota::new(&settings.feedback, Instant::now()))),
-            places: Arc::new(Semaphore::new(settings.queue.max(1))),
+            feedback: Feedback::new(&settings.feedback),
+            turns: Turns::new(settings.queue),
         };
         let random = remote.random().map_err(absent)?;
-        let tried = remote.answer(random).await;
-        tried.map_err(|failure| RemoteError::Fails { address, failure })?;
-        Ok(remote)
+        let wanted = remote.positions(&random.shape);
+        let tried = remote.answer(0, random).await;
+        let tried = tried.map_err(|failure| RemoteError::Fails { address, failure })?;
+        match tried.shape.get(1) {
+            Some(&found) if found != wanted => Err(RemoteError::Positions {
+                address,
+                found,
+                wanted,
+            }),
+            _ => Ok(remote),
+        }
     }
 
     /// The same under the hotkey that serves.
@@ -184,7 +199,7 @@ impl Remote {
                 context
             }
         };
-        let inputs = match self.config.inputs {
+        let inputs = match self.config.network.inputs() {
             InputShape::Text {
                 vocabulary,
                 context,
@@ -218,31 +233,51 @@ impl Remote {
             let checked = text.check(&inputs.shape, Values::I64(tokens));
             checked.map_err(|error| Failure::BadShape(error.to_string()))?;
         }
-        let positions: usize = match self.config.inputs.modality() {
-            Modality::Image => inputs.shape.iter().take(1).product(),
-            Modality::Text | Modality::Tensor => inputs.shape.iter().take(2).product(),
-        };
+        let batch = inputs.shape.first().copied().unwrap_or(0);
+        let positions = batch.saturating_mul(self.positions(&inputs.shape));
         self.call_size.check(caller, positions)
     }
 
-    /// Asks the process within its time, if it has a place free.
-    async fn ask<T>(
+    /// Positions of the answer to each of the batch, of inputs of this shape: those of an image were looked at when
+    /// it was tried.
+    fn positions(&self, shape: &[usize]) -> usize {
+        // The sizes of what lies in memory.
+        let shape: Vec<i64> = shape.iter().map(|size| *size as i64).collect();
+        let positions = self.config.network.positions(&shape);
+        usize::try_from(positions).unwrap_or(usize::MAX)
+    }
+
+    /// Asks the process when it is this caller's turn, within the time that it has.
+    ///
+    /// A call that was begun is not broken off where its caller goes away: the process would be at it still, and the
+    /// next one would wait there.
+    async fn ask<T: Send + 'static>(
         &self,
-        call: impl std::future::Future<Output = Result<tonic::Response<T>, Status>>,
+        stake: u64,
+        call: impl Future<Output = Result<Response<T>, Status>> + Send + 'static,
     ) -> Result<T, Status> {
-        let Ok(_place) = self.places.try_acquire() else {
-            return Err(Failure::Busy.into());
-        };
-        match timeout(self.config.patience, call).await {
-            Ok(answer) => answer.map(tonic::Response::into_inner),
-            Err(_) => Err(Failure::Deadline.into()),
+        let turn = self.turns.take(stake).await?;
+        let patience = self.config.patience;
+        let asked = tokio::spawn(async move {
+            let answer = timeout(patience, call).await;
+            drop(turn);
+            answer
+        });
+        match asked.await {
+            Ok(Ok(answer)) => answer.map(Response::into_inner),
+            Ok(Err(_)) => Err(Failure::Deadline.into()),
+            Err(_) => Err(Failure::Internal("the call broke off; ask again".into()).into()),
         }
     }
 
-    async fn answer(&self, inputs: Tensor) -> Result<Tensor, Failure> {
-        let modality = self.config.inputs.modality();
+    async fn answer(&self, stake: u64, inputs: Tensor) -> Result<Tensor, Failure> {
+        let Description {
+            modality,
+            response_dim,
+            ..
+        } = *self.description;
         let request = v1::ForwardRequest {
-            modality: on_wire(modality).into(),
+            modality: modality_to_wire(modality).into(),
             inputs: Some(inputs.to_wire()?),
             formats: Some(v1::ResponseFormats {
                 f32: true,
@@ -250,14 +285,15 @@ impl Remote {
             }),
         };
         let mut client = self.client.clone();
-        let answer = self.ask(client.forward(request)).await;
+        let call = async move { client.forward(request).await };
+        let answer = self.ask(stake, call).await;
         let answer = answer.map_err(|status| failure(&status))?;
         let believed = answer
             .response
             .ok_or_else(|| Failure::BadShape("there is no tensor".into()))
             .and_then(|tensor| Tensor::from_wire(&tensor))
             .and_then(|tensor| {
-                check_answer(modality, &inputs, &tensor, Some(self.config.response_dim))?;
+                check_answer(modality, &inputs, &tensor, Some(response_dim))?;
                 Ok(tensor)
             });
         believed.map_err(|nonsense| {
@@ -279,7 +315,7 @@ impl Model for Remote {
 
     async fn forward(&self, caller: Caller, inputs: Tensor) -> Result<Tensor, Failure> {
         self.check(&caller, &inputs)?;
-        self.answer(inputs).await
+        self.answer(caller.stake, inputs).await
     }
 
     async fn backward(
@@ -289,23 +325,17 @@ impl Model for Remote {
         gradient: Tensor,
     ) -> Result<Treatment, Failure> {
         self.check(&caller, &inputs)?;
-        let modality = self.config.inputs.modality();
-        {
-            let mut quota = self.quota.lock().unwrap_or_else(PoisonError::into_inner);
-            if !quota.take(caller, Instant::now()) {
-                return Ok(Treatment::Refused(format!(
-                    "the quota of {} is used up",
-                    quota.rule()
-                )));
-            }
+        if let Err(refused) = self.feedback.admit(caller) {
+            return Ok(refused);
         }
         let request = v1::BackwardRequest {
-            modality: on_wire(modality).into(),
+            modality: modality_to_wire(self.description.modality).into(),
             inputs: Some(inputs.to_wire()?),
             gradient: Some(gradient.to_wire()?),
         };
         let mut client = self.client.clone();
-        match self.ask(client.backward(request)).await {
+        let call = async move { client.backward(request).await };
+        match self.ask(caller.stake, call).await {
             Ok(answer) => Ok(match answer.treatment() {
                 v1::Treatment::Applied => Treatment::Applied,
                 v1::Treatment::Queued => Treatment::Queued,
@@ -319,14 +349,6 @@ impl Model for Remote {
             }
             Err(status) => Err(failure(&status)),
         }
-    }
-}
-
-fn on_wire(modality: Modality) -> v1::Modality {
-    match modality {
-        Modality::Text => v1::Modality::Text,
-        Modality::Image => v1::Modality::Image,
-        Modality::Tensor => v1::Modality::Tensor,
     }
 }
 

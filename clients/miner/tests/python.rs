@@ -11,7 +11,7 @@ use std::{
 };
 
 use noesis_miner::{remote::loopback, Remote, RemoteConfig, Settings};
-use noesis_model::{InputShape, VOCABULARY};
+use noesis_model::{Modality, NetworkConfig};
 use noesis_neuron::{Caller, Data, Failure, Model, Tensor, Treatment};
 
 const DIM: usize = 64;
@@ -71,11 +71,7 @@ async fn a_pretrained_encoder_in_python_answers_text_and_never_looks_ahead() {
     let address = said.trim().strip_prefix("serving at ").unwrap();
     let config = RemoteConfig {
         address: loopback(address).unwrap(),
-        inputs: InputShape::Text {
-            vocabulary: VOCABULARY,
-            context: 64,
-        },
-        response_dim: DIM as u32,
+        network: NetworkConfig::builtin(Modality::Text, 64, DIM as i64),
         patience: Duration::from_secs(60),
     };
     let remote = Remote::connect(config, &Settings::new([7; 32]))

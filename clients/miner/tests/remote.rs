@@ -1,222 +1,16 @@
-//! A miner whose model is another process, as a small server without signatures plays it here: honest,
-//! and with every way to fail.
+//! A miner whose model is another process: its answers, its failures, and what never reaches it.
 
 #![allow(clippy::unwrap_used)] // in a test, a panic is the message
 
-use std::{
-    convert::Infallible,
-    net::SocketAddr,
-    sync::{Arc, Mutex},
-    task::{Context, Poll},
-    time::{Duration, Instant},
-};
+mod common;
 
-use noesis_miner::{FeedbackRules, Remote, RemoteConfig, RemoteError, Settings};
-use noesis_model::{InputShape, VOCABULARY};
-use noesis_neuron::{Caller, Data, Failure, Model, Tensor, Treatment};
-use noesis_proto::{v1, SERVICE};
-use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
-use tonic::{
-    body::Body,
-    codegen::{http, BoxFuture, Service},
-    server::{Grpc, NamedService, UnaryService},
-    Request, Response, Status,
-};
-use tonic_prost::ProstCodec;
+use std::time::{Duration, Instant};
 
-const DIM: usize = 3;
-
-/// How the process behaves.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Mode {
-    /// Answers each token as a float, `DIM` times.
-    Honest,
-    /// Says that it takes images.
-    OtherModality,
-    /// Answers one position less.
-    Short,
-    /// Answers NaN.
-    Nan,
-    /// Answers fewer bytes than the shape says.
-    Cut,
-    /// Answers no tensor.
-    Nothing,
-    /// Does not answer.
-    Hang,
-    /// Answers an error.
-    Fail,
-    /// Panics.
-    Panic,
-}
-
-#[derive(Clone)]
-struct Process(Arc<Mutex<Mode>>);
-
-impl NamedService for Process {
-    const NAME: &'static str = SERVICE;
-}
-
-impl Process {
-    async fn describe(self, _: v1::DescribeRequest) -> Result<v1::DescribeResponse, Status> {
-        let modality = match *self.0.lock().unwrap() {
-            Mode::OtherModality => v1::Modality::Image,
-            _ => v1::Modality::Text,
-        };
-        Ok(v1::DescribeResponse {
-            modality: modality.into(),
-            response_dim: DIM as u32,
-            sequence_limit: 6,
-            model: "stand-in".into(),
-            ..v1::DescribeResponse::default()
-        })
-    }
-
-    async fn forward(self, request: v1::ForwardRequest) -> Result<v1::ForwardResponse, Status> {
-        let mode = *self.0.lock().unwrap();
-        let inputs = Tensor::from_wire(&request.inputs.unwrap()).unwrap();
-        let Data::I64(tokens) = &inputs.data else {
-            return Err(Status::invalid_argument("no tokens"));
-        };
-        assert!(inputs.shape[1] <= 6, "more than it said it takes");
-        let mut shape = vec![inputs.shape[0], inputs.shape[1], DIM];
-        let mut values: Vec<f32> = (tokens.iter())
-            .flat_map(|token| [*token as f32; DIM])
-            .collect();
-        match mode {
-            Mode::Short => {
-                shape = vec![1, tokens.len() - 1, DIM];
-                values.truncate((tokens.len() - 1) * DIM);
-            }
-            Mode::Nan => values[0] = f32::NAN,
-            Mode::Hang => std::future::pending().await,
-            Mode::Fail => return Err(Status::unknown("out of memory")),
-            Mode::Panic => panic!("the process breaks off in this call"),
-            _ => {}
-        }
-        let mut response = Tensor::f32(shape, values).unwrap().to_wire().unwrap();
-        if mode == Mode::Cut {
-            response.data.truncate(5);
-        }
-        Ok(v1::ForwardResponse {
-            response: (mode != Mode::Nothing).then_some(response),
-        })
-    }
-}
-
-/// One method, from its messages to its future.
-struct Unary<F>(F);
-
-impl<A, B, F, R> UnaryService<A> for Unary<F>
-where
-    F: FnOnce(A) -> R + Clone,
-    R: std::future::Future<Output = Result<B, Status>> + Send + 'static,
-{
-    type Response = B;
-    type Future = BoxFuture<Response<B>, Status>;
-
-    fn call(&mut self, request: Request<A>) -> Self::Future {
-        let answer = (self.0.clone())(request.into_inner());
-        Box::pin(async move { answer.await.map(Response::new) })
-    }
-}
-
-impl Service<http::Request<Body>> for Process {
-    type Response = http::Response<Body>;
-    type Error = Infallible;
-    type Future = BoxFuture<Self::Response, Infallible>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let process = self.clone();
-        Box::pin(async move {
-            Ok(match request.uri().path() {
-                "/noesis.v1.Neuron/Describe" => {
-                    let method = Unary(|request| process.describe(request));
-                    Grpc::new(ProstCodec::default())
-                        .unary(method, request)
-                        .await
-                }
-                "/noesis.v1.Neuron/Forward" => {
-                    let method = Unary(|request| process.forward(request));
-                    Grpc::new(ProstCodec::default())
-                        .unary(method, request)
-                        .await
-                }
-                // No gradients, as many models take none.
-                _ => Status::unimplemented("no such method").into_http(),
-            })
-        })
-    }
-}
-
-/// A running process.
-struct Running {
-    address: SocketAddr,
-    mode: Arc<Mutex<Mode>>,
-    stop: oneshot::Sender<()>,
-    server: JoinHandle<()>,
-}
-
-impl Running {
-    async fn start(address: &str, mode: Mode) -> Self {
-        let listener = TcpListener::bind(address).await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let mode = Arc::new(Mutex::new(mode));
-        let (stop, stopped) = oneshot::channel();
-        let serving = tonic::transport::Server::builder()
-            .add_service(Process(Arc::clone(&mode)))
-            .serve_with_incoming_shutdown(
-                tokio_stream::wrappers::TcpListenerStream::new(listener),
-                async { drop(stopped.await) },
-            );
-        Self {
-            address,
-            mode,
-            stop,
-            server: tokio::spawn(async move { serving.await.unwrap() }),
-        }
-    }
-
-    fn turns(&self, mode: Mode) {
-        *self.mode.lock().unwrap() = mode;
-    }
-
-    async fn ends(self) {
-        self.stop.send(()).unwrap();
-        self.server.await.unwrap();
-    }
-
-    fn config(&self) -> RemoteConfig {
-        RemoteConfig {
-            address: self.address,
-            inputs: InputShape::Text {
-                vocabulary: VOCABULARY,
-                context: 64,
-            },
-            response_dim: DIM as u32,
-            patience: Duration::from_millis(500),
-        }
-    }
-
-    async fn connect(&self) -> Result<Remote, RemoteError> {
-        Remote::connect(self.config(), &settings()).await
-    }
-}
-
-fn settings() -> Settings {
-    Settings {
-        queue: 2,
-        positions_a_call: 20,
-        feedback: FeedbackRules {
-            quota: 2,
-            ..FeedbackRules::default()
-        },
-        ..Settings::new([7; 32])
-    }
-}
+use common::{settings, Mode, Running, DIM};
+use noesis_miner::{Remote, RemoteConfig, RemoteError, Settings};
+use noesis_model::{Modality, NetworkConfig};
+use noesis_neuron::{Caller, Failure, Model, Tensor, Treatment};
+use tokio::net::TcpListener;
 
 fn caller() -> Caller {
     Caller {
@@ -276,7 +70,8 @@ async fn a_process_that_hangs_costs_its_time_and_no_more_places_than_there_are()
         let remote = remote.clone();
         tokio::spawn(async move { remote.forward(caller(), tokens()).await })
     };
-    let waiting = [call(), call()];
+    // It is asked one, and as many wait as may.
+    let waiting = [call(), call(), call()];
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(remote.forward(caller(), tokens()).await, Err(Failure::Busy));
     assert!(begin.elapsed() < Duration::from_millis(400), "at once");
@@ -369,7 +164,7 @@ async fn what_is_no_model_of_the_market_is_told_at_the_start() {
     assert!(words.contains("out of memory"), "{words}");
     process.turns(Mode::Honest);
     let wider = RemoteConfig {
-        response_dim: 64,
+        network: NetworkConfig::builtin(Modality::Text, 64, 64),
         ..process.config()
     };
     let words = told(Remote::connect(wider, &settings()).await.unwrap_err());
@@ -378,4 +173,30 @@ async fn what_is_no_model_of_the_market_is_told_at_the_start() {
     process.ends().await;
     let words = told(Remote::connect(config, &settings()).await.unwrap_err());
     assert!(words.contains("start the process"), "{words}");
+}
+
+#[tokio::test]
+async fn an_image_counts_as_the_positions_of_its_answer_which_are_those_that_callers_take() {
+    let process = Running::start("127.0.0.1:0", Mode::Images(1)).await;
+    let config = RemoteConfig {
+        network: NetworkConfig::builtin(Modality::Image, 64, DIM as i64),
+        ..process.config()
+    };
+    let settings = Settings {
+        positions_a_call: 2 * 49,
+        ..settings()
+    };
+    let refused = Remote::connect(config.clone(), &settings).await;
+    let words = refused.unwrap_err().to_string();
+    assert!(words.contains("take 49"), "{words}");
+    process.turns(Mode::Images(49));
+    let remote = Remote::connect(config, &settings).await.unwrap();
+    let images = |count: usize| {
+        let brightness = vec![0.5; count * 28 * 28];
+        Tensor::f32(vec![count, 1, 28, 28], brightness).unwrap()
+    };
+    let answer = remote.forward(caller(), images(2)).await.unwrap();
+    assert_eq!(answer.shape, [2, 49, DIM]);
+    let refused = remote.forward(caller(), images(3)).await;
+    assert!(matches!(refused, Err(Failure::TooLarge(_))), "{refused:?}");
 }

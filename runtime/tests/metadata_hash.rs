@@ -16,7 +16,6 @@ use sp_core::traits::{CallContext, CodeExecutor, RuntimeCode, WrappedRuntimeCode
 use sp_io::TestExternalities;
 use sp_keyring::Sr25519Keyring::Alice;
 use sp_runtime::{
-    traits::Get,
     transaction_validity::{
         InvalidTransaction::BadProof, TransactionSource, TransactionValidity,
         TransactionValidityError::Invalid,
@@ -36,13 +35,15 @@ fn built_in() -> [u8; 32] {
 
 #[test]
 fn the_hash_is_of_todays_metadata() {
-    let metadata = Runtime::metadata_at_version(15).expect("version 15 is there");
+    // Some constants are read from the state, which is empty here as it is where wallets look.
+    let metadata = TestExternalities::default().execute_with(|| Runtime::metadata_at_version(15));
+    let metadata = metadata.expect("version 15 is there");
     let RuntimeMetadataPrefixed(_, metadata) =
         Decode::decode(&mut &metadata[..]).expect("it was encoded");
     let information = ExtraInfo {
         spec_version: VERSION.spec_version,
         spec_name: VERSION.spec_name.to_string(),
-        base58_prefix: <Runtime as frame_system::Config>::SS58Prefix::get(),
+        base58_prefix: <Runtime as frame_system::Config>::SS58Prefix::get().into(),
         decimals: TOKEN_DECIMALS,
         token_symbol: TOKEN_SYMBOL.into(),
     };

@@ -119,7 +119,7 @@ fn start_voting(
 ) -> Voting {
     let (scores, read) = watch::channel(vec![(peer.public_key().0, 1.0)]);
     let (sender, votes) = mpsc::channel(16);
-    let kept = Kept::open(kept.into());
+    let kept = Kept::open(kept.into()).expect("the folder is ours");
     let task = vote(
         chain.clone(),
         hotkey.clone(),

@@ -71,8 +71,10 @@ async fn a_process_that_hangs_costs_its_time_and_no_more_places_than_there_are()
         tokio::spawn(async move { remote.forward(caller(), tokens()).await })
     };
     // It is asked one, and as many wait as may.
-    let waiting = [call(), call(), call()];
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    let asked = call();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let waiting = [asked, call(), call()];
+    tokio::time::sleep(Duration::from_millis(50)).await;
     assert_eq!(remote.forward(caller(), tokens()).await, Err(Failure::Busy));
     assert!(begin.elapsed() < Duration::from_millis(400), "at once");
     for call in waiting {

@@ -54,6 +54,17 @@ pub fn joined(local: &Tensor, adapted: &Tensor, weights: &Tensor) -> Tensor {
     local + (adapted * by_peer).sum_dim_intlist(0, false, Kind::Float)
 }
 
+/// Part of the examples that the peers are to answer for by themselves, in training. The local model knows its few examples by
+/// heart: where it always stands beside them, little is left for the peers to be right about, and on other examples it is
+/// missed. It is left out as every peer is left out of every other coalition.
+const WITHOUT_LOCAL: f64 = 0.5;
+
+/// The local representation `[b, s, d]`, nothing at all for those examples whose number of `draws`, `[b]` in [0, 1), says so.
+pub fn at_times(local: &Tensor, draws: &Tensor) -> Tensor {
+    let with = draws.ge(WITHOUT_LOCAL).to_kind(local.kind());
+    local * with.view([-1, 1, 1])
+}
+
 /// What the peers add at one position, `sum_i w_bi a_ib`: adapted `[n, b, d]`, weights `[b, n]`, giving `[b, d]`.
 pub fn contribution(adapted: &Tensor, weights: &Tensor) -> Tensor {
     (adapted * weights.tr().unsqueeze(-1)).sum_dim_intlist(0, false, Kind::Float)
@@ -80,6 +91,16 @@ mod tests {
         let joined = joined(&local, &adapted, &weights);
         assert_eq!(joined.double_value(&[0, 0, 0]), 16.0);
         assert_eq!(joined.double_value(&[1, 2, 3]), 11.0);
+    }
+
+    #[test]
+    fn the_local_model_is_there_for_an_example_or_it_is_not() {
+        let local = Tensor::ones([3, 2, 2], FLOAT).set_requires_grad(true);
+        let some = at_times(&local, &Tensor::from_slice(&[0.7f32, 0.2, 0.5]));
+        let expected = Tensor::from_slice(&[1f32, 0.0, 1.0]).view([3, 1, 1]);
+        assert_eq!(some, Tensor::ones([3, 2, 2], FLOAT) * &expected);
+        some.sum(Kind::Float).backward();
+        assert_eq!(local.grad(), Tensor::ones([3, 2, 2], FLOAT) * expected);
     }
 
     #[test]

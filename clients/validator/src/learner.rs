@@ -306,7 +306,10 @@ impl Learner {
             let scores = self.noisy_scores(&round, &peers);
             let weights = gate::weights(&scores, &all(&scores));
             let adapted = self.adapted(&answers, Parameters::Latest);
-            join::joined(&round.representation, &adapted, &weights)
+            let examples = round.representation.size()[0];
+            let draws = Tensor::rand([examples], (Kind::Float, self.device));
+            let local = join::at_times(&round.representation, &draws);
+            join::joined(&local, &adapted, &weights)
         };
         let local = self.local.network(Parameters::Latest);
         let loss = local.loss(&joined, &round.targets);

@@ -16,6 +16,7 @@ use noesis_model::{
     Batch, ConfigError, Modality, NetworkConfig, TransformerConfig,
 };
 use noesis_neuron::Hotkey;
+use rand::{rngs::StdRng, Rng, SeedableRng};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -306,9 +307,7 @@ impl Learner {
             let scores = self.noisy_scores(&round, &peers);
             let weights = gate::weights(&scores, &all(&scores));
             let adapted = self.adapted(&answers, Parameters::Latest);
-            let examples = round.representation.size()[0];
-            let draws = Tensor::rand([examples], (Kind::Float, self.device));
-            let local = join::at_times(&round.representation, &draws);
+            let local = join::at_times(&round.representation, &self.draws(&round));
             join::joined(&local, &adapted, &weights)
         };
         let local = self.local.network(Parameters::Latest);
@@ -329,6 +328,14 @@ impl Learner {
             gradients,
             joined: peers,
         })
+    }
+
+    /// A number in [0, 1) for each example, `[b]`; seed and step decide it.
+    fn draws(&self, round: &Round) -> Tensor {
+        let mut rng = StdRng::seed_from_u64(self.config.seed ^ (self.step << 20));
+        let examples = 0..round.representation.size()[0];
+        let draws: Vec<f32> = examples.map(|_| rng.random()).collect();
+        Tensor::from_slice(&draws).to_device(self.device)
     }
 
     /// Backward through model, join and gate; steps every optimizer; returns the answers' gradients.

@@ -254,7 +254,7 @@ async fn gradients_make_a_miners_contribution_better() {
         ..TransformerConfig::default()
     });
     let mut validator = market.validator(settings);
-    for _ in 0..400 {
+    for _ in 0..600 {
         validator.step(&market.candidates).await.unwrap();
     }
     let (taken, refused) = (validator.treated(&learns), validator.treated(&refuses));

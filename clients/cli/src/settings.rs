@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use noesis_files::BY_UMASK;
 use toml_edit::{DocumentMut, Item, Value};
 
 use crate::exit::Usage;
@@ -223,12 +224,8 @@ impl Settings {
         if let Some(folder) = self.path.parent() {
             fs::create_dir_all(folder).with_context(cannot)?;
         }
-        // Whole or not at all.
-        let partial = self
-            .path
-            .with_extension(format!("{}.tmp", std::process::id()));
-        fs::write(&partial, self.document.to_string()).with_context(cannot)?;
-        fs::rename(&partial, &self.path).with_context(cannot)
+        let text = self.document.to_string();
+        noesis_files::write(&self.path, text.as_bytes(), BY_UMASK).with_context(cannot)
     }
 }
 

@@ -13,12 +13,12 @@ mod folder;
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File},
-    io::Write,
+    fs,
     path::{Path, PathBuf},
     time::Duration,
 };
 
+use noesis_files::{Written, BY_UMASK};
 use serde::{de::DeserializeOwned, Deserialize, Serialize};
 use tch::{no_grad, Kind, Tensor};
 
@@ -245,28 +245,23 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// Writes beside, flushes, keeps the old one, renames over it.
+/// Writes beside, keeps the old one, renames over it.
 fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    fs::create_dir_all(folder)?;
-    let (temporary, previous) = (beside(path, ".writing"), beside(path, PREVIOUS));
-    let mut file = File::create(&temporary)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
+    let folder = path.parent();
+    if let Some(folder) = folder.filter(|folder| !folder.as_os_str().is_empty()) {
+        fs::create_dir_all(folder)?;
+    }
+    let written = Written::beside(path, bytes, BY_UMASK)?;
     // A damaged one is not worth the one before it.
     if matches!(read(path), Ok(Some(_))) {
         // A second name for the old file, so that there is no moment without a file at `path`.
+        let previous = beside(path, PREVIOUS);
         let _ = fs::remove_file(&previous);
         if fs::hard_link(path, &previous).is_err() {
             fs::copy(path, &previous)?;
         }
     }
-    fs::rename(&temporary, path)?;
-    // The rename itself reaches the disk with the folder.
-    File::open(folder)?.sync_all()
+    written.rename()
 }
 
 /// The bytes of a safetensors file.

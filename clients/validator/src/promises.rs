@@ -6,10 +6,10 @@
 
 use market_primitives::Uid;
 use noesis_chain::{ChainError, MarketError};
+use noesis_files::BY_UMASK;
 use serde::{Deserialize, Serialize};
 use std::{
-    fs::{self, File},
-    io::{self, Write},
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -146,15 +146,9 @@ fn read(path: &Path) -> io::Result<Promises> {
     }
 }
 
-/// Writes beside, flushes, renames over the old one, and has the folder's new entry on the disk before a commitment is sent.
+/// Has the file, its name too, on the disk before a commitment is sent.
 fn write(path: &Path, promises: &Promises) -> io::Result<()> {
-    let temporary = path.with_extension("writing");
-    let mut file = File::create(&temporary)?;
-    file.write_all(&serde_json::to_vec(promises)?)?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
-    let folder = path.parent().filter(|folder| *folder != Path::new(""));
-    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+    noesis_files::write(path, &serde_json::to_vec(promises)?, BY_UMASK)
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! A report as a file of JSON.
 
-use std::{io::Write, path::Path};
+use std::path::Path;
 
 use anyhow::{Context, Result};
+use noesis_files::BY_UMASK;
 use serde::Serialize;
 
 /// Whether a file can be made there: known before the work, rather than after an hour.
@@ -14,17 +15,9 @@ pub fn writable(path: &Path) -> bool {
 
 /// Writes the report, whole or not at all.
 pub fn write(path: &Path, report: &impl Serialize) -> Result<()> {
-    let write = || -> Result<()> {
-        let mut name = path.file_name().context("it names no file")?.to_owned();
-        name.push(format!(".{}.tmp", std::process::id()));
-        let temporary = path.with_file_name(name);
-        let mut file = std::fs::File::create(&temporary)?;
-        serde_json::to_writer_pretty(&mut file, report)?;
-        file.write_all(b"\n")?;
-        file.sync_all()?;
-        Ok(std::fs::rename(&temporary, path)?)
-    };
-    write().with_context(|| {
+    let mut text = serde_json::to_string_pretty(report)?;
+    text.push('\n');
+    noesis_files::write(path, text.as_bytes(), BY_UMASK).with_context(|| {
         format!(
             "cannot write the report {}: give a path in a folder that exists",
             path.display()

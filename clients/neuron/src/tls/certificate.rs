@@ -1,13 +1,12 @@
 //! The certificate of a neuron, and where it is kept.
 
 use std::{
-    fmt, fs,
-    io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
+    fmt, fs, io,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
+use noesis_files::OWNER_ALONE;
 use rcgen::{CertificateParams, KeyPair};
 use tokio_rustls::{
     rustls::{
@@ -23,9 +22,6 @@ use super::{NAME, PROTOCOL};
 
 /// BLAKE3 of a certificate's DER bytes, as it is published on chain.
 pub type Fingerprint = [u8; 32];
-
-/// Permissions of the file: the owner's alone.
-const MODE: u32 = 0o600;
 
 /// Why there is no certificate to serve with.
 #[derive(Debug, thiserror::Error)]
@@ -80,7 +76,7 @@ impl Certificate {
             Ok(pem) => Self::from_pem(&pem),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let pem = make()?;
-                write_secret(path, pem.as_bytes()).map_err(problem)?;
+                noesis_files::write(path, pem.as_bytes(), OWNER_ALONE).map_err(problem)?;
                 Self::from_pem(pem.as_bytes())
             }
             Err(error) => Err(problem(error)),
@@ -128,19 +124,4 @@ fn make() -> Result<String, rcgen::Error> {
     let key = KeyPair::generate()?;
     let certificate = CertificateParams::new(vec![NAME.to_owned()])?.self_signed(&key)?;
     Ok(certificate.pem() + &key.serialize_pem())
-}
-
-/// Writes the file as a whole or not at all; it is never readable by others.
-fn write_secret(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let beside = path.with_extension("new");
-    let _ = fs::remove_file(&beside); // left by a run that was cut off
-    let mut options = fs::OpenOptions::new();
-    let mut file = options
-        .write(true)
-        .create_new(true)
-        .mode(MODE)
-        .open(&beside)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&beside, path)
 }

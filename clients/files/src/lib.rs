@@ -1,0 +1,145 @@
+//! Files that are whole or not there: written under another name beside the old one, brought to the disk, and then
+//! renamed over it. Whatever happens meanwhile, a reader finds the old file or the new one, and after a power cut too.
+//!
+//! The other name is the same each time, so that programs that are killed again and again leave one file and not many.
+//! It is for the caller to see to it that no two programs write the same file at once.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+/// Permissions of a file for whomever the user's umask lets read it.
+pub const BY_UMASK: u32 = 0o666;
+/// Permissions of a file that its owner alone reads.
+pub const OWNER_ALONE: u32 = 0o600;
+
+/// What stands behind the name of a file that is not yet whole.
+const UNFINISHED: &str = ".writing";
+
+/// Writes a file in a folder that is there: at `path` lies afterwards the new one, with these permissions, or still the old
+/// one.
+///
+/// # Errors
+///
+/// What the system says; it does not say of which file.
+pub fn write(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    Written::beside(path, bytes, mode)?.rename()
+}
+
+/// A file that is whole and on the disk, but not yet under its name. Dropped, it is gone.
+#[derive(Debug)]
+#[must_use]
+pub struct Written {
+    path: PathBuf,
+    /// Where it lies until then.
+    unfinished: PathBuf,
+}
+
+impl Written {
+    /// Writes what is to lie at `path`, with these permissions.
+    ///
+    /// # Errors
+    ///
+    /// What the system says; then nothing is left of it.
+    pub fn beside(path: &Path, bytes: &[u8], mode: u32) -> io::Result<Self> {
+        let mut unfinished = path.as_os_str().to_owned();
+        unfinished.push(UNFINISHED);
+        let written = Self {
+            path: path.to_owned(),
+            unfinished: unfinished.into(),
+        };
+        // What a program that was killed left, whoever could read it.
+        let _ = fs::remove_file(&written.unfinished);
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(mode)
+            .open(&written.unfinished)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        Ok(written)
+    }
+
+    /// Gives it its name, in the place of what had it.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn rename(self) -> io::Result<()> {
+        fs::rename(&self.unfinished, &self.path)?;
+        // The name itself reaches the disk with the folder.
+        let folder = self.path.parent();
+        let folder = folder.filter(|folder| !folder.as_os_str().is_empty());
+        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+    }
+}
+
+impl Drop for Written {
+    fn drop(&mut self) {
+        // After the rename there is none.
+        let _ = fs::remove_file(&self.unfinished);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap();
+        entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn a_file_takes_the_place_of_the_old_one_and_nothing_is_left_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file.json");
+        for words in ["old, and longer", "new"] {
+            write(&path, words.as_bytes(), BY_UMASK).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), words);
+        }
+        assert_eq!(names(folder.path()), ["file.json"]);
+    }
+
+    #[test]
+    fn what_a_killed_program_left_is_written_anew_and_shown_to_nobody_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        let left = folder.path().join("secret.writing");
+        fs::write(&left, "half of it, for all to read").unwrap();
+        fs::set_permissions(&left, fs::Permissions::from_mode(0o644)).unwrap();
+        write(&path, b"whole", OWNER_ALONE).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"whole");
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert_eq!(names(folder.path()), ["secret"]);
+    }
+
+    #[test]
+    fn where_it_cannot_be_written_nothing_is_changed_or_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let taken = folder.path().join("taken");
+        fs::create_dir(&taken).unwrap();
+        assert!(write(&taken, b"a file for a folder", BY_UMASK).is_err());
+        assert!(write(&folder.path().join("none/file"), b"", BY_UMASK).is_err());
+        assert_eq!(names(folder.path()), ["taken"]);
+    }
+
+    #[test]
+    fn until_it_is_renamed_the_old_one_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        write(&path, b"old", BY_UMASK).unwrap();
+        let written = Written::beside(&path, b"new", BY_UMASK).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        drop(written);
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        assert_eq!(names(folder.path()), ["file"]);
+    }
+}

@@ -253,7 +253,7 @@ fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     }
     let written = Written::beside(path, bytes, BY_UMASK)?;
     // A damaged one is not worth the one before it.
-    if matches!(read(path), Ok(Some(_))) {
+    if fs::read(path).is_ok_and(|bytes| check(&bytes).is_ok()) {
         // A second name for the old file, so that there is no moment without a file at `path`.
         let previous = beside(path, PREVIOUS);
         let _ = fs::remove_file(&previous);
@@ -328,16 +328,45 @@ fn checksum_place(bytes: &[u8], digits: &[u8]) -> Option<usize> {
 
 /// Checks everything, then makes the tensors. Errors say what was found.
 fn decode(bytes: &[u8]) -> Result<(u64, String, BTreeMap<String, Tensor>), String> {
+    let Whole {
+        metadata,
+        entries,
+        data,
+    } = check(bytes)?;
+    let step = metadata.step.parse();
+    let step = step.map_err(|_| "its step is no number".to_owned())?;
+
+    let mut tensors = BTreeMap::new();
+    for (name, entry) in entries {
+        let entry: Entry = serde_json::from_value(entry)
+            .map_err(|error| format!("its entry `{name}` cannot be read: {error}"))?;
+        let tensor =
+            tensor(&entry, data).ok_or_else(|| format!("`{name}` does not fit its shape"))?;
+        tensors.insert(name, tensor);
+    }
+    Ok((step, metadata.config, tensors))
+}
+
+/// A file that is byte for byte what was written.
+struct Whole<'a> {
+    metadata: Metadata,
+    /// By the tensors' names.
+    entries: serde_json::Map<String, serde_json::Value>,
+    data: &'a [u8],
+}
+
+/// Checks that a file is whole, without making its tensors. Errors say what was found.
+fn check(bytes: &[u8]) -> Result<Whole<'_>, String> {
     let cut = || "it is cut short".to_owned();
     let length = bytes.first_chunk::<8>().ok_or_else(cut)?;
     let length = usize::try_from(u64::from_le_bytes(*length)).map_err(|_| cut())?;
     let end = length.checked_add(8).ok_or_else(cut)?;
     let header = bytes.get(8..end).ok_or_else(cut)?;
     let data = &bytes[end..];
-    let mut header: serde_json::Map<String, serde_json::Value> =
+    let mut entries: serde_json::Map<String, serde_json::Value> =
         serde_json::from_slice(header).map_err(|_| "its header is no JSON".to_owned())?;
 
-    let metadata = header.remove(METADATA).ok_or("it has no metadata")?;
+    let metadata = entries.remove(METADATA).ok_or("it has no metadata")?;
     let metadata: Metadata = serde_json::from_value(metadata)
         .map_err(|error| format!("its metadata are not ours: {error}"))?;
     if metadata.format != FORMAT {
@@ -347,18 +376,11 @@ fn decode(bytes: &[u8]) -> Result<(u64, String, BTreeMap<String, Tensor>), Strin
         ));
     }
     check_checksum(bytes, &metadata.blake3)?;
-    let step = metadata.step.parse();
-    let step = step.map_err(|_| "its step is no number".to_owned())?;
-
-    let mut tensors = BTreeMap::new();
-    for (name, entry) in header {
-        let entry: Entry = serde_json::from_value(entry)
-            .map_err(|error| format!("its entry `{name}` cannot be read: {error}"))?;
-        let tensor =
-            tensor(&entry, data).ok_or_else(|| format!("`{name}` does not fit its shape"))?;
-        tensors.insert(name, tensor);
-    }
-    Ok((step, metadata.config, tensors))
+    Ok(Whole {
+        metadata,
+        entries,
+        data,
+    })
 }
 
 fn check_checksum(bytes: &[u8], checksum: &str) -> Result<(), String> {

@@ -94,11 +94,16 @@ fn a_damaged_one_falls_back_to_the_one_before_and_never_replaces_it() {
     for step in 1..=2 {
         save(&path, step, &(), &tensors()).unwrap();
     }
-    fs::write(&path, b"half a checkp").unwrap();
-    assert_eq!(load(&path).unwrap().unwrap().step, 1);
-    save(&path, 3, &(), &tensors()).unwrap();
-    assert_eq!(load(&path).unwrap().unwrap().step, 3);
-    assert_eq!(load(&previous).unwrap().unwrap().step, 1);
+    let mut flipped = fs::read(&path).unwrap();
+    *flipped.last_mut().unwrap() ^= 0x10;
+    // A tensor that is another, in a file that is as long as it was, and one that was cut.
+    for damaged in [&flipped[..], b"half a checkp"] {
+        fs::write(&path, damaged).unwrap();
+        assert_eq!(load(&path).unwrap().unwrap().step, 1);
+        save(&path, 3, &(), &tensors()).unwrap();
+        assert_eq!(load(&path).unwrap().unwrap().step, 3);
+        assert_eq!(load(&previous).unwrap().unwrap().step, 1);
+    }
 
     fs::write(&path, b"half a checkp").unwrap();
     fs::write(&previous, b"and half another").unwrap();

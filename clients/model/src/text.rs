@@ -130,7 +130,8 @@ impl Text {
     }
 
     /// The names of a split's books, in order.
-    pub fn books(&self, split: Split) -> Vec<&str> {
+    #[cfg(test)]
+    fn books(&self, split: Split) -> Vec<&str> {
         self.of(split).map(|book| book.name.as_str()).collect()
     }
 

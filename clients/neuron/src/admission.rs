@@ -41,7 +41,6 @@ pub(crate) struct Admission {
     genesis: [u8; 32],
     callers: watch::Receiver<Arc<Callers>>,
     skew: u64,
-    min_stake: u64,
     replay: Mutex<Replay>,
     places: Places,
 }
@@ -61,7 +60,6 @@ impl Admission {
             genesis,
             callers,
             skew,
-            min_stake: limits.min_stake,
             replay: Mutex::new(Replay::new(
                 start,
                 milliseconds(VALIDITY).saturating_add(skew),
@@ -147,12 +145,6 @@ impl Admission {
                 hex::encode(hotkey)
             )));
         };
-        if stake < self.min_stake {
-            return Err(Failure::NotAllowed(format!(
-                "a stake of {stake} units is below {}; add stake",
-                self.min_stake
-            )));
-        }
         Ok(Caller { hotkey, stake })
     }
 

@@ -35,7 +35,7 @@ pub enum Failure {
         "replayed: the request was seen before or may have been; sign it anew, with the clock set"
     )]
     Replayed,
-    /// A caller that the chain does not know, or whose stake is too low.
+    /// A caller that the chain does not know.
     #[error("not allowed: {0}")]
     NotAllowed(String),
     /// A full queue, or a neuron that has only just started.

@@ -47,8 +47,6 @@ pub struct Limits {
     pub replay_capacity: usize,
     /// Requests of one hotkey in the half for who comes first.
     pub replay_capacity_per_caller: usize,
-    /// Smallest stake of a caller, in units.
-    pub min_stake: u64,
 }
 
 impl Default for Limits {
@@ -68,7 +66,6 @@ impl Default for Limits {
             clock_skew: Duration::from_secs(2),
             replay_capacity: 65_536,
             replay_capacity_per_caller: 8_192,
-            min_stake: 0,
         }
     }
 }

@@ -418,18 +418,6 @@ async fn callers_that_the_chain_does_not_know() {
 }
 
 #[tokio::test]
-async fn callers_with_too_little_stake() {
-    let limits = Limits {
-        min_stake: 11,
-        ..limits()
-    };
-    let neuron = start(Toy::default(), limits).await;
-    let other = Client::new(key("//Other"), GENESIS);
-    let answer = other.describe(&neuron.peer(), SOON).await;
-    assert_refused!(neuron, answer, Failure::NotAllowed(_));
-}
-
-#[tokio::test]
 async fn a_body_that_is_no_message() {
     let neuron = start(Toy::default(), limits()).await;
     for body in [&[0xff; 40][..], &[0x12, 0x7f], b"GET / HTTP/1.1"] {

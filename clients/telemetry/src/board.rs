@@ -96,7 +96,8 @@ impl Board {
 }
 
 /// All numbers of a file, with their steps and tags; `None` where a checksum is wrong or a record is no event.
-pub fn read(mut bytes: &[u8]) -> Option<Vec<(i64, String, f32)>> {
+#[cfg(test)]
+pub(crate) fn read(mut bytes: &[u8]) -> Option<Vec<(i64, String, f32)>> {
     let mut found = Vec::new();
     while !bytes.is_empty() {
         let (length, rest) = bytes.split_first_chunk::<8>()?;

@@ -68,3 +68,48 @@ pub fn find_neuron<'a>(metagraph: &'a Metagraph, hotkey: &Hotkey) -> Option<&'a 
         .iter()
         .find(|neuron| neuron.hotkey.0 == *hotkey)
 }
+
+/// A hotkey that another coldkey registered: who works with it works for that one.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "this hotkey was registered by {owner}, who would own what it earns, not by {coldkey}: name that coldkey with \
+     --coldkey, or another hotkey with --hotkey"
+)]
+pub struct OtherOwner {
+    /// Whose it is.
+    pub owner: AccountId,
+    /// Whose it was thought to be.
+    pub coldkey: AccountId,
+}
+
+/// Checks that a neuron is this coldkey's.
+///
+/// # Errors
+///
+/// [`OtherOwner`] when it is another's.
+pub fn check_owner(neuron: &Neuron, coldkey: &Keypair) -> Result<(), OtherOwner> {
+    let (owner, coldkey) = (neuron.coldkey, AccountId(coldkey.public_key().0));
+    if owner == coldkey {
+        Ok(())
+    } else {
+        Err(OtherOwner { owner, coldkey })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_names_another_coldkey_is_told_whose_the_hotkey_is() {
+        let (ours, other) = (keypair("//Alice").unwrap(), keypair("//Bob").unwrap());
+        let neuron = Neuron {
+            coldkey: AccountId(ours.public_key().0),
+            ..Neuron::default()
+        };
+        assert_eq!(check_owner(&neuron, &ours), Ok(()));
+        let words = check_owner(&neuron, &other).unwrap_err().to_string();
+        assert!(words.contains(&neuron.coldkey.to_string()), "{words}");
+        assert!(words.contains("--coldkey"), "{words}");
+    }
+}

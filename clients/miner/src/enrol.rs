@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{bail, Context, Result};
 use futures::StreamExt;
 use noesis_chain::{
-    find_neuron, AccountId, Chain, ChainError, Keypair, MarketId, Metagraph, Modality, Uid, NOE,
+    check_owner, find_neuron, Chain, ChainError, Keypair, MarketId, Metagraph, Modality, Uid, NOE,
 };
 use noesis_neuron::{Client, Failure, Fingerprint, Peer};
 
@@ -34,14 +34,7 @@ pub async fn enrol(chain: &Chain, market: &str, terms: &Terms<'_>) -> Result<(Ma
     check_fits(&metagraph, terms.modality, terms.response_dim)?;
     let hotkey = terms.hotkey.public_key().0;
     if let Some(neuron) = find_neuron(&metagraph, &hotkey) {
-        let owner = AccountId(terms.coldkey.public_key().0);
-        if neuron.coldkey != owner {
-            bail!(
-                "this hotkey was registered by {}, who would own what it earns, not by {owner}: \
-                 name that coldkey with --coldkey, or another hotkey with --hotkey",
-                neuron.coldkey
-            );
-        }
+        check_owner(neuron, terms.coldkey)?;
         tracing::info!(
             "already registered in market {market} as uid {}",
             neuron.uid

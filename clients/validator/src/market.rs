@@ -8,7 +8,7 @@ use crate::{
 use anyhow::Context;
 use futures::StreamExt;
 use market_primitives::{BlockNumber, MarketId, Uid, NOE};
-use noesis_chain::{find_neuron, AccountId, Chain, ChainError, Keypair, Metagraph};
+use noesis_chain::{check_owner, find_neuron, Chain, ChainError, Keypair, Metagraph};
 use noesis_neuron::Hotkey;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::{mpsc, watch};
@@ -53,13 +53,7 @@ pub async fn enlist(
     let metagraph = chain.metagraph(market).await?;
     let staked = match find_neuron(&metagraph, &hotkey) {
         Some(neuron) => {
-            let owner = AccountId(coldkey.public_key().0);
-            anyhow::ensure!(
-                neuron.coldkey == owner,
-                "this hotkey was registered by {}, who would own what it earns, not by {owner}: name that \
-                 coldkey with --coldkey, or another hotkey with --hotkey",
-                neuron.coldkey
-            );
+            check_owner(neuron, coldkey)?;
             tracing::info!(uid = neuron.uid, "already registered");
             neuron.stake
         }

@@ -1,12 +1,6 @@
 //! `noesis-miner`: serves a model to a market, trains it, and is paid for it.
 
-use std::{
-    io::{ErrorKind, IsTerminal},
-    net::SocketAddr,
-    path::Path,
-    process::ExitCode,
-    sync::Arc,
-};
+use std::{io::ErrorKind, net::SocketAddr, path::Path, process::ExitCode, sync::Arc};
 
 use anyhow::{anyhow, bail, Context, Result};
 use clap::Parser;
@@ -22,18 +16,16 @@ use noesis_miner::{
 };
 use noesis_model::{held_out, held_out_loss, DataSet, Folder, Modality, Trainer};
 use noesis_neuron::{Callers, Certificate, Client, Limits, Listener, Model, ServeError};
-use noesis_telemetry::Telemetry;
-use tokio::{
-    net::TcpListener,
-    signal::unix::{signal, Signal, SignalKind},
-    sync::watch,
-    task::JoinHandle,
+use noesis_telemetry::{
+    log,
+    signals::{stop_signal, stopped},
+    Telemetry,
 };
-use tracing_subscriber::EnvFilter;
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
 fn main() -> ExitCode {
     let config = Config::parse();
-    log();
+    log::begin();
     match run(config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -41,16 +33,6 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-fn log() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false)
-        .init();
 }
 
 /// In order: configuration, model, then the chain or the training.
@@ -322,37 +304,4 @@ async fn bind(address: SocketAddr) -> Result<TcpListener> {
         };
         anyhow!("cannot listen at {address} ({error}): {advice}")
     })
-}
-
-/// Becomes true at Ctrl-C or SIGTERM. A second one ends the program at once: a module of the user's own may hang
-/// and never come to the end that the first one asks for.
-fn stop_signal() -> Result<watch::Receiver<bool>> {
-    let (mut interrupt, mut terminate) = (
-        signal(SignalKind::interrupt())?,
-        signal(SignalKind::terminate())?,
-    );
-    let (sender, receiver) = watch::channel(false);
-    tokio::spawn(async move {
-        signalled(&mut interrupt, &mut terminate).await;
-        tracing::info!("told to end; told once more, it ends at once");
-        let _ = sender.send(true);
-        let second = signalled(&mut interrupt, &mut terminate).await;
-        // The file of a checkpoint is the old one until the new one is whole.
-        tracing::warn!("told twice: ended at once, and the last checkpoint is the one from before");
-        std::process::exit(128 + second.as_raw_value()); // as a shell tells of a signal
-    });
-    Ok(receiver)
-}
-
-/// The next of the two that comes.
-async fn signalled(interrupt: &mut Signal, terminate: &mut Signal) -> SignalKind {
-    tokio::select! {
-        _ = interrupt.recv() => SignalKind::interrupt(),
-        _ = terminate.recv() => SignalKind::terminate(),
-    }
-}
-
-async fn stopped(mut stop: watch::Receiver<bool>) {
-    // An error means that nobody can ask any more, which is as good as being asked.
-    let _ = stop.wait_for(|stop| *stop).await;
 }

@@ -6,7 +6,11 @@ use market_primitives::NOE;
 use noesis_chain::Chain;
 use noesis_model::{held_out, DataSet, Folder, Modality, NetworkConfig};
 use noesis_neuron::Client;
-use noesis_telemetry::Telemetry;
+use noesis_telemetry::{
+    log,
+    signals::{stop_signal, stopped},
+    Telemetry,
+};
 use noesis_validator::{
     config::{Asked, Cli, Command, Config, KeptStudent, StudentCommand},
     discover::Candidate,
@@ -25,18 +29,14 @@ use noesis_validator::{
     validator::{Settings, Step, Validator},
 };
 use std::{io::IsTerminal, path::Path, process::ExitCode, time::Instant};
-use tokio::{
-    signal::unix::{signal, SignalKind},
-    sync::{mpsc, watch},
-};
-use tracing_subscriber::EnvFilter;
+use tokio::sync::{mpsc, watch};
 
 /// Tokens of a text in an example.
 const SEQUENCE: usize = 64;
 
 fn main() -> ExitCode {
     let asked = Cli::read(std::env::args_os()).unwrap_or_else(|error| error.exit());
-    log();
+    log::begin();
     let done = match asked {
         Asked::Validate(config) => run_until_stopped(*config),
         Asked::Beside(Command::Student(command)) => student(command),
@@ -48,16 +48,6 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-fn log() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false)
-        .init();
 }
 
 /// Exports or evaluates what a checkpoint holds, beside a validator that may be running.
@@ -184,11 +174,12 @@ async fn validate(config: Config) -> anyhow::Result<()> {
         "validating market {market} at {}; Ctrl-C stops",
         config.chain
     );
+    let told = stop_signal()?;
     // Neither ends by itself: without them it would train on, and nobody would hear of it.
     let mut lost = None;
     let stop = async {
         lost = tokio::select! {
-            () = told_to_stop() => None,
+            () = stopped(told) => None,
             ended = &mut following => Some(match ended {
                 Ok(Ok(())) => anyhow::anyhow!("nobody follows the market any more"),
                 Ok(Err(error)) => anyhow::Error::new(error).context("the market can no longer be followed"),
@@ -248,20 +239,6 @@ fn settings(config: &Config, model: NetworkConfig) -> Settings {
         examples: config.examples.into(),
         seed: config.seed,
         ..Settings::default()
-    }
-}
-
-/// Ready on Ctrl-C or SIGTERM.
-async fn told_to_stop() {
-    let interrupted = tokio::signal::ctrl_c();
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminated) => {
-            tokio::select! {
-                _ = interrupted => {}
-                _ = terminated.recv() => {}
-            }
-        }
-        Err(_) => drop(interrupted.await),
     }
 }
 

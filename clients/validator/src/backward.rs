@@ -13,15 +13,32 @@ use std::{
 };
 use tokio::task::JoinHandle;
 
-/// How peers treated the gradients that were sent to them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Treated {
-    /// Applied, or taken into a queue.
-    pub taken: u64,
-    /// Refused, or never arrived.
-    pub refused: u64,
-    /// Not sent: the one before was still under way.
-    pub dropped: u64,
+/// What became of a gradient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Treated {
+    /// The peer trained on it.
+    Applied,
+    /// The peer took it into a queue.
+    Queued,
+    /// The peer refused it.
+    Refused,
+    /// It did not arrive, or no answer came of it.
+    Lost,
+    /// It was not sent: the one before was still under way.
+    Dropped,
+}
+
+impl Treated {
+    /// In a word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Queued => "queued",
+            Self::Refused => "refused",
+            Self::Lost => "lost",
+            Self::Dropped => "dropped",
+        }
+    }
 }
 
 /// Sends gradients.
@@ -30,7 +47,6 @@ pub struct Backward {
     client: Client,
     deadline: Duration,
     under_way: HashMap<Hotkey, JoinHandle<Result<Treatment, Failure>>>,
-    treated: HashMap<Hotkey, Treated>,
 }
 
 impl Backward {
@@ -40,42 +56,37 @@ impl Backward {
             client,
             deadline,
             under_way: HashMap::new(),
-            treated: HashMap::new(),
         }
     }
 
-    /// How a peer treated its gradients so far.
-    pub fn treated(&self, peer: &Hotkey) -> Treated {
-        self.treated.get(peer).copied().unwrap_or_default()
-    }
-
-    /// Sends a gradient with the inputs it belongs to, unless one is still under way. Returns at once.
+    /// Sends a gradient with the inputs it belongs to, unless one is still under way. Returns at once, with what became of
+    /// the one before, if there was one; where that is still under way, of this one.
     pub async fn send(
         &mut self,
         candidate: &Candidate,
         modality: Modality,
         inputs: Arc<Tensor>,
         gradient: Tensor,
-    ) {
-        let treated = self.treated.entry(candidate.hotkey).or_default();
+    ) -> Option<Treated> {
+        let mut treated = None;
         if let Some(before) = self.under_way.remove(&candidate.hotkey) {
             if !before.is_finished() {
-                treated.dropped += 1;
                 self.under_way.insert(candidate.hotkey, before);
-                return;
+                return Some(Treated::Dropped);
             }
-            match before.await {
-                Ok(Ok(Treatment::Applied | Treatment::Queued)) => treated.taken += 1,
+            treated = Some(match before.await {
+                Ok(Ok(Treatment::Applied)) => Treated::Applied,
+                Ok(Ok(Treatment::Queued)) => Treated::Queued,
                 Ok(Ok(Treatment::Refused(reason))) => {
                     tracing::debug!(uid = candidate.uid, "gradient refused: {reason}");
-                    treated.refused += 1;
+                    Treated::Refused
                 }
                 Ok(Err(failure)) => {
                     tracing::debug!(uid = candidate.uid, "gradient lost: {failure}");
-                    treated.refused += 1;
+                    Treated::Lost
                 }
-                Err(_) => treated.refused += 1,
-            }
+                Err(_) => Treated::Lost,
+            });
         }
         let (client, peer, deadline) = (self.client.clone(), candidate.peer(), self.deadline);
         let sending = tokio::spawn(async move {
@@ -83,12 +94,12 @@ impl Backward {
             sent.await
         });
         self.under_way.insert(candidate.hotkey, sending);
+        treated
     }
 
     /// Forgets all but these peers.
     pub fn keep_only(&mut self, peers: &BTreeSet<Hotkey>) {
         self.under_way.retain(|peer, _| peers.contains(peer));
-        self.treated.retain(|peer, _| peers.contains(peer));
     }
 }
 

@@ -1,5 +1,6 @@
 //! Events: what happens, as JSON lines appended to a file, for whoever draws or measures it.
 
+use crate::backward::Treated;
 use market_primitives::Uid;
 use noesis_telemetry::{Sample, Telemetry};
 use serde::Serialize;
@@ -21,6 +22,10 @@ pub enum Event {
         loss: f64,
         /// Who was asked, and what came of it.
         answers: Vec<Answered>,
+        /// What became known of gradients, by the peers' slots. Only numbers tell of it: the line of a step is long as it
+        /// is.
+        #[serde(skip)]
+        gradients: Vec<(Uid, Treated)>,
     },
     /// Kept-apart examples were assessed.
     Scores {
@@ -148,6 +153,7 @@ fn samples(event: &Event) -> Vec<Sample> {
             step,
             loss,
             answers,
+            gradients,
         } => {
             let mut samples = vec![
                 Sample::gauge("noesis_validator_step", "Steps of training.", *step as f64),
@@ -170,6 +176,11 @@ fn samples(event: &Event) -> Vec<Sample> {
                 let took =
                     Sample::gauge(name, "How long the last question to a peer took.", seconds);
                 samples.push(took.of("uid", answer.uid));
+            }
+            for (uid, treated) in gradients {
+                let name = "noesis_validator_gradients_total";
+                let count = Sample::counter(name, "What became of a gradient to a peer.", 1.0);
+                samples.push(count.of("uid", uid).of("treated", treated.name()));
             }
             samples
         }
@@ -268,6 +279,7 @@ mod tests {
                     outcome: "late".into(),
                     milliseconds: 12.5,
                 }],
+                gradients: vec![(1, Treated::Refused)],
             },
             Event::Scores {
                 scores: vec![Scored {
@@ -322,5 +334,22 @@ mod tests {
         );
         Events::default().write(&events[0]);
         assert!(Events::open(Some(folder.path())).is_err());
+    }
+
+    #[test]
+    fn what_becomes_of_gradients_is_counted() {
+        let event = Event::Step {
+            step: 3,
+            loss: 2.5,
+            answers: Vec::new(),
+            gradients: vec![(1, Treated::Refused)],
+        };
+        let (name, help) = (
+            "noesis_validator_gradients_total",
+            "What became of a gradient to a peer.",
+        );
+        let count = Sample::counter(name, help, 1.0);
+        let expected = count.of("uid", 1).of("treated", "refused");
+        assert!(samples(&event).contains(&expected));
     }
 }

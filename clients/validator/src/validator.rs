@@ -18,6 +18,7 @@ use crate::{
     saved::{self, State},
     wire,
 };
+use market_primitives::Uid;
 use noesis_model::{
     tch::{Device, Kind, Tensor},
     Batch, CheckpointError, ConfigError, DataError, DataSet, InputError, NetworkConfig, Values,
@@ -128,6 +129,8 @@ pub struct Step {
     pub alone: Option<f64>,
     /// Who was asked, and what came of it.
     pub answers: Vec<Answered>,
+    /// What became known of gradients, by the peers' slots: of those sent before, and of those not sent.
+    pub gradients: Vec<(Uid, Treated)>,
     /// Whether an assessment was finished in it, and the scores are new.
     pub assessed: bool,
 }
@@ -238,11 +241,6 @@ impl Validator {
         self.copies.share(self.ledger.scores(), takes)
     }
 
-    /// How a peer treated the gradients it was sent.
-    pub fn treated(&self, peer: &Hotkey) -> Treated {
-        self.backward.treated(peer)
-    }
-
     /// Bytes of data it trains on.
     pub fn own_bytes(&self) -> usize {
         self.own.bytes()
@@ -295,6 +293,7 @@ impl Validator {
         // Through an adapter that has learned nothing yet, a gradient is noise to its peer.
         let settled = |peer: &Hotkey| self.ledger.batches(peer) >= self.settings.batches_before;
         let gradients = finished.gradients.iter();
+        let mut treated = Vec::new();
         let modality = self.learner.modality();
         let inputs = wire::inputs(&batch.inputs).map(Arc::new);
         for (peer, gradient) in gradients.filter(|(peer, _)| settled(peer)) {
@@ -303,9 +302,8 @@ impl Validator {
                 (candidate, &inputs, wire::gradient(gradient))
             {
                 let inputs = Arc::clone(inputs);
-                (self.backward)
-                    .send(candidate, modality, inputs, gradient)
-                    .await;
+                let sent = self.backward.send(candidate, modality, inputs, gradient);
+                treated.extend(sent.await.map(|one| (candidate.uid, one)));
             }
         }
         for peer in finished.joined {
@@ -320,12 +318,14 @@ impl Validator {
             loss: finished.loss,
             alone: finished.alone,
             answers: answered,
+            gradients: treated,
             assessed,
         };
         self.events.write(&Event::Step {
             step: step.step,
             loss: step.loss,
             answers: step.answers.clone(),
+            gradients: step.gradients.clone(),
         });
         Ok(step)
     }
@@ -409,7 +409,7 @@ impl Validator {
         (answers, answered)
     }
 
-    fn failed(&mut self, peer: Hotkey, uid: market_primitives::Uid, missed: &Missed) {
+    fn failed(&mut self, peer: Hotkey, uid: Uid, missed: &Missed) {
         let pause = match missed {
             Missed::Failed(Failure::Busy) => self.back_off.busy(peer, Instant::now()),
             _ => self.back_off.failed(peer, Instant::now()),

@@ -13,6 +13,7 @@ use noesis_model::{
 use noesis_neuron::{serve, Callers, Client, Hotkey, Limits, Modality};
 use noesis_validator::{
     ablation::Sign,
+    backward::Treated,
     discover::Candidate,
     events::Events,
     kept_answers::KeptAnswers,
@@ -30,6 +31,7 @@ use noesis_validator::{
 };
 use rand::{rngs::StdRng, Rng, SeedableRng};
 use std::{
+    collections::HashMap,
     future::pending,
     path::PathBuf,
     sync::{Arc, LazyLock, OnceLock},
@@ -254,12 +256,20 @@ async fn gradients_make_a_miners_contribution_better() {
         ..TransformerConfig::default()
     });
     let mut validator = market.validator(settings);
+    let mut treated: HashMap<(u16, Treated), u32> = HashMap::new();
     for _ in 0..600 {
-        validator.step(&market.candidates).await.unwrap();
+        let step = validator.step(&market.candidates).await.unwrap();
+        for gradient in step.gradients {
+            *treated.entry(gradient).or_default() += 1;
+        }
     }
-    let (taken, refused) = (validator.treated(&learns), validator.treated(&refuses));
-    assert!(taken.taken > 50, "{taken:?}");
-    assert!(refused.taken == 0 && refused.refused > 50, "{refused:?}");
+    let count = |uid: u16, how: Treated| treated.get(&(uid, how)).copied().unwrap_or(0);
+    let taken = |uid: u16| count(uid, Treated::Applied) + count(uid, Treated::Queued);
+    assert!(taken(0) > 50, "{treated:?}");
+    assert!(
+        taken(1) == 0 && count(1, Treated::Refused) > 50,
+        "{treated:?}"
+    );
 
     let after = market.answers(&[learns, refuses], &tokens).await;
     assert_eq!(before[1].1, after[1].1, "who refuses stays as it was");
@@ -274,7 +284,7 @@ async fn gradients_make_a_miners_contribution_better() {
     let ablation = |peer| validator.ledger().get(peer).unwrap().evidence;
     let (first, second) = (ablation(&learns), ablation(&refuses));
     println!(
-        "gradients: {taken:?} by the one, {refused:?} by the other; \
+        "gradients by slot {treated:?}; \
          held-out loss with the one that learns {with_learner:.3}, with its twin {with_refuser:.3}; \
          ablations {:.3} ± {:.3} and {:.3} ± {:.3}",
         first.mean(),

@@ -145,16 +145,17 @@ impl Telemetry {
         })))
     }
 
-    /// Records what became known at a step of training. What is not finite is left out.
+    /// Records what became known at a step of training. What is not finite is left out. Gauges of one name are recorded all
+    /// at once: see [`Metrics::take`].
     pub fn record(&self, step: u64, samples: &[Sample]) {
-        let finite = || samples.iter().filter(|sample| sample.value.is_finite());
         if let Some(metrics) = &self.0.metrics {
-            finite().for_each(|sample| metrics.take(sample));
+            metrics.take(samples);
         }
         let mut board = self.0.board.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(open) = board.as_mut() else { return };
-        let gauges: Vec<(String, f32)> = finite()
-            .filter(|sample| sample.kind == Kind::Gauge)
+        let gauges: Vec<(String, f32)> = samples
+            .iter()
+            .filter(|sample| sample.kind == Kind::Gauge && sample.value.is_finite())
             .map(|sample| (tag(sample), sample.value as f32))
             .collect();
         if gauges.is_empty() {

@@ -24,22 +24,22 @@ struct Family {
 }
 
 impl Metrics {
-    /// Takes in a number.
-    pub fn take(&self, sample: &Sample) {
+    /// Takes in numbers that became known together; what is not finite is left out. Gauges of one name are told all at once:
+    /// those of before that are not among them are over, as of a slot that changed hands.
+    pub fn take(&self, samples: &[Sample]) {
         let mut families = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let family = families.entry(sample.name).or_insert_with(|| Family {
-            help: sample.help,
-            kind: sample.kind,
-            series: BTreeMap::new(),
-        });
-        let labels = labels(sample);
-        if family.series.len() >= MOST_SERIES && !family.series.contains_key(&labels) {
-            return;
+        for sample in samples.iter().filter(|one| one.kind == Kind::Gauge) {
+            if let Some(family) = families.get_mut(sample.name) {
+                family.series.clear();
+            }
         }
-        let value = family.series.entry(labels).or_insert(0.0);
-        match sample.kind {
-            Kind::Gauge => *value = sample.value,
-            Kind::Counter => *value += sample.value.max(0.0),
+        for sample in samples.iter().filter(|one| one.value.is_finite()) {
+            let family = families.entry(sample.name).or_insert_with(|| Family {
+                help: sample.help,
+                kind: sample.kind,
+                series: BTreeMap::new(),
+            });
+            family.take(sample);
         }
     }
 
@@ -63,6 +63,20 @@ impl Metrics {
             }
         }
         text
+    }
+}
+
+impl Family {
+    fn take(&mut self, sample: &Sample) {
+        let labels = labels(sample);
+        if self.series.len() >= MOST_SERIES && !self.series.contains_key(&labels) {
+            return;
+        }
+        let value = self.series.entry(labels).or_insert(0.0);
+        match sample.kind {
+            Kind::Gauge => *value = sample.value,
+            Kind::Counter => *value += sample.value.max(0.0),
+        }
     }
 }
 
@@ -91,10 +105,12 @@ mod tests {
     fn the_page_is_as_prometheus_reads_it() {
         let metrics = Metrics::default();
         for value in [2.0, 1.5] {
-            metrics.take(&Sample::gauge("b_loss", "Loss, in nats.", value));
             let answers = Sample::counter("a_answers_total", "Answers.", value);
-            metrics.take(&answers.clone().of("uid", 3).of("outcome", "a \"b\"\\\n"));
-            metrics.take(&answers.of("uid", 4));
+            metrics.take(&[
+                Sample::gauge("b_loss", "Loss, in nats.", value),
+                answers.clone().of("uid", 3).of("outcome", "a \"b\"\\\n"),
+                answers.of("uid", 4),
+            ]);
         }
         assert_eq!(
             metrics.text(),
@@ -112,8 +128,30 @@ mod tests {
     fn names_without_end_do_not_fill_the_memory() {
         let metrics = Metrics::default();
         for number in 0..MOST_SERIES + 100 {
-            metrics.take(&Sample::gauge("x", "X.", 1.0).of("n", number));
+            metrics.take(&[Sample::counter("x", "X.", 1.0).of("n", number)]);
         }
         assert_eq!(metrics.text().lines().count(), 2 + MOST_SERIES);
+    }
+
+    #[test]
+    fn what_is_shown_together_was_true_together() {
+        let metrics = Metrics::default();
+        let weight = |uid: u8, value| Sample::gauge("weight", "Weight.", value).of("uid", uid);
+        let votes = |uid: u8| Sample::counter("votes", "Votes.", 1.0).of("uid", uid);
+        metrics.take(&[weight(1, 0.25), weight(2, 0.75), votes(1), votes(2)]);
+        metrics.take(&[Sample::gauge("epoch", "Epoch.", 4.0)]);
+        assert!(metrics.text().contains("weight{uid=\"1\"} 0.25\n"));
+        metrics.take(&[weight(2, 0.5), weight(3, f64::NAN), votes(2)]);
+        let text = metrics.text();
+        let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+        assert_eq!(
+            lines,
+            [
+                "epoch 4",
+                "votes{uid=\"1\"} 1",
+                "votes{uid=\"2\"} 2",
+                "weight{uid=\"2\"} 0.5"
+            ]
+        );
     }
 }

@@ -84,7 +84,7 @@ mod tests {
     #[tokio::test]
     async fn one_page_and_nothing_else() {
         let metrics = Metrics::default();
-        metrics.take(&Sample::gauge("x", "X.", 1.0));
+        metrics.take(&[Sample::gauge("x", "X.", 1.0)]);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(serve(listener, metrics));

@@ -172,9 +172,9 @@ fn samples(event: &Event) -> Vec<Sample> {
                 let count = Sample::counter(name, "What came of asking a peer.", 1.0);
                 samples.push(count.of("uid", answer.uid).of("outcome", outcome));
                 let seconds = answer.milliseconds / 1e3;
-                let name = "noesis_validator_answer_seconds";
-                let took =
-                    Sample::gauge(name, "How long the last question to a peer took.", seconds);
+                let name = "noesis_validator_answer_seconds_total";
+                // No gauge: only some of the peers are asked in a step.
+                let took = Sample::counter(name, "Time that a peer was waited for.", seconds);
                 samples.push(took.of("uid", answer.uid));
             }
             for (uid, treated) in gradients {

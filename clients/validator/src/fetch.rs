@@ -3,27 +3,52 @@
 //! The examples go out in questions of the size of the training's, and as there in an order of each peer's own, so that a
 //! single question does not tell an examination from daily work; the last, which may be smaller, and many in a row
 //! without a gradient may. To answer those otherwise than the rest gains nothing: they alone are what a peer is paid by.
-//! Of each answer is kept what it is judged by (of a text the last position, whose target was not sent), and some
-//! positions to compare it by with other peers' ([`crate::copies`]).
+//! Of each answer is kept what it is judged by (of a text the last position, whose target was not sent, otherwise the mean
+//! over the positions), and some positions to compare it by with other peers' ([`crate::copies`]).
 
 use crate::{
     copies::positions,
     discover::Candidate,
+    join,
     query::{query, Missed, Patience},
     wire,
 };
 use market_primitives::Modality;
-use noesis_model::NetworkConfig;
+use noesis_model::{tch::Device, NetworkConfig};
 use noesis_neuron::{Client, Failure, Hotkey, Peer, Tensor};
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 /// A peer's answers, row by row as it was asked.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Answers {
-    /// At the positions that they are judged by, `[examples, positions, dim]`: the last of a text, otherwise all.
+    /// As they are judged, [`join::summarised`], `[examples, dim]`.
     pub judged: Vec<f32>,
     /// At the positions that are compared, `[examples, positions, dim]`.
     pub compared: Vec<f32>,
+}
+
+impl Answers {
+    /// Takes in the numbers of one more answer, `[examples, sequence, dim]`: an example at a time, which is too little
+    /// for threads of its own.
+    fn take(
+        &mut self,
+        modality: Modality,
+        values: &[f32],
+        sequence: usize,
+        dim: usize,
+    ) -> Result<(), Failure> {
+        let compared = positions(sequence);
+        for example in values.chunks_exact((sequence * dim).max(1)) {
+            let answer = wire::torch(example, &[1, sequence, dim], Device::Cpu)?;
+            let judged = wire::numbers(&join::summarised(modality, &answer))?;
+            self.judged.extend_from_slice(&judged);
+            for position in &compared {
+                let begin = position.unsigned_abs() as usize * dim;
+                (self.compared).extend_from_slice(&example[begin..begin + dim]);
+            }
+        }
+        Ok(())
+    }
 }
 
 /// A peer's answers, or why it was given up.
@@ -79,18 +104,31 @@ async fn one(
         let &[_, sequence, dim] = expected.as_slice() else {
             return Err(Failure::Internal("an answer has three sizes".into()));
         };
-        let judged = match model.modality() {
-            Modality::Text => sequence.saturating_sub(1)..sequence,
-            Modality::Image | Modality::Tensor => 0..sequence,
-        };
-        let compared = positions(sequence);
-        for example in values.chunks_exact((sequence * dim).max(1)) {
-            (answers.judged).extend_from_slice(&example[judged.start * dim..judged.end * dim]);
-            for position in &compared {
-                let begin = position.unsigned_abs() as usize * dim;
-                (answers.compared).extend_from_slice(&example[begin..begin + dim]);
-            }
-        }
+        answers.take(model.modality(), &values, sequence, dim)?;
     }
     Ok(answers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use noesis_model::tch::{Kind, Tensor as Torch};
+
+    /// Bit for bit as it was judged when all positions were kept until every peer was through.
+    #[test]
+    fn of_every_position_only_what_is_judged_is_kept() {
+        let answer = Torch::randn([3, 49, 64], (Kind::Float, Device::Cpu)) * 5000.0; // some out of bounds
+        let values = wire::numbers(&answer).unwrap();
+        for modality in [Modality::Text, Modality::Image, Modality::Tensor] {
+            let mut kept = Answers::default();
+            for one in values.chunks(2 * 49 * 64) {
+                kept.take(modality, one, 49, 64).unwrap();
+            }
+            let judged = join::summarised(modality, &answer);
+            assert_eq!(judged.size(), [3, 64]);
+            assert_eq!(kept.judged, wire::numbers(&judged).unwrap());
+            assert_eq!(kept.compared.len(), 3 * positions(49).len() * 64);
+            assert_eq!(kept.compared[..64], values[..64], "the first position");
+        }
+    }
 }

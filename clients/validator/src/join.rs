@@ -7,7 +7,11 @@
 //!
 //! Everything here is a function over tensors: peers `n`, examples `b`, positions `s`, dimension `d`.
 
-use noesis_model::tch::{Kind, Tensor};
+use noesis_model::{
+    network::summary,
+    tch::{Kind, Tensor},
+    Modality,
+};
 
 /// Largest magnitude an answer's numbers can have here: what lies beyond is cut, so that no finite answer
 /// overflows when it is squared.
@@ -22,6 +26,11 @@ const SMALLEST: f64 = 1e-12;
 /// An answer with every number within bounds.
 pub fn bounded(answer: &Tensor) -> Tensor {
     answer.clamp(-LARGEST, LARGEST)
+}
+
+/// An answer `[b, s, d]` at the position it is judged at, `[b, d]`.
+pub fn summarised(modality: Modality, answer: &Tensor) -> Tensor {
+    summary(modality, &bounded(answer))
 }
 
 /// Normalises `[.., d]` over the last dimension: zero mean, unit variance, no parameters.

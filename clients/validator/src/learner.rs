@@ -11,7 +11,6 @@ use crate::{
 };
 use lessons::Lessons;
 use noesis_model::{
-    network::summary,
     tch::{no_grad, Device, Kind, Tensor},
     Batch, ConfigError, Modality, NetworkConfig, TransformerConfig,
 };
@@ -414,7 +413,7 @@ impl Learner {
 
     /// An answer `[b, p, d]` at the summary, `[b, d]`: what [`Learner::assess`] wants.
     pub fn summarised(&self, answer: &Tensor) -> Tensor {
-        summary(self.modality(), &join::bounded(answer))
+        join::summarised(self.modality(), answer)
     }
 
     /// The gate's rows of these peers, `[n, f]`.

@@ -37,11 +37,17 @@ pub fn answer_shape(model: &NetworkConfig, inputs: &[usize]) -> Vec<usize> {
 ///
 /// [`Failure::Internal`] as for [`inputs`].
 pub fn gradient(gradient: &Torch) -> Result<Tensor, Failure> {
-    let flat = gradient.to_kind(Kind::Float).contiguous().view(-1);
-    Tensor::f32(
-        shape(gradient)?,
-        Vec::<f32>::try_from(flat).map_err(internal)?,
-    )
+    Tensor::f32(shape(gradient)?, numbers(gradient)?)
+}
+
+/// The numbers of a tensor, in single precision.
+///
+/// # Errors
+///
+/// [`Failure::Internal`] as for [`inputs`].
+pub fn numbers(tensor: &Torch) -> Result<Vec<f32>, Failure> {
+    let flat = tensor.to_kind(Kind::Float).contiguous().view(-1);
+    Vec::<f32>::try_from(flat).map_err(internal)
 }
 
 /// The numbers of an answer that must be of exactly this shape: positions are the model's to say, not the protocol's.

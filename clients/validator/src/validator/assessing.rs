@@ -94,7 +94,7 @@ impl Validator {
             let orders = fetching.orders.get(&peer).map_or(&[][..], Vec::as_slice);
             match result.and_then(|one| self.in_order(&one, orders).map_err(Missed::Failed)) {
                 Ok((judged, some)) => {
-                    answers.push((peer, self.learner.summarised(&judged)));
+                    answers.push((peer, judged));
                     compared.push((peer, some));
                 }
                 Err(missed) => self.failed(peer, uid(&peer).unwrap_or_default(), &missed),
@@ -148,16 +148,15 @@ impl Validator {
         }
     }
 
-    /// A peer's answers at the positions it is judged by and at those that are compared, each `[examples, positions,
-    /// dim]`, in the order of the examples.
+    /// A peer's answers as they are judged, `[examples, dim]`, and at the positions that are compared, `[examples,
+    /// positions, dim]`, in the order of the examples.
     fn in_order(&self, answers: &Answers, orders: &[Order]) -> Result<(Tensor, Tensor), Failure> {
         let dim = self.settings.learner.model.response_dim() as usize;
         let device = self.learner.device();
         let sizes: Vec<i64> = orders.iter().map(|order| order.rows() as i64).collect();
         let examples = sizes.iter().sum::<i64>() as usize;
-        let ordered = |values: &[f32]| {
-            let positions = values.len() / (examples * dim).max(1);
-            let answer = wire::torch(values, &[examples, positions, dim], device)?;
+        let ordered = |values: &[f32], shape: &[usize]| {
+            let answer = wire::torch(values, shape, device)?;
             let batches = answer.split_with_sizes(&sizes, 0);
             let returned = orders
                 .iter()
@@ -165,7 +164,11 @@ impl Validator {
                 .map(|(order, one)| order.returned(one));
             Ok(Tensor::cat(&returned.collect::<Vec<_>>(), 0))
         };
-        Ok((ordered(&answers.judged)?, ordered(&answers.compared)?))
+        let positions = answers.compared.len() / (examples * dim).max(1);
+        Ok((
+            ordered(&answers.judged, &[examples, dim])?,
+            ordered(&answers.compared, &[examples, positions, dim])?,
+        ))
     }
 
     /// Looks for peers that are one.

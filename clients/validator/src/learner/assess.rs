@@ -43,8 +43,6 @@ pub struct Measured {
 pub struct Compared {
     /// With all peers that answered.
     pub network: Vec<f64>,
-    /// With one peer's answer alone beside the local model, for each peer.
-    pub with_one: Vec<(Hotkey, Vec<f64>)>,
     /// The student's.
     pub student: Option<Vec<f64>>,
     /// The twin's, trained alone.
@@ -135,25 +133,33 @@ impl Learner {
         assessed
     }
 
-    /// Losses of everything there is to compare, on examples and answers as for [`Learner::assess`].
+    /// Losses of what there is to compare, on examples and answers as for [`Learner::assess`].
     pub fn compare(&self, batch: &Batch, answers: &[(Hotkey, Tensor)]) -> Compared {
         no_grad(|| {
             let own = self.own(batch);
-            let values = |losses: &Tensor| {
-                let losses = losses.to_kind(Kind::Double).contiguous();
-                Vec::try_from(losses).unwrap_or_default()
-            };
             let (peers, answers) = self.known(answers);
-            let with_one = peers.iter().zip(&answers).map(|(peer, answer)| {
-                let answer = [(*peer, answer.1.shallow_clone())];
-                (*peer, values(&self.joined_losses(&own, &[*peer], &answer)))
-            });
             Compared {
-                with_one: with_one.collect(),
                 network: values(&self.joined_losses(&own, &peers, &answers)),
                 student: own.student.as_ref().map(values),
                 alone: own.alone.as_ref().map(values),
             }
+        })
+    }
+
+    /// Each peer's losses on such examples, with its answer alone beside the local model.
+    pub fn compare_each(
+        &self,
+        batch: &Batch,
+        answers: &[(Hotkey, Tensor)],
+    ) -> Vec<(Hotkey, Vec<f64>)> {
+        no_grad(|| {
+            let own = self.own(batch);
+            let (peers, answers) = self.known(answers);
+            let with_one = peers.iter().zip(&answers).map(|(peer, answer)| {
+                let answer = std::slice::from_ref(answer);
+                (*peer, values(&self.joined_losses(&own, &[*peer], answer)))
+            });
+            with_one.collect()
         })
     }
 
@@ -215,4 +221,10 @@ impl Learner {
         let network = self.local.network(Parameters::Average);
         losses(&network.logits(&joined), &own.targets)
     }
+}
+
+/// Losses `[b]` one by one.
+fn values(losses: &Tensor) -> Vec<f64> {
+    let losses = losses.to_kind(Kind::Double).contiguous();
+    Vec::try_from(losses).unwrap_or_default()
 }

@@ -66,7 +66,9 @@ pub fn compare(
         let answers: Vec<_> = (kept.answers.iter())
             .map(|(peer, answer)| (*peer, answer.to_device(device)))
             .collect();
-        all.take(learner.compare(&kept.examples.to_device(device), &answers));
+        let examples = kept.examples.to_device(device);
+        let with_one = learner.compare_each(&examples, &answers);
+        all.take(learner.compare(&examples, &answers), with_one);
     }
     let over_all =
         |model: Option<&Trained>| model.map(|model| evaluation_loss(model, data)).transpose();
@@ -108,8 +110,8 @@ struct Gathered {
 }
 
 impl Gathered {
-    fn take(&mut self, compared: Compared) {
-        for (peer, losses) in compared.with_one {
+    fn take(&mut self, compared: Compared, with_one: Vec<(Hotkey, Vec<f64>)>) {
+        for (peer, losses) in with_one {
             let (own, network) = self.with_one.entry(peer).or_default();
             own.extend(losses);
             network.extend(&compared.network);

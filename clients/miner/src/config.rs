@@ -1,14 +1,16 @@
 //! What the flags say, checked.
 
 use std::{
+    ffi::OsString,
     net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use anyhow::{bail, Result};
-use clap::{Parser, ValueEnum};
+use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum};
 use noesis_chain::NOE;
+use noesis_configuration::FileFlag;
 use noesis_model::{
     tch::Device, DataSet, DeviceChoice, Modality, NetworkConfig, ScriptConfig, TrainingConfig,
 };
@@ -46,6 +48,9 @@ Example, beside a local node:
 #[derive(Clone, Debug, Parser)]
 #[command(version, after_help = EXAMPLE)]
 pub struct Config {
+    /// Where more flags stand.
+    #[command(flatten)]
+    pub file: FileFlag,
     /// Market to serve: its modality (text, image or tensor) or its number.
     #[arg(long, default_value = "text")]
     pub market: String,
@@ -211,6 +216,17 @@ impl From<ModalityChoice> for Modality {
 }
 
 impl Config {
+    /// Reads the words of a command line, and the file of flags that they may name.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with them, in words; help and version too.
+    pub fn read<W: Into<OsString>>(
+        words: impl IntoIterator<Item = W>,
+    ) -> Result<Self, clap::Error> {
+        Self::from_arg_matches(&noesis_configuration::matches(Self::command(), words)?)
+    }
+
     /// Checks what the types of the flags do not.
     pub fn check(&self) -> Result<()> {
         if !(LEAST_DUTY..=1.0).contains(&self.duty) {

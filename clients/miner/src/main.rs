@@ -3,7 +3,6 @@
 use std::{io::ErrorKind, net::SocketAddr, path::Path, process::ExitCode, sync::Arc};
 
 use anyhow::{anyhow, bail, Context, Result};
-use clap::Parser;
 use noesis_chain::{Chain, Keypair};
 use noesis_miner::{
     callers::{callers, follow, Ourselves},
@@ -24,7 +23,7 @@ use noesis_telemetry::{
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
 fn main() -> ExitCode {
-    let config = Config::parse();
+    let config = Config::read(std::env::args_os()).unwrap_or_else(|error| error.exit());
     log::begin();
     match run(config) {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,6 +1,7 @@
 //! The command line.
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use noesis_configuration::FileFlag;
 use noesis_model::DeviceChoice;
 use noesis_neuron::Formats;
 use std::{ffi::OsString, path::PathBuf};
@@ -45,16 +46,16 @@ pub enum Asked {
 }
 
 impl Cli {
-    /// Reads the words of a command line. With a subcommand the flags of a validator are neither asked for nor
+    /// Reads the words of a command line, and the file of flags that they may name. With a subcommand the flags of a validator are neither asked for nor
     /// looked at: keys that stand in the environment are in nobody's way.
     ///
     /// # Errors
     ///
     /// What is wrong with them, in words; help and version too.
-    pub fn read<W: Into<OsString> + Clone>(
+    pub fn read<W: Into<OsString>>(
         words: impl IntoIterator<Item = W>,
     ) -> Result<Asked, clap::Error> {
-        let matches = Self::command().try_get_matches_from(words)?;
+        let matches = noesis_configuration::matches(Self::command(), words)?;
         if matches.subcommand_name().is_some() {
             return Command::from_arg_matches(&matches).map(Asked::Beside);
         }
@@ -112,6 +113,9 @@ pub struct KeptStudent {
 /// The flags of a validator.
 #[derive(Clone, Debug, Args)]
 pub struct Config {
+    /// Where more flags stand.
+    #[command(flatten)]
+    pub file: FileFlag,
     /// Market: text, image, tensor, or its number.
     #[arg(long, default_value = "text")]
     pub market: String,

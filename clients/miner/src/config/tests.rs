@@ -2,7 +2,7 @@ use super::*;
 
 fn parse(flags: &str) -> Result<Config, clap::Error> {
     let always = "noesis-miner --data text --checkpoint folder ";
-    Config::try_parse_from((always.to_owned() + flags).split_whitespace())
+    Config::read((always.to_owned() + flags).split_whitespace())
 }
 
 const KEYS: &str = "--coldkey //Charlie --hotkey //Charlie//hotkey ";
@@ -126,7 +126,6 @@ fn tls_is_on_where_others_could_listen_in() {
 
 #[test]
 fn the_command_line_is_sound() {
-    use clap::CommandFactory;
     Config::command().debug_assert();
 }
 

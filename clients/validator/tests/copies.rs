@@ -7,7 +7,7 @@
 
 use noesis_model::{
     tch::{no_grad, Device, Kind, Tensor},
-    DataSet, Modality, Split, Trainer, TrainingConfig, TransformerConfig,
+    DataSet, Modality, Split, Trainer, TrainingConfig,
 };
 use noesis_neuron::Hotkey;
 use noesis_validator::copies::{agreements, positions, THRESHOLD};
@@ -16,15 +16,19 @@ use std::path::PathBuf;
 
 const EXAMPLES: usize = 256;
 const LENGTH: usize = 64;
+const RESPONSE_DIM: i64 = 64;
 
-fn data() -> DataSet {
+fn data(modality: Modality) -> DataSet {
     let cache = std::env::var_os("NOESIS_CACHE").map(PathBuf::from);
     let cache = cache.unwrap_or_else(|| {
         let home = std::env::var_os("HOME").expect("HOME or NOESIS_CACHE is set");
         PathBuf::from(home).join(".cache/noesis")
     });
-    let path = cache.join("data/king-james.txt");
-    DataSet::load(Modality::Text, &path, LENGTH).expect("run scripts/setup first")
+    let path = cache.join(match modality {
+        Modality::Text => "data/king-james.txt",
+        Modality::Image | Modality::Tensor => "data/fashion-mnist",
+    });
+    DataSet::load(modality, &path, LENGTH).expect("run scripts/setup first")
 }
 
 /// A model of its own seed after so many steps.
@@ -35,8 +39,7 @@ fn trained(data: &DataSet, seed: u64, steps: u64) -> Trainer {
         seed,
         ..TrainingConfig::default()
     };
-    let mut trainer =
-        Trainer::new(&TransformerConfig::default().into(), config, Device::Cpu).unwrap();
+    let mut trainer = Trainer::new(&data.builtin(RESPONSE_DIM), config, Device::Cpu).unwrap();
     while trainer.step_count() < steps {
         trainer.train_step(data).unwrap();
     }
@@ -44,9 +47,10 @@ fn trained(data: &DataSet, seed: u64, steps: u64) -> Trainer {
 }
 
 /// Its answers at the positions that are compared, in half precision as on the wire.
-fn answer(model: &Trainer, tokens: &Tensor) -> Tensor {
-    let positions = Tensor::from_slice(&positions(LENGTH));
-    let answer = no_grad(|| model.model().represent(tokens).index_select(1, &positions));
+fn answer(model: &Trainer, inputs: &Tensor) -> Tensor {
+    let answer = no_grad(|| model.model().represent(inputs));
+    let positions = positions(answer.size()[1].unsigned_abs() as usize);
+    let answer = answer.index_select(1, &Tensor::from_slice(&positions));
     answer.to_kind(Kind::Half).to_kind(Kind::Float)
 }
 
@@ -70,12 +74,26 @@ fn disguised(answer: &Tensor, kind: usize) -> Tensor {
 }
 
 #[test]
-fn copies_are_found_and_independent_models_are_not_taken_for_them() {
+fn copies_of_texts_are_found_and_independent_models_are_not_taken_for_them() {
+    find(Modality::Text);
+}
+
+#[test]
+fn copies_of_images_are_found_and_independent_models_are_not_taken_for_them() {
+    find(Modality::Image);
+}
+
+#[test]
+fn copies_of_vectors_are_found_and_independent_models_are_not_taken_for_them() {
+    find(Modality::Tensor);
+}
+
+fn find(modality: Modality) {
     noesis_model::set_threads(1);
     let trials: usize = (std::env::var("NOESIS_TRIALS").ok()).map_or(24, |trials| {
         trials.parse().expect("NOESIS_TRIALS is a number")
     });
-    let data = data();
+    let data = data(modality);
     // From well trained, as far as a test has time for, to not at all.
     let steps: &[u64] = if trials >= 500 {
         &[
@@ -94,16 +112,16 @@ fn copies_are_found_and_independent_models_are_not_taken_for_them() {
     let (mut found, mut wrong, mut pairs) = (0, 0, 0);
     let (mut lowest_copy, mut highest_other) = (f64::INFINITY, f64::NEG_INFINITY);
     for trial in 0..trials {
-        let tokens = data
+        let inputs = data
             .sample(Split::Validation, EXAMPLES, &mut rng)
             .unwrap()
             .inputs;
-        let known = Tensor::cat(&own.each_ref().map(|model| answer(model, &tokens)), -1);
+        let known = Tensor::cat(&own.each_ref().map(|model| answer(model, &inputs)), -1);
         let mut members: Vec<usize> = (0..pool.len()).collect();
         members.shuffle(&mut rng);
         members.truncate(7);
         let mut answers: Vec<(Hotkey, Tensor)> = (members.iter().zip(0u8..))
-            .map(|(member, place)| ([place; 32], answer(&pool[*member], &tokens)))
+            .map(|(member, place)| ([place; 32], answer(&pool[*member], &inputs)))
             .collect();
         // A relay of one that has learned something: there is nothing else worth copying.
         let worth: Vec<u8> = (members.iter().zip(0u8..))
@@ -126,7 +144,7 @@ fn copies_are_found_and_independent_models_are_not_taken_for_them() {
         }
     }
     println!(
-        "{trials} trials: {found} copies found, {wrong} of {pairs} other pairs taken for copies; \
+        "{modality:?}, {trials} trials: {found} copies found, {wrong} of {pairs} other pairs taken for copies; \
          lowest agreement of a copy {lowest_copy:.3}, highest of others {highest_other:.3}"
     );
     assert!(found * 100 >= trials * 99, "{found} of {trials}");
@@ -137,7 +155,7 @@ fn copies_are_found_and_independent_models_are_not_taken_for_them() {
 #[test]
 fn two_from_one_checkpoint_are_one_at_first() {
     noesis_model::set_threads(1);
-    let data = data();
+    let data = data(Modality::Text);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.safetensors");
     let parent = trained(&data, 100, 200);
@@ -151,16 +169,15 @@ fn two_from_one_checkpoint_are_one_at_first() {
                 seed: 200 + child,
                 ..TrainingConfig::default()
             };
-            let model = TransformerConfig::default().into();
-            Trainer::resume(&path, &model, config, Device::Cpu).unwrap()
+            Trainer::resume(&path, &data.builtin(RESPONSE_DIM), config, Device::Cpu).unwrap()
         })
         .collect();
     let mut rng = StdRng::seed_from_u64(8);
-    let tokens = data
+    let inputs = data
         .sample(Split::Validation, EXAMPLES, &mut rng)
         .unwrap()
         .inputs;
-    let known = Tensor::cat(&own.each_ref().map(|model| answer(model, &tokens)), -1);
+    let known = Tensor::cat(&own.each_ref().map(|model| answer(model, &inputs)), -1);
     let mut agreed = Vec::new();
     for apart in [0, 10, 100] {
         for child in &mut children {
@@ -169,7 +186,7 @@ fn two_from_one_checkpoint_are_one_at_first() {
             }
         }
         let answers: Vec<_> = (children.iter().zip(0u8..))
-            .map(|(child, place)| ([place; 32], answer(child, &tokens)))
+            .map(|(child, place)| ([place; 32], answer(child, &inputs)))
             .collect();
         let agreement = agreements(&answers, &known)[0].2;
         println!("{apart} steps apart: agreement {agreement:.3}");

@@ -181,8 +181,8 @@ impl Text {
         Ok(Tensor::from_slice(&tokens).view([dimension(batch), dimension(length)]))
     }
 
-    /// Pieces of a split that never overlap, as tokens `i64 [pieces, length]` on the CPU, in order: book after book, each
-    /// from a random place near its beginning on, with `gap` bytes left out between two pieces.
+    /// Where pieces of a split begin that never overlap, in order: book after book, each from a random place near its
+    /// beginning on, with `gap` bytes left out between two pieces. [`Text::pieces`] reads those that are wanted.
     ///
     /// # Errors
     ///
@@ -193,25 +193,30 @@ impl Text {
         length: usize,
         gap: usize,
         rng: &mut impl Rng,
-    ) -> Result<Tensor, DataError> {
+    ) -> Result<Vec<usize>, DataError> {
         let length = length.max(1);
-        let mut tokens = Vec::new();
+        let mut places = Vec::new();
         for book in self.of(split) {
-            let book = &self.bytes[book.bytes.clone()];
-            let Some(spare) = book.len().checked_sub(length) else {
+            let Some(spare) = book.bytes.len().checked_sub(length) else {
                 continue;
             };
             let begin = rng.random_range(0..=spare.min(length + gap));
-            for piece in book[begin..].chunks(length + gap) {
-                if let Some(piece) = piece.get(..length) {
-                    tokens.extend(piece.iter().copied().map(i64::from));
-                }
-            }
+            let within = (begin..=spare).step_by(length + gap);
+            places.extend(within.map(|place| book.bytes.start + place));
         }
-        if tokens.is_empty() {
+        if places.is_empty() {
             return Err(self.too_long(split, length));
         }
-        Ok(Tensor::from_slice(&tokens).view([-1, dimension(length)]))
+        Ok(places)
+    }
+
+    /// The pieces that begin at these places of [`Text::apart`], as tokens `i64 [pieces, length]` on the CPU.
+    pub fn pieces(&self, places: &[usize], length: usize) -> Tensor {
+        let pieces = places
+            .iter()
+            .map(|begin| &self.bytes[*begin..begin + length]);
+        let tokens: Vec<i64> = pieces.flatten().copied().map(i64::from).collect();
+        Tensor::from_slice(&tokens).view([dimension(places.len()), dimension(length)])
     }
 
     fn too_long(&self, split: Split, length: usize) -> DataError {

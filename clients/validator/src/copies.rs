@@ -41,7 +41,7 @@ pub const THRESHOLD: f64 = 0.8;
 const ENOUGH: u32 = 2;
 /// Ridge of the linear fits, as a share of the mean variance.
 const RIDGE: f64 = 1e-4;
-/// Rows for each feature of our own that it takes to know what the feature explains; with fewer nothing is taken away.
+/// Rows for each feature of our own that it takes to know what the feature explains: of fewer rows, fewer features count.
 const FEWEST_ROWS: i64 = 4;
 /// Every so many positions of an answer are compared.
 const STRIDE: usize = 4;
@@ -109,16 +109,28 @@ pub struct Beyond {
 /// Takes from answers `[b, p, d]` what a linear map of our own representations `[b, p, f]` explains.
 pub fn beyond(answer: &Tensor, known: &Tensor) -> Beyond {
     let (known_fitted, known_held) = halves(known);
+    let (known_fitted, known_held) = strongest(known_fitted, known_held);
     let (fitted, held) = halves(&crate::join::normalised(answer));
-    let rows_and_features = known_fitted.size2().unwrap_or((0, 0));
-    if rows_and_features.0 < FEWEST_ROWS * rows_and_features.1 {
-        return Beyond { fitted, held };
-    }
     let map = fit(&known_fitted, &fitted);
     Beyond {
         fitted: fitted - known_fitted.matmul(&map),
         held: held - known_held.matmul(&map),
     }
+}
+
+/// Of features `[n, f]` on both halves as many directions as there are rows for, those in which the first half varies most.
+fn strongest(fitted: Tensor, held: Tensor) -> (Tensor, Tensor) {
+    let (rows, features) = fitted.size2().unwrap_or((0, 0));
+    let most = (rows / FEWEST_ROWS).max(1);
+    if most >= features {
+        return (fitted, held);
+    }
+    // In rising order. Should they not be found, all features are taken away: at worst a copy is not known for one.
+    let Ok((_, directions)) = fitted.tr().matmul(&fitted).f_linalg_eigh("L") else {
+        return (fitted, held);
+    };
+    let directions = directions.narrow(1, features - most, most);
+    (fitted.matmul(&directions), held.matmul(&directions))
 }
 
 /// How far one of two is a linear map of the other: near 1 for copies, at most 1.
@@ -381,6 +393,26 @@ mod tests {
         assert!(found > 0.9, "{found}");
         let silent = beyond(&own.zeros_like(), &known);
         assert!(agreement(&silent, &original) < 0.1);
+    }
+
+    #[test]
+    fn of_few_examples_what_all_know_is_no_evidence_either() {
+        let mut rng = StdRng::seed_from_u64(2);
+        let mut normal = |shape: &[i64]| {
+            let values = random::normal(&mut rng, shape.iter().product::<i64>() as usize);
+            Tensor::from_slice(&values).view(shape)
+        };
+        // 96 rows to fit to, which do for 24 of the 64 features; what is known varies in eight directions.
+        let known = normal(&[48, 4, 8]);
+        let features = known.matmul(&normal(&[8, 64]));
+        let shared = known.matmul(&normal(&[8, 32])) * 0.7;
+        let (own, other) = (normal(&[48, 4, 32]), normal(&[48, 4, 32]));
+        let agreed = |features: &Tensor| {
+            let of = |own: &Tensor| beyond(&(own + &shared), features);
+            agreement(&of(&own), &of(&other))
+        };
+        let (before, after) = (agreed(&features.zeros_like()), agreed(&features));
+        assert!(before > 0.5 && after < 0.3, "{before}, then {after}");
     }
 
     #[test]

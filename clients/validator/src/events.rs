@@ -159,7 +159,7 @@ fn samples(event: &Event) -> Vec<Sample> {
                 Sample::gauge("noesis_validator_step", "Steps of training.", *step as f64),
                 Sample::gauge(
                     "noesis_validator_loss",
-                    "Joined loss of the last batch, in nats.",
+                    "Joined loss of the last batch, in nats; half of it without the local model.",
                     *loss,
                 ),
             ];

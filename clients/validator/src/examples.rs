@@ -118,10 +118,9 @@ impl KeptApart {
         let most = ROUND * count;
         let examples = match data {
             DataSet::Text { text, length } => {
-                let windows = text.apart(Split::Validation, length + 1, GAP, rng)?;
-                let mut numbers: Vec<i64> = (0..windows.size()[0]).collect();
-                let (chosen, _) = numbers.partial_shuffle(rng, most);
-                next_tokens(&windows.index_select(0, &Tensor::from_slice(chosen)))
+                let mut places = text.apart(Split::Validation, length + 1, GAP, rng)?;
+                let (chosen, _) = places.partial_shuffle(rng, most);
+                next_tokens(&text.pieces(chosen, length + 1))
             }
             DataSet::Images(images) | DataSet::Vectors(images) => {
                 let chosen = some(images, Split::Validation, most, rng);

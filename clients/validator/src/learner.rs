@@ -109,7 +109,8 @@ impl Round {
 
 /// What a batch gave.
 pub struct Finished {
-    /// The joined loss, in nats: a token over all positions, or a class.
+    /// The joined loss, in nats: a token over all positions, or a class. Half of the examples were answered without the local
+    /// model, so that it is above what the network loses on others ([`Learner::assess`]).
     pub loss: f64,
     /// The twin's loss alone on the same batch.
     pub alone: Option<f64>,
@@ -371,7 +372,8 @@ impl Learner {
             .collect()
     }
 
-    /// Whether all parameters are finite. Where they are not, every further step fails.
+    /// Whether all parameters are finite. Rates are bounded and gradients that are not finite taken by no optimizer, so that they
+    /// are, unless a machine or a file failed; what is not is never to take the place of what is.
     pub fn is_finite(&self) -> bool {
         let models = [Some(&self.local), self.twin.as_ref(), self.student.as_ref()];
         let models = models.into_iter().flatten().flat_map(Trained::parameters);

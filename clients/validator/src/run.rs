@@ -33,6 +33,9 @@ pub enum RunError {
     /// The last checkpoint could not be written.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    /// What was learned is of no use, and was not saved.
+    #[error("parameters are not finite any more, and were not saved: the checkpoint is of the last step at which they were; go on from it with another --seed or a lower --rate")]
+    NotFinite,
     /// Nothing is learned any more. The checkpoint is of before.
     #[error(transparent)]
     Diverged(#[from] Diverged),
@@ -142,7 +145,10 @@ pub async fn run(
                     }
                 }
                 let began = Instant::now();
-                if began >= next_checkpoint && validator.learner().is_finite() {
+                if began >= next_checkpoint {
+                    if !validator.learner().is_finite() {
+                        return Err(RunError::NotFinite);
+                    }
                     // One that fails is no reason to stop: the next may succeed, and the last must.
                     if let Err(error) = validator.save(checkpoint) {
                         tracing::error!("{error}");
@@ -169,9 +175,10 @@ pub async fn run(
             }
         }
     }
-    if validator.learner().is_finite() {
-        validator.save(checkpoint)?;
+    if !validator.learner().is_finite() {
+        return Err(RunError::NotFinite);
     }
+    validator.save(checkpoint)?;
     // What may take minutes comes when all is safe, and not where somebody waits for the end.
     if !stopped && !end.held_out.is_empty() {
         tokio::select! {

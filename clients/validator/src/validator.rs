@@ -106,7 +106,7 @@ pub enum StartError {
     #[error("the data do not fit the model: {0}")]
     Inputs(#[from] InputError),
     /// Every peer would refuse every question.
-    #[error("batches of {batch} make questions of {positions} positions, and peers take at most {POSITIONS_A_CALL}: choose a smaller --batch")]
+    #[error("batches of {batch} make questions of {positions} positions, and peers take at most {POSITIONS_A_CALL} of who has stake: choose a smaller --batch")]
     Batch {
         /// Examples in a batch.
         batch: usize,
@@ -123,7 +123,7 @@ const POSITIONS_A_CALL: i64 = 1 << 14;
 pub struct Step {
     /// Steps so far.
     pub step: u64,
-    /// The joined loss, in nats: a token over all positions, or a class.
+    /// The joined loss, in nats: a token over all positions, or a class; for half of the examples without the local model.
     pub loss: f64,
     /// The twin's loss alone on the same batch.
     pub alone: Option<f64>,

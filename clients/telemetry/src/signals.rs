@@ -25,7 +25,8 @@ pub fn stop_signal() -> io::Result<watch::Receiver<bool>> {
         let second = signalled(&mut interrupt, &mut terminate).await;
         // The file of a checkpoint is the old one until the new one is whole.
         tracing::warn!("told twice: ended at once, and the last checkpoint is the one from before");
-        std::process::exit(128 + second.as_raw_value()); // as a shell tells of a signal
+        // As a shell tells of a signal. Not the usual exit: that would clean up libtorch beside threads of its that compute.
+        signal_hook::low_level::exit(128 + second.as_raw_value());
     });
     Ok(receiver)
 }

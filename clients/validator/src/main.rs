@@ -3,7 +3,7 @@
 use anyhow::{bail, Context};
 use indicatif::{ProgressBar, ProgressStyle};
 use market_primitives::NOE;
-use noesis_chain::Chain;
+use noesis_chain::{Chain, ChainError};
 use noesis_model::{held_out, DataSet, Folder, Modality, NetworkConfig};
 use noesis_neuron::Client;
 use noesis_telemetry::{
@@ -29,7 +29,10 @@ use noesis_validator::{
     validator::{Settings, Step, Validator},
 };
 use std::{io::IsTerminal, path::Path, process::ExitCode, time::Instant};
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    sync::{mpsc, watch},
+    task::{JoinError, JoinHandle},
+};
 
 /// Tokens of a text in an example.
 const SEQUENCE: usize = 64;
@@ -175,20 +178,11 @@ async fn validate(config: Config) -> anyhow::Result<()> {
         config.chain
     );
     let told = stop_signal()?;
-    // Neither ends by itself: without them it would train on, and nobody would hear of it.
     let mut lost = None;
     let stop = async {
         lost = tokio::select! {
             () = stopped(told) => None,
-            ended = &mut following => Some(match ended {
-                Ok(Ok(())) => anyhow::anyhow!("nobody follows the market any more"),
-                Ok(Err(error)) => anyhow::Error::new(error).context("the market can no longer be followed"),
-                Err(error) => anyhow::Error::new(error).context("following the market ended"),
-            }),
-            ended = &mut voting => Some(match ended {
-                Ok(()) => anyhow::anyhow!("nobody votes any more"),
-                Err(error) => anyhow::Error::new(error).context("voting ended"),
-            }),
+            why = market_lost(&mut following, &mut voting) => Some(why),
         };
     };
     let held_out = config
@@ -216,6 +210,32 @@ async fn validate(config: Config) -> anyhow::Result<()> {
         checkpoint.display()
     );
     lost.map_or(Ok(()), Err)
+}
+
+/// Waits for either task to end, which a running market gives no reason for, and tells why: without them a validator would
+/// train on, and nobody would hear of it.
+async fn market_lost(
+    following: &mut JoinHandle<Result<(), ChainError>>,
+    voting: &mut JoinHandle<()>,
+) -> anyhow::Error {
+    tokio::select! {
+        biased;
+        ended = &mut *following => return not_followed(ended),
+        ended = voting => if let Err(error) = ended {
+            return anyhow::Error::new(error).context("voting ended");
+        },
+    }
+    // Who votes goes by what is followed, and ends with it.
+    not_followed(following.await)
+}
+
+/// Why the market is no longer followed.
+fn not_followed(ended: Result<Result<(), ChainError>, JoinError>) -> anyhow::Error {
+    match ended {
+        Ok(Ok(())) => anyhow::anyhow!("nobody follows the market any more"),
+        Ok(Err(error)) => anyhow::Error::new(error).context("the market can no longer be followed"),
+        Err(error) => anyhow::Error::new(error).context("following the market ended"),
+    }
 }
 
 fn settings(config: &Config, model: NetworkConfig) -> Settings {

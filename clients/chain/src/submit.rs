@@ -96,10 +96,14 @@ impl Chain {
             .transactions()
             .call_data(&payload)
             .map_err(|error| self.explain_unsigned(call, error))?;
+        // The fee counts bytes, of which a higher nonce has more.
+        let nonce = self
+            .ask(self.methods.system_account_next_index(&account))
+            .await?;
         let question = async {
             let params = DefaultExtrinsicParamsBuilder::new()
                 .mortal(MORTALITY)
-                .nonce(0);
+                .nonce(nonce);
             let transactions = block.transactions();
             let mut unsigned = transactions
                 .create_signable(&payload, &account, params.build())

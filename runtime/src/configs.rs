@@ -9,7 +9,7 @@ use crate::{
 use frame_support::{
     derive_impl, parameter_types,
     traits::{
-        ConstBool, ConstU128, ConstU16, ConstU32, ConstU64, ConstU8, Contains, VariantCountOf,
+        ConstBool, ConstU128, ConstU16, ConstU32, ConstU64, ConstU8, Contains, Get, VariantCountOf,
     },
     weights::{
         constants::{ParityDbWeight, WEIGHT_REF_TIME_PER_MILLIS},
@@ -31,6 +31,7 @@ use pallet_transaction_payment::{ConstFeeMultiplier, FungibleAdapter, Multiplier
 use sp_consensus_aura::sr25519::AuthorityId as AuraId;
 use sp_runtime::{
     traits::{ConvertInto, One, OpaqueKeys, StaticLookup},
+    type_with_default::TypeWithDefault,
     Perbill,
 };
 use sp_version::RuntimeVersion;
@@ -82,6 +83,20 @@ impl Contains<RuntimeCall> for CallFilter {
     }
 }
 
+/// Where an account begins to count its transactions: at the number of the block that creates it.
+///
+/// A hotkey that owns nothing has an account as long as it has a slot. Were it to begin at 0 when it comes back, whatever it
+/// had signed without an end before would hold once more, for anybody who kept it: an old endpoint, an old vote. From
+/// here on it does not, unless it had sent more transactions than blocks have been made meanwhile.
+#[derive(Debug)]
+pub struct FirstNonce;
+
+impl Get<Nonce> for FirstNonce {
+    fn get() -> Nonce {
+        System::block_number()
+    }
+}
+
 #[derive_impl(frame_system::config_preludes::SolochainDefaultConfig)]
 impl frame_system::Config for Runtime {
     type BaseCallFilter = CallFilter;
@@ -89,7 +104,8 @@ impl frame_system::Config for Runtime {
     type BlockWeights = RuntimeBlockWeights;
     type BlockLength = RuntimeBlockLength;
     type AccountId = AccountId;
-    type Nonce = Nonce;
+    // Encoded and described as a `Nonce`.
+    type Nonce = TypeWithDefault<Nonce, FirstNonce>;
     type BlockHashCount = BlockHashCount;
     type DbWeight = ParityDbWeight;
     type Version = Version;

@@ -36,7 +36,7 @@ pub type AccountId = <<Signature as Verify>::Signer as IdentifyAccount>::Account
 pub type Address = MultiAddress<AccountId, ()>;
 /// An amount, in units of 10^-9 NOE.
 pub type Balance = u128;
-/// Number of a transaction of an account.
+/// Number of a transaction of an account, which begins with [`configs::FirstNonce`].
 pub type Nonce = u32;
 /// A hash.
 pub type Hash = sp_core::H256;

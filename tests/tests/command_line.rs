@@ -158,6 +158,13 @@ async fn from_a_wallet_to_stake_and_weights() -> Result<()> {
     }
     let after = user.json("wallet balance")?["free"].clone();
     ensure!(after == before, "{before}, then {after}");
+    // Also for an account that there is not yet.
+    user.json("wallet create --wallet poor")?;
+    user.refused(
+        &format!("wallet send {address} 1 --wallet poor --dry-run"),
+        1,
+        "send it some NOE first",
+    )?;
     user.json("neuron register --hotkey other --yes")?;
     let nothing = "stake remove --all --hotkey other --yes";
     user.refused(nothing, 1, "nothing of yours lies there")?;

@@ -8,7 +8,7 @@ use subxt::{
     utils::H256,
 };
 
-use crate::{AccountId, Chain, ChainError, MarketError, Metagraph, StateError};
+use crate::{rehearsal::Block, AccountId, Chain, ChainError, MarketError, Metagraph, StateError};
 
 /// Most markets that are looked through.
 const MOST_MARKETS: MarketId = 64;
@@ -26,6 +26,14 @@ struct AccountInfo {
 struct AccountData {
     free: u128,
     reserved: u128,
+}
+
+/// The part of `frame_system::AccountInfo` by which it is known whether there is such an account.
+#[derive(DecodeAsType)]
+#[decode_as_type(crate_path = "scale_decode")]
+struct References {
+    providers: u32,
+    sufficients: u32,
 }
 
 /// What an account holds itself, in units.
@@ -185,6 +193,23 @@ impl Chain {
             free: units(data.free)?,
             on_hold: units(data.reserved)?,
         })
+    }
+
+    /// Whether there is an account after a block: it owns something, or is a hotkey that has a slot.
+    pub(crate) async fn has_account(
+        &self,
+        block: &Block,
+        account: [u8; 32],
+    ) -> Result<bool, ChainError> {
+        let address = dynamic::storage::<([u8; 32],), References>("System", "Account");
+        let question = async {
+            let value = block.storage().try_fetch(address, (account,)).await?;
+            let references = value.map(|value| value.decode()).transpose()?;
+            Ok::<_, subxt::Error>(references)
+        };
+        // Of one that there is not, the answer is of zeros.
+        let references = self.ask(question).await?;
+        Ok(references.is_some_and(|found| found.providers > 0 || found.sufficients > 0))
     }
 }
 

@@ -26,7 +26,8 @@ pub enum Rehearsal {
     NotTried(String),
 }
 
-type Block = ClientAtBlock<SubstrateConfig, OnlineClientAtBlockImpl<SubstrateConfig>>;
+/// A block, whose state is asked.
+pub(crate) type Block = ClientAtBlock<SubstrateConfig, OnlineClientAtBlockImpl<SubstrateConfig>>;
 
 impl Chain {
     /// What would come of the call on the state after the last finalized block. Nothing is sent, and nobody who sees
@@ -89,7 +90,8 @@ impl Chain {
         let next = self
             .ask(self.methods.system_account_next_index(&account))
             .await?;
-        if nonce != next {
+        // Of an account that there is not, either is but the number of the block that was asked.
+        if nonce != next && self.has_account(&block, account.0).await? {
             let reason = "another call of this account is on its way, and comes first";
             return Ok(Rehearsal::NotTried(reason.into()));
         }

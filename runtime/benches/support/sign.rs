@@ -3,14 +3,14 @@
 use codec::Encode;
 use frame_metadata_hash_extension::CheckMetadataHash;
 use noesis_runtime::{
-    Address, Balance, Runtime, RuntimeCall, Signature, SignedPayload, TransactionExtensions,
-    UncheckedExtrinsic, VERSION,
+    AccountId, Address, Balance, Runtime, RuntimeCall, Signature, SignedPayload,
+    TransactionExtensions, UncheckedExtrinsic, VERSION,
 };
 use sp_core::{sr25519, Pair};
 use sp_keyring::Sr25519Keyring;
 use sp_runtime::{generic::Era, MultiAddress};
 
-/// The first transaction of a well-known account, encoded; over a hash of the metadata where one is given.
+/// The next transaction of a well-known account, encoded; over a hash of the metadata where one is given.
 pub fn sign(
     signer: Sr25519Keyring,
     call: RuntimeCall,
@@ -27,6 +27,8 @@ pub fn sign_as(
     tip: Balance,
     metadata_hash: Option<[u8; 32]>,
 ) -> Vec<u8> {
+    let account: AccountId = signer.public().into();
+    let nonce = frame_system::Pallet::<Runtime>::account_nonce(&account);
     let extensions: TransactionExtensions = (
         frame_system::CheckNonZeroSender::new(),
         frame_system::CheckSpecVersion::new(),
@@ -34,7 +36,7 @@ pub fn sign_as(
         frame_system::CheckGenesis::new(),
         frame_system::CheckEra::from(Era::Immortal),
         Default::default(),
-        frame_system::CheckNonce::from(0),
+        frame_system::CheckNonce::from(nonce),
         frame_system::CheckWeight::new(),
         pallet_transaction_payment::ChargeTransactionPayment::from(tip).into(),
         metadata_hash.map_or_else(
@@ -57,7 +59,7 @@ pub fn sign_as(
     );
     let payload = SignedPayload::from_raw(call.clone(), extensions.clone(), implicit);
     let signature = payload.using_encoded(|bytes| signer.sign(bytes));
-    let address: Address = MultiAddress::Id(signer.public().into());
+    let address: Address = MultiAddress::Id(account);
     UncheckedExtrinsic::new_signed(call, address, Signature::Sr25519(signature), extensions)
         .encode()
 }

@@ -10,7 +10,7 @@ use jsonrpsee::{
     },
     RpcModule,
 };
-use market_primitives::{MarketId, Metagraph, Neuron, Share, Uid};
+use market_primitives::{Governance, MarketId, Metagraph, Neuron, Share, Uid};
 use market_runtime_api::MarketApi;
 use noesis_runtime::{opaque::Block, AccountId, Hash, Parameters};
 use pallet_transaction_payment_rpc::{TransactionPayment, TransactionPaymentApiServer};
@@ -49,9 +49,10 @@ pub trait Market {
     #[method(name = "market_bonds", blocking)]
     fn bonds(&self, market: MarketId, uid: Uid, at: Option<Hash>) -> RpcResult<Vec<(Uid, Share)>>;
 
-    /// All rules of a market; shares in whole parts of 10^18.
+    /// All rules of a market and its share of the emission, those in force and, under `pending`, those that wait for
+    /// its next epoch; shares in whole parts of 10^18.
     #[method(name = "market_parameters", blocking)]
-    fn parameters(&self, market: MarketId, at: Option<Hash>) -> RpcResult<Parameters>;
+    fn parameters(&self, market: MarketId, at: Option<Hash>) -> RpcResult<Governance<Parameters>>;
 
     /// Units that a registration costs.
     #[method(name = "market_registrationCost", blocking)]
@@ -127,9 +128,9 @@ impl MarketServer for MarketRpc {
         self.ask_of_neuron(market, uid, at, |api, at| api.bonds(at, market, uid))
     }
 
-    fn parameters(&self, market: MarketId, at: Option<Hash>) -> RpcResult<Parameters> {
-        let parameters = self.ask(at, |api, at| api.parameters(at, market))?;
-        parameters.ok_or_else(|| unknown_market(market))
+    fn parameters(&self, market: MarketId, at: Option<Hash>) -> RpcResult<Governance<Parameters>> {
+        let governance = self.ask(at, |api, at| api.governance(at, market))?;
+        governance.ok_or_else(|| unknown_market(market))
     }
 
     fn registration_cost(&self, market: MarketId, at: Option<Hash>) -> RpcResult<u64> {

@@ -13,7 +13,7 @@ use frame_support::{
     view_functions::{ViewFunctionDispatchError, ViewFunctionId},
     weights::Weight,
 };
-use market_primitives::{MarketId, MarketSummary, Metagraph, Neuron, Share, Uid};
+use market_primitives::{Governance, MarketId, MarketSummary, Metagraph, Neuron, Share, Uid};
 use pallet_grandpa::AuthorityId as GrandpaId;
 use pallet_market::Parameters;
 use pallet_transaction_payment::{FeeDetails, RuntimeDispatchInfo};
@@ -68,6 +68,10 @@ impl_runtime_apis! {
 
         fn parameters(market: MarketId) -> Option<Parameters> {
             Market::parameters(market)
+        }
+
+        fn governance(market: MarketId) -> Option<Governance<Parameters>> {
+            Market::governance(market)
         }
 
         fn registration_cost(market: MarketId) -> Option<u64> {

@@ -57,6 +57,9 @@ async fn each_method_answers_or_says_what_there_is_not() -> Result<()> {
         "{parameters}"
     );
     ensure!(parameters["kappa"].is_u64(), "{parameters}");
+    let half = json!(500_000_000_000_000_000_u64);
+    ensure!(parameters["emission_share"] == half, "{parameters}");
+    ensure!(parameters["pending"].is_null(), "{parameters}");
     let cost = ask(port, "market_registrationCost", json!([TEXT]))?["result"].clone();
     ensure!(
         cost.as_u64().is_some_and(|cost| cost >= NOE / 100),

@@ -573,6 +573,12 @@ pub mod pallet {
             Some(Markets::<T>::get(market)?.parameters)
         }
 
+        /// All that governance decides for a market, and what of it waits for the next epoch; `None` where
+        /// there is no such market.
+        pub fn governance(market: MarketId) -> Option<market_primitives::Governance<Parameters>> {
+            Self::read_governance(market)
+        }
+
         /// Units that a registration costs now; `None` where there is no such market.
         pub fn registration_cost(market: MarketId) -> Option<u64> {
             let parameters = Markets::<T>::get(market)?.parameters;

@@ -4,6 +4,7 @@ use crate::{
     pallet::*,
     running::Pass,
     types::{Market, Moment, Outcome, Slot},
+    Parameters,
 };
 use alloc::{string::String, vec::Vec};
 use frame_support::{
@@ -12,7 +13,9 @@ use frame_support::{
 };
 use frame_system::pallet_prelude::BlockNumberFor;
 use market_mechanism::{self as mechanism, ONE, WHOLE_BOND};
-use market_primitives::{MarketId, MarketRules, MarketSummary, Metagraph, Neuron, Share, Uid};
+use market_primitives::{
+    Governance, MarketId, MarketRules, MarketSummary, Metagraph, Neuron, Scheduled, Share, Uid,
+};
 use sp_runtime::DispatchError;
 
 impl<T: Config> Pallet<T>
@@ -80,6 +83,22 @@ where
             neurons: neurons().count() as u16, // at most 4096
             arrived: arrived.count() as u16,
             registration_cost: Self::cost_in_block(market, &parameters, now),
+        })
+    }
+
+    /// What governance decided for a market, and what of it waits for the next epoch.
+    pub(crate) fn read_governance(market: MarketId) -> Option<Governance<Parameters>> {
+        let current = Markets::<T>::get(market)?;
+        let from_block = current.parameters.next_epoch_block(Self::now());
+        let pending = PendingRules::<T>::get(market).map(|rules| Scheduled {
+            from_block,
+            emission_share: rules.emission_share,
+            parameters: rules.parameters,
+        });
+        Some(Governance {
+            emission_share: current.emission_share,
+            parameters: current.parameters,
+            pending,
         })
     }
 

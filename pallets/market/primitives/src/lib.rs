@@ -174,3 +174,29 @@ pub struct MarketSummary {
     /// Units that a registration costs now.
     pub registration_cost: u64,
 }
+
+/// What governance decides for a market. In JSON shares are whole parts of 10^18, as in a genesis.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, Serialize)]
+pub struct Governance<Parameters> {
+    /// Its share of the chain's emission.
+    #[serde(with = "share_parts")]
+    pub emission_share: Share,
+    /// Its rules, in JSON beside the share.
+    #[serde(flatten)]
+    pub parameters: Parameters,
+    /// What is decided on and not yet in force.
+    pub pending: Option<Scheduled<Parameters>>,
+}
+
+/// What waits for a market's next epoch, with which it comes into force.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, Serialize)]
+pub struct Scheduled<Parameters> {
+    /// Block in which that epoch is due; one that is overdue begins sooner.
+    pub from_block: BlockNumber,
+    /// The market's share of the chain's emission.
+    #[serde(with = "share_parts")]
+    pub emission_share: Share,
+    /// Its rules, all of them, in JSON beside the share.
+    #[serde(flatten)]
+    pub parameters: Parameters,
+}

@@ -6,7 +6,7 @@ extern crate alloc;
 
 use alloc::vec::Vec;
 use codec::Codec;
-use market_primitives::{MarketId, MarketSummary, Metagraph, Neuron, Share, Uid};
+use market_primitives::{Governance, MarketId, MarketSummary, Metagraph, Neuron, Share, Uid};
 
 sp_api::decl_runtime_apis! {
     /// What clients read of markets; `None` always means that there is no such market or neuron. No
@@ -33,6 +33,9 @@ sp_api::decl_runtime_apis! {
 
         /// All rules of a market.
         fn parameters(market: MarketId) -> Option<Parameters>;
+
+        /// All that governance decides for a market, and what of it waits for the next epoch.
+        fn governance(market: MarketId) -> Option<Governance<Parameters>>;
 
         /// Units that a registration costs now.
         fn registration_cost(market: MarketId) -> Option<u64>;

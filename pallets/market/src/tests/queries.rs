@@ -2,8 +2,11 @@
 
 use crate::{mock::*, *};
 use codec::{Decode, Encode};
-use frame_support::view_functions::{DispatchViewFunction, ViewFunctionId};
-use market_primitives::{Metagraph, Share, NOE};
+use frame_support::{
+    assert_ok,
+    view_functions::{DispatchViewFunction, ViewFunctionId},
+};
+use market_primitives::{Governance, Metagraph, Scheduled, Share, NOE};
 
 /// Three neurons; the first two hold stake and value the third.
 fn market() {
@@ -72,9 +75,53 @@ fn each_query_tells_what_was_set_and_nothing_of_what_is_not_there() {
             assert_eq!(MarketPallet::bonds(market, uid), None);
         }
         assert_eq!(MarketPallet::parameters(7), None);
+        assert_eq!(MarketPallet::governance(7), None);
         assert_eq!(MarketPallet::registration_cost(7), None);
         assert_eq!(MarketPallet::preview_epoch(7), None);
         assert!(MarketPallet::summary(7).is_none());
+    });
+}
+
+#[test]
+fn what_is_decided_is_told_beside_what_is_in_force_until_it_is() {
+    on_chain(|| {
+        let in_force = Governance {
+            emission_share: Share::ONE,
+            parameters: rules(),
+            pending: None,
+        };
+        assert_eq!(MarketPallet::governance(TEXT), Some(in_force.clone()));
+
+        let emission_share = Share(Share::ONE.0 / 2);
+        let parameters = Parameters {
+            kappa: Share(Share::ONE.0 / 4),
+            ..rules()
+        };
+        let root = RuntimeOrigin::root();
+        assert_ok!(MarketPallet::set_parameters(
+            root,
+            TEXT,
+            emission_share,
+            parameters.clone()
+        ));
+        let pending = Some(Scheduled {
+            from_block: TEMPO,
+            emission_share,
+            parameters: parameters.clone(),
+        });
+        let waiting = Governance {
+            pending,
+            ..in_force
+        };
+        assert_eq!(MarketPallet::governance(TEXT), Some(waiting));
+
+        run_to(TEMPO);
+        let in_force = Governance {
+            emission_share,
+            parameters,
+            pending: None,
+        };
+        assert_eq!(MarketPallet::governance(TEXT), Some(in_force));
     });
 }
 
@@ -178,6 +225,7 @@ fn view_functions_answer_by_the_ids_in_the_metadata() {
             "weights",
             "bonds",
             "parameters",
+            "governance",
             "registration_cost",
             "preview_epoch",
         ];

@@ -1,8 +1,8 @@
 //! What the market's calls and its epochs cost, measured through the real Wasm runtime.
 //!
 //! `cargo bench --workspace --bench weights` prints the ratio of what `pallets/market/src/weights.rs` charges to
-//! what was measured. State lies in memory here, and what is charged for the database counts as charged.
-//! Of a call, the cost of a transaction that does nothing is taken off.
+//! what was measured, and fails where one is below 1. State lies in memory here, and what is charged for the database
+//! counts as charged. Of a call, the cost of a transaction that does nothing is taken off.
 
 #[path = "support/bare.rs"]
 mod bare;
@@ -21,7 +21,7 @@ use pallet_market::{
 use sign::sign;
 use sp_io::TestExternalities;
 use sp_keyring::Sr25519Keyring::{self, Alice, Bob};
-use std::time::Duration;
+use std::{process::ExitCode, time::Duration};
 use support::{
     begin_block, chain, delegate_to_all, duration, edges, epoch_on, Step, Wasm, MARKET, TEMPO,
 };
@@ -163,14 +163,15 @@ fn epoch_with_arrivals(wasm: &Wasm, neurons: u32) -> Vec<Step> {
     epoch_on(wasm, chain)
 }
 
-/// Prints one line: microseconds measured, microseconds charged, and their ratio.
-fn print(name: &str, measured: Duration, charged: Duration) {
+/// Prints one line: microseconds measured, microseconds charged, and their ratio. Whether enough is charged.
+fn print(name: &str, measured: Duration, charged: Duration) -> bool {
     println!(
         "{name:32} {:12.1} {:12.1} {:8.2}",
         measured.as_secs_f64() * 1e6,
         charged.as_secs_f64() * 1e6,
         charged.as_secs_f64() / measured.as_secs_f64()
     );
+    charged >= measured
 }
 
 /// Prints what of an epoch is the host's, who hands rows out and takes them back, and what the runtime's
@@ -224,8 +225,8 @@ fn fastest(mut measure: impl FnMut() -> Vec<Duration>) -> f64 {
     best.iter().sum::<Duration>().as_secs_f64() * 1e3
 }
 
-/// Prints one line for an epoch.
-fn print_epoch(name: &str, steps: &[Step]) {
+/// Prints one line for an epoch. Whether enough is charged for each of its steps.
+fn print_epoch(name: &str, steps: &[Step]) -> bool {
     let (time, charged) = steps
         .iter()
         .fold(Default::default(), |sum: (Duration, Duration), step| {
@@ -243,14 +244,16 @@ fn print_epoch(name: &str, steps: &[Step]) {
         charged.as_secs_f64() / time.as_secs_f64(),
         steps.len(),
     );
+    steps.iter().all(|step| step.charged >= step.time)
 }
 
-fn main() {
+fn main() -> ExitCode {
     // `cargo test --benches` asks every benchmark to list itself.
     if std::env::args().any(|argument| argument == "--test" || argument == "--list") {
-        return;
+        return ExitCode::SUCCESS;
     }
     let wasm = Wasm::runtime();
+    let mut enough = true;
     println!(
         "{:32} {:>12} {:>12} {:>8}  {:>6} {:>9}",
         "", "measured us", "charged us", "ratio", "blocks", "worst"
@@ -269,13 +272,13 @@ fn main() {
     ] {
         let steps = epoch(&wasm, neurons, row, came_late);
         let void = if came_late { ", some void" } else { "" };
-        print_epoch(&format!("epoch, {neurons} x {row} edges{void}"), &steps);
+        enough &= print_epoch(&format!("epoch, {neurons} x {row} edges{void}"), &steps);
     }
     let steps = epoch_with_arrivals(&wasm, 4096);
-    print_epoch("the same, every row set anew", &steps);
+    enough &= print_epoch("the same, every row set anew", &steps);
     let mut delegated = chain(4096, 4096, TEMPO - 2, true);
     delegate_to_all(&mut delegated, 4096, &Bob.to_account_id());
-    print_epoch("and every neuron delegated to", &epoch_on(&wasm, delegated));
+    enough &= print_epoch("and every neuron delegated to", &epoch_on(&wasm, delegated));
     print_parts(&wasm);
     let hotkey = || Alice.to_account_id();
     let calls: [(&str, _, Call<Runtime>); 14] = [
@@ -405,7 +408,7 @@ fn main() {
         let call_: RuntimeCall = pallet_sudo::Call::<Runtime>::sudo { call: inner }.into();
         let weight = call_.get_dispatch_info().call_weight;
         let own = call(&wasm, Alice, call_, many_markets).saturating_sub(nothing);
-        print(name, own, duration(weight));
+        enough &= print(name, own, duration(weight));
     }
     for (name, signer, market_call) in calls {
         let hidden = match &market_call {
@@ -417,6 +420,11 @@ fn main() {
         let call_: RuntimeCall = market_call.into();
         let weight = call_.get_dispatch_info().call_weight;
         let own = call(&wasm, signer, call_, prepare).saturating_sub(nothing);
-        print(name, own, duration(weight));
+        enough &= print(name, own, duration(weight));
     }
+    if !enough {
+        eprintln!("a ratio is below 1: raise what pallets/market/src/weights.rs charges there");
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
 }

@@ -47,8 +47,9 @@ pub trait WeightInfo {
     fn epoch_finish(slots: u32) -> Weight;
 }
 
-/// Measured through the Wasm runtime by `cargo bench --workspace --bench weights`, which prints what is charged
-/// beside what was measured; rounded up, and typed here by hand. Of a free call that is with its check in
+/// Measured through the Wasm runtime by `cargo bench --workspace --bench weights` (`runtime/benches/weights.rs`), which
+/// prints what is charged beside what was measured and fails where that is more; rounded up, and typed here by hand, so
+/// that whoever changes a call runs it. Of a free call that is with its check in
 /// [`CheckMarketCall`](crate::CheckMarketCall), which is charged nothing by itself. The database is charged apart, by
 /// what is read and written.
 pub struct Measured<T>(PhantomData<T>);

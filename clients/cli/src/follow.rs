@@ -1,9 +1,9 @@
 //! Follows a market from finalized block to finalized block, without missing an epoch.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use futures::StreamExt;
-use noesis_chain::{BlockNumber, Chain, ChainError, MarketId, Metagraph};
+use noesis_chain::{BlockNumber, Chain, ChainError, MarketId, Metagraph, Pool, Uid};
 use tokio::{sync::mpsc, time::timeout};
 
 /// Pause before asking again a node that does not answer yet.
@@ -20,6 +20,8 @@ pub enum Update {
         block: BlockNumber,
         /// The market.
         metagraph: Box<Metagraph>,
+        /// What others put behind its neurons; nothing where the node does not tell.
+        pools: BTreeMap<Uid, Pool>,
     },
     /// The node does not answer; the follower goes on trying.
     Waiting(ChainError),
@@ -75,24 +77,39 @@ async fn run(url: &str, market: &str, out: &mpsc::Sender<Update>) -> Result<(), 
             Err(error) => return Err(error),
         };
         for metagraph in missed(&chain, market, last.as_ref(), &now).await {
-            if !tell(out, metagraph.block, metagraph).await {
+            let pools = pools(&chain, market, metagraph.block).await;
+            if !tell(out, metagraph.block, metagraph, pools).await {
                 return Ok(());
             }
         }
         last = Some(now.clone());
         // The snapshot may be of a later block than the one that woke us, never of an earlier one.
-        if !tell(out, seen.max(now.block), now).await {
+        let block = seen.max(now.block);
+        let pools = pools(&chain, market, block).await;
+        if !tell(out, block, now, pools).await {
             return Ok(());
         }
     }
 }
 
 /// Passes a snapshot on; `false` when nobody listens any more.
-async fn tell(out: &mpsc::Sender<Update>, block: BlockNumber, metagraph: Metagraph) -> bool {
-    let metagraph = Box::new(metagraph);
-    out.send(Update::Snapshot { block, metagraph })
-        .await
-        .is_ok()
+async fn tell(
+    out: &mpsc::Sender<Update>,
+    block: BlockNumber,
+    metagraph: Metagraph,
+    pools: BTreeMap<Uid, Pool>,
+) -> bool {
+    let snapshot = Update::Snapshot {
+        block,
+        metagraph: Box::new(metagraph),
+        pools,
+    };
+    out.send(snapshot).await.is_ok()
+}
+
+/// What others put behind the neurons. The market is worth showing without that, too: an older runtime has no pools.
+async fn pools(chain: &Chain, market: MarketId, block: BlockNumber) -> BTreeMap<Uid, Pool> {
+    chain.pools(market, block).await.unwrap_or_default()
 }
 
 async fn open(url: &str, market: &str) -> Result<(Chain, MarketId), ChainError> {

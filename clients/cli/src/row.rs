@@ -1,11 +1,11 @@
 //! One line of a market's table: a neuron, with the name it goes by here.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use noesis_chain::{Hotkey, Metagraph, Neuron, Uid};
+use noesis_chain::{Hotkey, Metagraph, Neuron, Pool, Uid};
 use serde::Serialize;
 
-use crate::words;
+use crate::{stake::delegated, words};
 
 /// What a neuron does in the market.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -34,6 +34,9 @@ pub struct Row {
     pub role: Role,
     /// Its stake in units.
     pub stake: u64,
+    /// What of that others put there, where it was asked for; the report is of networks in which nobody does.
+    #[serde(skip)]
+    pub delegated: u64,
     /// The paper's R.
     pub rank: f64,
     /// The paper's T.
@@ -66,6 +69,7 @@ pub fn rows(metagraph: &Metagraph, names: &Names, answers: &Answers) -> Vec<Row>
                 name,
                 role,
                 stake: neuron.stake,
+                delegated: 0,
                 rank: neuron.rank.to_f64(),
                 trust: neuron.trust.to_f64(),
                 consensus: neuron.consensus.to_f64(),
@@ -76,6 +80,14 @@ pub fn rows(metagraph: &Metagraph, names: &Names, answers: &Answers) -> Vec<Row>
             }
         })
         .collect()
+}
+
+/// The rows, with what others put behind their neurons.
+pub fn with_pools(mut rows: Vec<Row>, pools: &BTreeMap<Uid, Pool>) -> Vec<Row> {
+    for row in &mut rows {
+        row.delegated = delegated(pools, row.uid);
+    }
+    rows
 }
 
 /// Whoever set weights validates; everybody else serves.

@@ -18,11 +18,8 @@ pub const LEGEND: &str = "rank: what the validators' stake says a neuron is wort
 const GAP: usize = 2;
 
 /// What a narrow screen goes without of the neurons, the most dispensable first.
-pub const DISPENSABLE: [&str; 6] = ["stake NOE", "uid", "rank", "trust", "consensus", "dividend"];
-
-/// The same where the last answers have a column and nobody has answered.
-const WITHOUT_ANSWERS: [&str; 7] = [
-    LAST_ANSWER,
+pub const DISPENSABLE: [&str; 7] = [
+    DELEGATED,
     "stake NOE",
     "uid",
     "rank",
@@ -30,6 +27,21 @@ const WITHOUT_ANSWERS: [&str; 7] = [
     "consensus",
     "dividend",
 ];
+
+/// The same where the last answers have a column and nobody has answered.
+const WITHOUT_ANSWERS: [&str; 8] = [
+    LAST_ANSWER,
+    DELEGATED,
+    "stake NOE",
+    "uid",
+    "rank",
+    "trust",
+    "consensus",
+    "dividend",
+];
+
+/// The header of what of their stake others put behind the neurons.
+pub const DELEGATED: &str = "delegated NOE";
 
 /// The header of what the neurons last answered.
 const LAST_ANSWER: &str = "last answer";
@@ -76,13 +88,18 @@ pub fn columns(rows: &[Row], last: Column) -> Vec<Column> {
         words: false,
         cells: rows.iter().map(cell).collect(),
     };
-    vec![
+    let mut columns = vec![
         column("uid", |row| row.uid.to_string()),
         Column {
             words: true,
             ..column("who", |row| row.name.clone())
         },
         column("stake NOE", |row| words::noe(row.stake)),
+    ];
+    if rows.iter().any(|row| row.delegated > 0) {
+        columns.push(column(DELEGATED, |row| words::noe(row.delegated)));
+    }
+    columns.extend([
         column("rank", |row| words::share(row.rank)),
         column("trust", |row| words::share(row.trust)),
         column("consensus", |row| words::share(row.consensus)),
@@ -90,7 +107,8 @@ pub fn columns(rows: &[Row], last: Column) -> Vec<Column> {
         column("dividend", |row| words::share(row.dividend)),
         column("pay NOE", |row| words::noe(row.pay)),
         last,
-    ]
+    ]);
+    columns
 }
 
 /// What the neurons last answered.

@@ -8,7 +8,7 @@ use clap::Args;
 use crate::{
     flags::MarketFlags,
     follow::{follow, Update},
-    row::{rows, Answers, Names},
+    row::{rows, with_pools, Answers, Names},
     screen::{ended, say, Pressed, Screen},
     settings::Settings,
     table,
@@ -68,9 +68,14 @@ async fn watch(url: String, market: String, view: &mut View, mut screen: Screen)
 /// waited for.
 fn take(view: &mut View, update: Update) -> Result<()> {
     match update {
-        Update::Snapshot { block, metagraph } => {
+        Update::Snapshot {
+            block,
+            metagraph,
+            pools,
+        } => {
             view.stage.clear();
             let rows = rows(&metagraph, &Names::new(), &Answers::new());
+            let rows = with_pools(rows, &pools);
             view.show(block, &metagraph, rows);
         }
         Update::Waiting(error) if view.knows_the_market() => view.stage = error.to_string(),
@@ -98,14 +103,15 @@ mod tests {
         let error = take(&mut view, absent()).unwrap_err().to_string();
         assert!(error.contains("no node answers") && error.contains("start one"));
 
-        let metagraph = Box::new(market(3, 10));
-        let block = 34;
-        take(&mut view, Update::Snapshot { block, metagraph }).unwrap();
+        let snapshot = |block| Update::Snapshot {
+            block,
+            metagraph: Box::new(market(3, 10)),
+            pools: Default::default(),
+        };
+        take(&mut view, snapshot(34)).unwrap();
         take(&mut view, absent()).unwrap();
         assert_eq!(view.stage, error);
-        let metagraph = Box::new(market(3, 10));
-        let block = 35;
-        take(&mut view, Update::Snapshot { block, metagraph }).unwrap();
+        take(&mut view, snapshot(35)).unwrap();
         assert_eq!(view.stage, "");
     }
 

@@ -99,7 +99,7 @@ impl<'a> Network<'a> {
         loop {
             tokio::select! {
                 update = updates.recv() => match update {
-                    Some((index, Update::Snapshot { block, metagraph })) => {
+                    Some((index, Update::Snapshot { block, metagraph, .. })) => {
                         self.take(index, block, &metagraph)?;
                         if self.paid_enough() {
                             return Ok(());

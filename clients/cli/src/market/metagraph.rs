@@ -9,16 +9,12 @@ use noesis_chain::{Metagraph, Neuron, Pool, Uid};
 use super::list::word;
 use crate::{
     flags::{MarketFlags, OutputFlags},
-    row::{rows, Answers, Names},
+    row::{rows, with_pools, Answers, Names},
     screen::say,
     settings::Settings,
-    stake::delegated,
     table::{self, columns, Column, DISPENSABLE},
     words,
 };
-
-/// What of its stake others put behind a neuron.
-const DELEGATED: &str = "delegated NOE";
 
 /// Flags of `noesis market metagraph`.
 #[derive(Args)]
@@ -72,20 +68,10 @@ fn text(metagraph: &Metagraph, pools: &BTreeMap<Uid, Pool>) -> String {
         words::noe(metagraph.minted),
         words::noe(metagraph.registration_cost),
     );
-    let rows = rows(metagraph, &Names::new(), &Answers::new());
+    let rows = with_pools(rows(metagraph, &Names::new(), &Answers::new()), pools);
     let endpoint = |neuron: &Neuron| neuron.endpoint.clone().unwrap_or_else(|| "-".into());
     let endpoints = Column::words("endpoint", metagraph.neurons.iter().map(endpoint));
-    let mut columns = columns(&rows, endpoints);
-    let delegated = rows.iter().map(|row| delegated(pools, row.uid));
-    if delegated.clone().any(|units| units > 0) {
-        let delegated = Column::numbers(DELEGATED, delegated.map(words::noe));
-        let stake = columns
-            .iter()
-            .position(|column| column.header == "stake NOE");
-        columns.insert(stake.map_or(0, |stake| stake + 1), delegated);
-    }
-    let dispensable: Vec<_> = std::iter::once(DELEGATED).chain(DISPENSABLE).collect();
-    out.push_str(&table::text(columns, &dispensable));
+    out.push_str(&table::text(columns(&rows, endpoints), &DISPENSABLE));
     out.push('\n');
     if rows.is_empty() {
         let _ = writeln!(out, "nobody has registered yet");
@@ -96,7 +82,7 @@ fn text(metagraph: &Metagraph, pools: &BTreeMap<Uid, Pool>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::row::tests::market;
+    use crate::{row::tests::market, table::DELEGATED};
     use noesis_chain::{Holdings, NOE};
 
     #[test]

@@ -1,8 +1,10 @@
 //! What a reader finds on a screen.
 
+use std::collections::BTreeMap;
+
 use super::{draw::heights, *};
-use crate::row::{rows, tests::market, Names, Role};
-use noesis_chain::NOE;
+use crate::row::{rows, tests::market, with_pools, Names, Role};
+use noesis_chain::{Holdings, Pool, NOE};
 use ratatui::{backend::TestBackend, style::Color, Terminal};
 
 /// The screen's lines after drawing `view`.
@@ -168,6 +170,35 @@ fn at_80_by_24_everything_is_there_and_nothing_cut() {
     assert!(line_with(&lines, "steps/s").contains("alone"));
     line_with(&lines, "processes");
     line_with(&lines, "noesis watch --url ws://127.0.0.1:9900");
+}
+
+#[test]
+fn what_others_put_behind_a_neuron_has_a_column_where_there_is_room() {
+    let metagraph = market(3, 10 * NOE);
+    let view = |pools: BTreeMap<u16, Pool>| {
+        let mut view = View::new("text market".into());
+        let rows = rows(&metagraph, &Names::new(), &Answers::new());
+        view.show(34, &metagraph, with_pools(rows, &pools));
+        view
+    };
+    let holdings = Holdings {
+        value: 250 * NOE,
+        shares: 1,
+    };
+    let pool = Pool {
+        id: 1,
+        holdings,
+        take: 0,
+        raise: None,
+    };
+    let (none, one) = (view(BTreeMap::new()), view(BTreeMap::from([(0, pool)])));
+    let lines = screen(&one, 100, 30);
+    assert!(line_with(&lines, "uid").contains("delegated NOE"));
+    assert!(line_with(&lines, "1,000.000").contains("250.000"));
+    let lines = screen(&none, 100, 30);
+    assert!(!line_with(&lines, "uid").contains("delegated NOE"));
+    let [none, one] = [none, one].map(|view| screen(&view, 80, 24));
+    assert_eq!(line_with(&none, "uid"), line_with(&one, "uid"));
 }
 
 #[test]

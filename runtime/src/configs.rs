@@ -85,9 +85,9 @@ impl Contains<RuntimeCall> for CallFilter {
 
 /// Where an account begins to count its transactions: at the number of the block that creates it.
 ///
-/// A hotkey that owns nothing has an account as long as it has a slot. Were it to begin at 0 when it comes back, whatever it
-/// had signed without an end before would hold once more, for anybody who kept it: an old endpoint, an old vote. From
-/// here on it does not, unless it had sent more transactions than blocks have been made meanwhile.
+/// A hotkey that owns nothing has an account as long as it has a slot. If it began at 0 when it comes back, whatever it
+/// had signed without an end before would hold once more, for anybody who kept it: an old endpoint, an old vote. As it is,
+/// that is stale, unless the hotkey had sent more transactions than blocks have been made since it first came.
 #[derive(Debug)]
 pub struct FirstNonce;
 

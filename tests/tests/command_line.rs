@@ -294,8 +294,10 @@ async fn a_row_is_committed_to_kept_and_shown() -> Result<()> {
     user.import("//Alice", "")?;
     user.json("wallet create --hotkey default")?;
     user.json("wallet create --hotkey other")?;
+    user.json("wallet create --hotkey brief")?;
     user.json("neuron register --yes")?;
     user.json("neuron register --hotkey other --yes")?;
+    user.json("neuron register --hotkey brief --yes")?;
     user.refused("weights set 1=1 --yes", 2, "weights commit")?;
     user.refused("weights reveal --yes", 2, "keeps no row")?;
 
@@ -306,13 +308,16 @@ async fn a_row_is_committed_to_kept_and_shown() -> Result<()> {
     // Of the commitments of one epoch the last counts: the row of the first keeps nobody from showing it.
     let mut kept = Vec::new();
     for _ in 0..2 {
-        let committed = user.json("weights commit 1=1 --yes")?;
+        let committed = user.json("weights commit 1=1 2=1 --yes")?;
         let path = PathBuf::from(committed["kept"].as_str().context("kept")?);
         let mode = fs::metadata(&path)?.permissions().mode() & 0o777;
         ensure!(mode == 0o600, "{mode:o}");
         let text = fs::read_to_string(&path)?;
         kept.push((path, text));
     }
+    // Who leaves takes an edge away, not the row.
+    user.json("neuron deregister --hotkey brief --yes")?;
+    user.refused("weights commit 2=1 --yes", 1, "uid 2")?;
     let start = Instant::now();
     loop {
         let output = user.command("weights reveal --yes")?.output()?;
@@ -328,7 +333,7 @@ async fn a_row_is_committed_to_kept_and_shown() -> Result<()> {
     let shown = kept.iter().find(|(path, _)| !path.exists());
     let (path, text) = shown.context("a row that was shown is kept")?;
     let weights = user.json("weights show")?;
-    ensure!(weights["weights"] == json!([[1, 65535]]), "{weights}");
+    ensure!(weights["weights"][0] == json!([1, 65535]), "{weights}");
 
     // What the chain takes no more is forgotten, but not by a dry run.
     for (other, _) in kept.iter().filter(|(other, _)| other != path) {

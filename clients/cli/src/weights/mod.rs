@@ -114,8 +114,9 @@ async fn set(arguments: Set) -> Result<()> {
         ))
         .into());
     }
+    check_held(&metagraph, &weights)?;
     let plan = Plan {
-        facts: facts(&metagraph, uid, &weights)?,
+        facts: facts(&metagraph, uid, &weights),
         call: Call::SetWeights { market, weights },
         key: &key,
         costs: 0,
@@ -134,6 +135,7 @@ async fn commit(arguments: Set) -> Result<()> {
     let (chain, market) = arguments.market.open(&settings).await?;
     let metagraph = chain.metagraph(market).await?;
     let uid = neuron(&metagraph, key.account())?.uid;
+    check_held(&metagraph, &weights)?;
     let mut salt = [0; 32];
     OsRng
         .try_fill_bytes(&mut salt)
@@ -147,7 +149,7 @@ async fn commit(arguments: Set) -> Result<()> {
         salt,
     };
     let reveal_in = metagraph.begun + u64::from(metagraph.rules.reveal_period);
-    let mut facts = facts(&metagraph, uid, &kept.weights)?;
+    let mut facts = facts(&metagraph, uid, &kept.weights);
     facts.push(Fact::number("reveal_in_epoch", reveal_in));
     let plan = Plan {
         facts,
@@ -211,12 +213,13 @@ async fn reveal(arguments: Reveal) -> Result<()> {
             }
         }
     }
-    // The newest first: of the commitments of one epoch the last counts. What the chain has of the others no more, or
-    // not yet, keeps nobody from showing the one that it has.
+    // The newest first: of the commitments of one epoch the last counts. What the chain refuses of the others keeps
+    // nobody from showing the one that it takes.
     let mut refusal = None;
     for (path, kept) in due.into_iter().rev() {
         let plan = Plan {
-            facts: facts(&metagraph, uid, &kept.weights)?,
+            // Whomever it names: of one who left since the commitment the edge is void, and the row is not.
+            facts: facts(&metagraph, uid, &kept.weights),
             call: Call::RevealWeights {
                 market,
                 weights: kept.weights,
@@ -239,7 +242,7 @@ async fn reveal(arguments: Reveal) -> Result<()> {
             Some(ChainError::Market(
                 MarketError::NothingCommitted | MarketError::RevealTooLate,
             )) => forget(&path),
-            Some(ChainError::Market(MarketError::RevealTooEarly)) => {}
+            Some(ChainError::Market(_)) => {}
             _ => return Err(error),
         }
         refusal.get_or_insert(error);
@@ -267,23 +270,26 @@ fn nothing_due(next: Option<u64>, metagraph: &Metagraph, folder: &Path) -> anyho
     }
 }
 
-/// What there is to know about a row before it is sent.
-///
-/// Fails with [`MarketError::UnknownUid`] where it names a uid that nobody holds.
-fn facts(metagraph: &Metagraph, uid: Uid, weights: &[(Uid, u16)]) -> Result<Vec<Fact>> {
+/// Fails with [`MarketError::UnknownUid`] where a row names a uid that nobody holds.
+fn check_held(metagraph: &Metagraph, weights: &[(Uid, u16)]) -> Result<()> {
     let held = |uid: Uid| metagraph.neurons.iter().any(|neuron| neuron.uid == uid);
-    if let Some((nobodys, _)) = weights.iter().find(|(uid, _)| !held(*uid)) {
-        return Err(ChainError::Market(MarketError::UnknownUid))
-            .with_context(|| format!("uid {nobodys} in market {}", metagraph.market));
+    match weights.iter().find(|(uid, _)| !held(*uid)) {
+        None => Ok(()),
+        Some((nobodys, _)) => Err(ChainError::Market(MarketError::UnknownUid))
+            .with_context(|| format!("uid {nobodys} in market {}", metagraph.market)),
     }
+}
+
+/// What there is to know about a row before it is sent.
+fn facts(metagraph: &Metagraph, uid: Uid, weights: &[(Uid, u16)]) -> Vec<Fact> {
     let row: Vec<_> = shares(weights)
         .map(|(uid, share)| format!("{uid}={share:.3}"))
         .collect();
-    Ok(vec![
+    vec![
         Fact::number("market", metagraph.market.into()),
         Fact::number("uid", uid.into()),
         Fact::both("weights", row.join(" "), json!(weights)),
-    ])
+    ]
 }
 
 /// Each edge with its share of the row.

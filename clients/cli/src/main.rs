@@ -31,6 +31,8 @@ use std::{io::IsTerminal, process::ExitCode};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
+use transaction::WouldFail;
+
 const EXAMPLES: &str = "\
 Examples:
   noesis market list
@@ -125,6 +127,9 @@ async fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
+            if let Some(WouldFail(printed)) = error.downcast_ref::<WouldFail>() {
+                screen::say(printed);
+            }
             eprintln!("noesis: {error:#}");
             ExitCode::from(exit::code(&error))
         }

@@ -75,6 +75,15 @@ pub enum Outcome {
     Done,
 }
 
+/// A call was tried out and would fail. It is printed, as one that is done is, where its error is told: who goes on to
+/// another call instead prints one thing all the same.
+#[derive(Debug, thiserror::Error)]
+#[error("tried out: it would fail now")]
+pub struct WouldFail(
+    /// What is printed of it.
+    pub String,
+);
+
 /// What of a call is told at its end.
 pub struct Told<'a> {
     flags: &'a SigningFlags,
@@ -134,7 +143,8 @@ pub async fn carry_out<'a>(
             .map(|Fact(label, words, _)| (label.as_str(), words.as_str())),
     );
     match (flags.dry_run, flags.yes) {
-        (true, _) if !flags.output.json => say(&shown),
+        // With what comes of it.
+        (true, _) => told.lines.push(shown),
         // Where the question will stand.
         (false, false) => eprintln!("{shown}"),
         _ => {}
@@ -189,7 +199,7 @@ async fn rehearse(
 }
 
 impl Told<'_> {
-    /// Adds what came of trying the call out. Prints everything and fails where the call failed.
+    /// Adds what came of trying the call out. Fails where the call failed.
     fn rehearsed(mut self, rehearsal: Rehearsal) -> Result<Self> {
         self.tell("tried", !matches!(rehearsal, Rehearsal::NotTried(_)));
         match rehearsal {
@@ -197,8 +207,7 @@ impl Told<'_> {
             Rehearsal::NotTried(reason) => self.line(format!("not tried out: {reason}")),
             Rehearsal::Failed(error) => {
                 self.tell("would_fail", error.to_string());
-                self.print();
-                return Err(error).context("tried out: it would fail now");
+                return Err(error).context(WouldFail(self.text()));
             }
         }
         Ok(self)
@@ -216,9 +225,14 @@ impl Told<'_> {
 
     /// Prints it.
     pub fn print(self) {
+        say(&self.text());
+    }
+
+    /// What is printed of it.
+    fn text(&self) -> String {
         match self.flags.output.json {
-            true => say(&json!(self.json).to_string()),
-            false => self.lines.iter().for_each(|line| say(line)),
+            true => json!(self.json).to_string(),
+            false => self.lines.join("\n"),
         }
     }
 }
@@ -264,7 +278,8 @@ fn hex_of(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use noesis_chain::NOE;
+    use clap::Parser;
+    use noesis_chain::{ChainError, MarketError, NOE};
 
     #[test]
     fn the_balance_says_what_is_left_or_lacking() {
@@ -273,6 +288,41 @@ mod tests {
         assert_eq!(words(NOE, 3 * NOE, 0), "1 NOE, which is 2 NOE too little");
         assert_eq!(words(NOE, 0, NOE), "1 NOE, then at least 1 NOE");
         assert_eq!(words(0, 0, NOE), "0 NOE, which is 1 NOE too little");
+    }
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        flags: SigningFlags,
+    }
+
+    #[test]
+    fn what_is_printed_of_a_call_that_would_fail_goes_with_its_error() {
+        for format in ["--json", "--yes"] {
+            let flags = Line::parse_from(["noesis", "--dry-run", format]).flags;
+            let told = Told {
+                flags: &flags,
+                json: Map::new(),
+                lines: vec!["nothing was sent".into()],
+                outcome: Outcome::DryRun,
+                sent: None,
+            };
+            let early = ChainError::Market(MarketError::RevealTooEarly);
+            let error = told.rehearsed(Rehearsal::Failed(early)).err().unwrap();
+            assert!(matches!(
+                error.downcast_ref(),
+                Some(ChainError::Market(MarketError::RevealTooEarly))
+            ));
+            let WouldFail(printed) = error.downcast_ref::<WouldFail>().unwrap();
+            match flags.output.json {
+                true => {
+                    let printed: Value = serde_json::from_str(printed).unwrap();
+                    assert_eq!(printed["tried"], json!(true));
+                    assert!(printed["would_fail"].is_string(), "{printed}");
+                }
+                false => assert_eq!(printed, "nothing was sent"),
+            }
+        }
     }
 
     #[test]

@@ -219,19 +219,25 @@ fn keys_that_could_not_all_be_made_leave_no_folder() -> Result<()> {
     Ok(())
 }
 
-/// Runs `scripts/govern` with a key file and a password of that text; what it said when it failed.
-fn govern(folder: &Path, key: &str, password: &str, arguments: &[&str]) -> Result<String> {
+/// `scripts/govern` with a key file and a password of that text.
+fn governance(folder: &Path, key: &str, password: &str, arguments: &[&str]) -> Result<Command> {
     let (key_file, password_file) = (folder.join("key.json"), folder.join("password"));
     std::fs::write(&key_file, key)?;
     std::fs::write(&password_file, password)?;
-    let output = Command::new(cache()?.join("python/bin/python"))
+    let mut command = Command::new(cache()?.join("python/bin/python"));
+    command
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/govern"))
         .arg("--key")
         .arg(&key_file)
         .arg("--password-file")
         .arg(&password_file)
-        .args(arguments)
-        .output()?;
+        .args(arguments);
+    Ok(command)
+}
+
+/// The same; what it said when it failed.
+fn govern(folder: &Path, key: &str, password: &str, arguments: &[&str]) -> Result<String> {
+    let output = governance(folder, key, password, arguments)?.output()?;
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     ensure!(
         !output.status.success() && !said.contains("Traceback"),
@@ -253,6 +259,36 @@ fn what_governance_is_asked_wrongly_is_told_in_words() -> Result<()> {
     let with_url = [&["--url", "http://127.0.0.1:9944"][..], &call].concat();
     let said = govern(folder.path(), "{}", "secret\n", &with_url)?;
     ensure!(said.contains("ws://"), "{said}");
+    Ok(())
+}
+
+#[test]
+fn governance_waits_for_a_call_no_longer_than_anything_can_come_of_it() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    for (status, code, words) in [
+        (json!({ "finalized": "0x0b" }), 0, "done in block 0x0b"),
+        (json!("dropped"), 5, "until block 163"),
+        (json!("invalid"), 5, "until block 163"),
+        (json!({ "usurped": "0x0b" }), 5, "until block 163"),
+        (json!({ "finalityTimeout": "0x0b" }), 5, "until block 163"),
+        // And nothing more, as where finality stands still.
+        (json!({ "inBlock": "0x0b" }), 5, "until block 163"),
+    ] {
+        let call = ["--as-signed", "System", "remark"];
+        let output = governance(folder.path(), "{}", "secret\n", &call)?
+            .env(
+                "PYTHONPATH",
+                concat!(env!("CARGO_MANIFEST_DIR"), "/tests/govern"),
+            )
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("NOESIS_STATUS", status.to_string())
+            .output()?;
+        let said = [&output.stdout[..], &output.stderr[..]].concat();
+        ensure!(
+            output.status.code() == Some(code) && String::from_utf8_lossy(&said).contains(words),
+            "{status}: {output:?}"
+        );
+    }
     Ok(())
 }
 

@@ -222,6 +222,9 @@ impl<T> Waiting<T> {
     }
 
     fn take(&mut self) -> Option<T> {
+        if self.jobs.is_empty() {
+            return None; // nobody's turn
+        }
         self.turns += 1;
         if self.turns.is_multiple_of(TURNS) {
             let longest = self
@@ -293,6 +296,18 @@ mod tests {
             }
             assert!(turns <= 8 * 4, "starved");
         }
+    }
+
+    #[test]
+    fn where_nobody_waits_no_turn_passes() {
+        let (sender, receiver) = open(2);
+        for _ in 0..7 {
+            assert_eq!(receiver.next(Some(Duration::ZERO)), Next::Nothing);
+        }
+        for (stake, job) in [(0, "poor"), (9, "rich")] {
+            assert_eq!(sender.send(stake, job), Ok(None));
+        }
+        assert_eq!(drain(&receiver), ["rich", "poor"]);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 mod common;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use common::{settings, Mode, Running, DIM};
 use noesis_miner::{Remote, RemoteConfig, RemoteError, Settings};
@@ -61,23 +61,22 @@ async fn nonsense_is_a_failure_of_one_call() {
 }
 
 #[tokio::test]
-async fn a_process_that_hangs_costs_its_time_and_no_more_places_than_there_are() {
+async fn a_process_that_hangs_costs_each_call_its_time() {
     let process = Running::start("127.0.0.1:0", Mode::Honest).await;
-    let remote = process.connect().await.unwrap();
-    process.turns(Mode::Hang);
-    let begin = Instant::now();
+    let config = RemoteConfig {
+        patience: Duration::from_secs(1),
+        ..process.config()
+    };
+    let remote = Remote::connect(config, &settings()).await.unwrap();
+    process.turns(Mode::Waits);
     let call = || {
         let remote = remote.clone();
         tokio::spawn(async move { remote.forward(caller(), tokens()).await })
     };
     // It is asked one, and as many wait as may.
     let asked = call();
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    let waiting = [asked, call(), call()];
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    assert_eq!(remote.forward(caller(), tokens()).await, Err(Failure::Busy));
-    assert!(begin.elapsed() < Duration::from_millis(400), "at once");
-    for call in waiting {
+    process.asked(1).await;
+    for call in [asked, call(), call()] {
         assert_eq!(call.await.unwrap(), Err(Failure::Deadline));
     }
     process.turns(Mode::Honest);

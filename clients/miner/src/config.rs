@@ -148,8 +148,8 @@ pub struct Config {
     #[arg(long, value_name = "COUNT", default_value_t = FeedbackRules::default().quota)]
     pub gradient_quota: u32,
     /// Stake that each gradient of a caller takes: who has ten times as much may send ten in a minute, up to
-    /// --gradient-quota, and who has less may send none, nor questions of more than 4096 positions; 0: whoever is
-    /// registered may.
+    /// --gradient-quota, and who has less may send none, nor questions of more than 4096 positions (256 to a remote
+    /// model); 0: whoever is registered may.
     #[arg(long, value_name = "NOE", default_value_t = 1)]
     pub gradient_stake: u64,
     /// Learning rate for gradients of callers.

@@ -116,6 +116,14 @@ pub(crate) struct CallSize {
 }
 
 impl CallSize {
+    /// The same with so many positions at most for a caller without the stake for a gradient.
+    pub(crate) fn without_stake(self, positions: usize) -> Self {
+        Self {
+            most_without_stake: self.most_without_stake.min(positions),
+            ..self
+        }
+    }
+
     /// Checks the positions of the answer to a call.
     ///
     /// # Errors

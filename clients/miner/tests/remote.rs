@@ -7,7 +7,7 @@ mod common;
 use std::time::Duration;
 
 use common::{settings, Mode, Running, DIM};
-use noesis_miner::{Remote, RemoteConfig, RemoteError, Settings};
+use noesis_miner::{FeedbackRules, Remote, RemoteConfig, RemoteError, Settings};
 use noesis_model::{Modality, NetworkConfig};
 use noesis_neuron::{Caller, Failure, Model, Tensor, Treatment};
 use tokio::net::TcpListener;
@@ -113,6 +113,35 @@ async fn inputs_that_are_no_tokens_or_too_many_never_reach_it() {
     let many = Tensor::i64(vec![7, 3], vec![0; 21]).unwrap();
     let refused = remote.forward(caller(), many).await;
     assert!(matches!(refused, Err(Failure::TooLarge(_))), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_caller_without_stake_cannot_keep_it_from_the_others_for_long() {
+    let process = Running::start("127.0.0.1:0", Mode::Honest).await;
+    let settings = Settings {
+        feedback: FeedbackRules {
+            stake: 10,
+            ..FeedbackRules::default()
+        },
+        ..Settings::new([7; 32])
+    };
+    let remote = Remote::connect(process.config(), &settings).await.unwrap();
+    let ask = async |stake: u64, count: usize| {
+        let caller = Caller {
+            hotkey: [1; 32],
+            stake,
+        };
+        let inputs = Tensor::i64(vec![count, 4], vec![7; 4 * count]).unwrap();
+        remote.forward(caller, inputs).await
+    };
+    assert!(ask(9, 64).await.is_ok());
+    let refused = ask(9, 65).await;
+    let Err(Failure::TooLarge(words)) = refused else {
+        panic!("{refused:?}");
+    };
+    assert!(words.contains("256 are the most"), "{words}");
+    // As many positions as a validator's questions have with its default batch, and half as many more for its student.
+    assert!(ask(10, 24 * 16).await.is_ok());
 }
 
 #[tokio::test]

@@ -32,6 +32,8 @@ const YEAR: u64 = 365 * 24 * 3600;
 const DEFAULT_STEPS: u64 = 1500;
 /// Shortest share of the time that training may take.
 const LEAST_DUTY: f64 = 0.01;
+/// Calls that may be let wait: with so many, callers can claim 17 GiB of memory ([`Limits`]).
+const MOST_QUEUE: i64 = 128;
 /// Calls that are admitted beside those that wait: they are being computed, or their answers read.
 const BEING_ANSWERED: usize = 8;
 /// Time that a remote model may take for a call. Callers are less patient, and cancel.
@@ -156,8 +158,8 @@ pub struct Config {
     #[arg(long, value_name = "RATE", default_value_t = FeedbackRules::default().rate)]
     pub gradient_rate: f64,
     /// Calls that wait for the model at most; of one more than that, the one with the least stake, of equals the last to
-    /// come, is answered `busy`.
-    #[arg(long, value_name = "CALLS", default_value_t = QUEUE, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    /// come, is answered `busy`. For each of them, and for eight more, callers can claim up to 128 MiB of memory.
+    #[arg(long, value_name = "CALLS", default_value_t = QUEUE, value_parser = clap::value_parser!(u16).range(1..=MOST_QUEUE))]
     pub queue: u16,
     /// Append what happens to this file, as JSON lines.
     #[arg(long, value_name = "FILE")]

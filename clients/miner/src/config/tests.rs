@@ -53,6 +53,7 @@ fn flags_that_make_no_sense_are_refused_in_words() {
         "--listen nowhere",
         "--sequence 0",
         "--queue 0",
+        "--queue 129",
         "--checkpoint-every 18446744073709551615",
         "--modality smell",
     ] {
@@ -137,7 +138,9 @@ fn whoever_waits_is_admitted_and_by_default_no_more_than_a_server_admits_by_itse
         (ours.calls, ours.calls_per_caller),
         (default.calls, default.calls_per_caller)
     );
-    for queue in [1, 1024] {
+    for queue in [1, 128] {
         assert!(limits(&format!("--queue {queue}")).calls > queue);
     }
+    // As the help of --queue says.
+    assert_eq!(ours.message_bytes * 8, 128 << 20);
 }

@@ -35,7 +35,8 @@ fn built_in() -> [u8; 32] {
 
 #[test]
 fn the_hash_is_of_todays_metadata() {
-    // Some constants are read from the state, which is empty here as it is where wallets look.
+    // Some constants are read from the state, which is empty here, and is not where wallets look. The hash knows none of
+    // them, but only the types that a transaction is made of.
     let metadata = TestExternalities::default().execute_with(|| Runtime::metadata_at_version(15));
     let metadata = metadata.expect("version 15 is there");
     let RuntimeMetadataPrefixed(_, metadata) =

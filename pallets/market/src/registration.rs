@@ -153,9 +153,10 @@ where
     /// What the last epoch that minted anything paid each neuron.
     ///
     /// Not the last epoch: if that was not in consensus it paid nobody, all would be equal, and the oldest, who
-    /// founded the market, would go first. A minority can stop a market; so it would take it over. Nor shares of
+    /// founded the market, would go first: a minority that stops a market would begin with them. Nor shares of
     /// such an epoch, which are computed, but by votes that are in no consensus: who stopped the market would say who
-    /// goes. By the last pay who was never paid goes before who was, as ever, and a halt changes nothing in it.
+    /// goes. By the last pay who was never paid goes before who was, as ever, and a halt changes nothing in it. Nor does it
+    /// save anybody in a market of few slots: as many as register within the time of immunity take the place of others.
     fn standings(market: MarketId) -> BySlot<u64> {
         Standings::<T>::get(market).unwrap_or_else(|| {
             let pays = Outcomes::<T>::get(market);

@@ -10,7 +10,7 @@ use noesis_model::{
     DataSet, Modality, Split, Trainer, TrainingConfig,
 };
 use noesis_neuron::Hotkey;
-use noesis_validator::copies::{agreements, positions, THRESHOLD};
+use noesis_validator::copies::{agreements, positions, threshold};
 use rand::{rngs::StdRng, seq::SliceRandom, Rng, SeedableRng};
 use std::path::PathBuf;
 
@@ -134,11 +134,11 @@ fn find(modality: Modality) {
         for (first, second, agreement) in agreements(&answers, &known) {
             let is_copy = (first, second) == ([victim; 32], [7; 32]);
             if is_copy {
-                found += usize::from(agreement >= THRESHOLD);
+                found += usize::from(agreement >= threshold(modality));
                 lowest_copy = lowest_copy.min(agreement);
             } else {
                 pairs += 1;
-                wrong += usize::from(agreement >= THRESHOLD);
+                wrong += usize::from(agreement >= threshold(modality));
                 highest_other = highest_other.max(agreement);
             }
         }

@@ -1,8 +1,7 @@
 //! Files that are whole or not there: written under another name beside the old one, brought to the disk, and then
 //! renamed over it. Whatever happens meanwhile, a reader finds the old file or the new one, and after a power cut too.
 //!
-//! The other name is the same each time, so that programs that are killed again and again leave one file and not many.
-//! It is for the caller to see to it that no two programs write the same file at once.
+//! Programs that write the same file at once each have another name of their own: the last one wins, whole.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -26,7 +25,8 @@ const UNFINISHED: &str = ".writing";
 ///
 /// What the system says; it does not say of which file.
 pub fn write(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    Written::beside(path, bytes, mode)?.rename()
+    let unfinished = format!(".{}{UNFINISHED}", std::process::id());
+    Written::at(path, &unfinished, bytes, mode)?.rename()
 }
 
 /// A file that is whole and on the disk, but not yet under its name. Dropped, it is gone.
@@ -39,14 +39,19 @@ pub struct Written {
 }
 
 impl Written {
-    /// Writes what is to lie at `path`, with these permissions.
+    /// Writes what is to lie at `path`, with these permissions. The other name is the same each time, so that a program that
+    /// writes large files and is killed again and again leaves one of them: no two may write the same file at once.
     ///
     /// # Errors
     ///
     /// What the system says; then nothing is left of it.
     pub fn beside(path: &Path, bytes: &[u8], mode: u32) -> io::Result<Self> {
+        Self::at(path, UNFINISHED, bytes, mode)
+    }
+
+    fn at(path: &Path, ending: &str, bytes: &[u8], mode: u32) -> io::Result<Self> {
         let mut unfinished = path.as_os_str().to_owned();
-        unfinished.push(UNFINISHED);
+        unfinished.push(ending);
         let written = Self {
             path: path.to_owned(),
             unfinished: unfinished.into(),
@@ -114,7 +119,8 @@ mod tests {
         let left = folder.path().join("secret.writing");
         fs::write(&left, "half of it, for all to read").unwrap();
         fs::set_permissions(&left, fs::Permissions::from_mode(0o644)).unwrap();
-        write(&path, b"whole", OWNER_ALONE).unwrap();
+        let written = Written::beside(&path, b"whole", OWNER_ALONE).unwrap();
+        written.rename().unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"whole");
         let mode = fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);

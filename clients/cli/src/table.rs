@@ -12,24 +12,14 @@ pub const LEGEND: &str = "rank: what the validators' stake says a neuron is wort
     of that stake says anything of it. consensus: whether that is a majority. incentive, dividend: \
     its parts of the two halves of the pay, for being worth something and for having voted for those \
     who are. pay: of the last epoch. consensus loss: pay is minted where it is below 0. kept-apart \
-    loss: nats a byte or image on the data that peers are scored by, with their answers; alone: without.";
+    loss: nats a byte or image on the data that peers are scored by, with their answers; alone: of the same model \
+    trained without peers.";
 
 /// Characters between two columns of plain text.
 const GAP: usize = 2;
 
 /// What a narrow screen goes without of the neurons, the most dispensable first.
-pub const DISPENSABLE: [&str; 7] = [
-    DELEGATED,
-    "stake NOE",
-    "uid",
-    "rank",
-    "trust",
-    "consensus",
-    "dividend",
-];
-
-/// The same where the last answers have a column and nobody has answered.
-const WITHOUT_ANSWERS: [&str; 8] = [
+pub const DISPENSABLE: [&str; 8] = [
     LAST_ANSWER,
     DELEGATED,
     "stake NOE",
@@ -121,12 +111,10 @@ pub fn answers(rows: &[Row]) -> Column {
     }
 }
 
-/// What a narrow screen goes without of these neurons.
+/// What a narrow screen goes without of these neurons: not without answers, where there are any.
 pub fn dispensable(rows: &[Row]) -> &'static [&'static str] {
-    match rows.iter().any(|row| row.answer.is_some()) {
-        true => &DISPENSABLE,
-        false => &WITHOUT_ANSWERS,
-    }
+    let answered = rows.iter().any(|row| row.answer.is_some());
+    &DISPENSABLE[usize::from(answered)..]
 }
 
 /// The columns that fit beside each other, `gap` characters apart, into `width`, without the first of the

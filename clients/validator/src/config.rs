@@ -13,12 +13,12 @@ Example, with a local node:
   noesis-validator student evaluate --checkpoint ~/noesis/alice --data king-james.txt
   noesis-validator student export --checkpoint ~/noesis/alice --data king-james.txt --to student
 
-RUST_LOG=noesis_validator=debug shows every answer and gradient.";
+RUST_LOG=noesis_validator=debug shows every answer and gradient that failed.";
 
 /// Trains over its peers, scores them, and sets weights once an epoch.
 ///
 /// Registers and stakes if need be, then trains a small local model over the peers' answers, sends them
-/// gradients, measures what each is worth on text that was sent to nobody, and votes accordingly.
+/// gradients, measures what each is worth on targets that were sent to nobody, and votes accordingly.
 #[derive(Clone, Debug, Parser)]
 #[command(
     name = "noesis-validator",

@@ -50,7 +50,7 @@ pub struct Validator {
     steps: u64,
     steps_per_second: Option<f64>,
     loss: Option<f64>,
-    held_out_loss: Option<f64>,
+    kept_apart_loss: Option<f64>,
     alone: Option<f64>,
 }
 
@@ -61,7 +61,7 @@ impl From<&Training> for Validator {
             steps: training.step,
             steps_per_second: training.rate,
             loss: training.losses.last().copied(),
-            held_out_loss: training.joined,
+            kept_apart_loss: training.joined,
             alone: training.alone,
         }
     }
@@ -197,7 +197,7 @@ mod tests {
         );
         let training = &epoch["validators"][0];
         assert_eq!(training["steps"], 7);
-        assert!(training.get("held_out_loss").is_some() && training.get("alone").is_some());
+        assert!(training.get("kept_apart_loss").is_some() && training.get("alone").is_some());
         let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
         assert_eq!(left.len(), 1, "no temporary file stays");
     }

@@ -20,7 +20,7 @@ pub enum Update {
         block: BlockNumber,
         /// The market.
         metagraph: Box<Metagraph>,
-        /// What others put behind its neurons; nothing where the node does not tell.
+        /// What others put behind its neurons; nothing where it was not asked for, or the node does not tell.
         pools: BTreeMap<Uid, Pool>,
     },
     /// The node does not answer; the follower goes on trying.
@@ -29,14 +29,23 @@ pub enum Update {
     Failed(ChainError),
 }
 
+/// Whether the follower also asks, at each block, what others put behind the neurons.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Pools {
+    /// It asks.
+    Asked,
+    /// It does not.
+    LeftOut,
+}
+
 /// Follows the market called `market` on the node at `url`, whether or not it answers already.
 ///
 /// The follower ends when the receiver is dropped.
-pub fn follow(url: String, market: String) -> mpsc::Receiver<Update> {
+pub fn follow(url: String, market: String, pools: Pools) -> mpsc::Receiver<Update> {
     let (sender, receiver) = mpsc::channel(16);
     tokio::spawn(async move {
         // The receiver's end is the only thing that stops it in between; then nobody listens.
-        let Err(error) = run(&url, &market, &sender).await else {
+        let Err(error) = run(&url, &market, pools, &sender).await else {
             return;
         };
         let _ = sender.send(Update::Failed(error)).await;
@@ -44,7 +53,12 @@ pub fn follow(url: String, market: String) -> mpsc::Receiver<Update> {
     receiver
 }
 
-async fn run(url: &str, market: &str, out: &mpsc::Sender<Update>) -> Result<(), ChainError> {
+async fn run(
+    url: &str,
+    market: &str,
+    pools: Pools,
+    out: &mpsc::Sender<Update>,
+) -> Result<(), ChainError> {
     let (chain, market) = loop {
         match open(url, market).await {
             Ok(opened) => break opened,
@@ -77,16 +91,16 @@ async fn run(url: &str, market: &str, out: &mpsc::Sender<Update>) -> Result<(), 
             Err(error) => return Err(error),
         };
         for metagraph in missed(&chain, market, last.as_ref(), &now).await {
-            let pools = pools(&chain, market, metagraph.block).await;
-            if !tell(out, metagraph.block, metagraph, pools).await {
+            let found = behind(&chain, market, metagraph.block, pools).await;
+            if !tell(out, metagraph.block, metagraph, found).await {
                 return Ok(());
             }
         }
         last = Some(now.clone());
         // The snapshot may be of a later block than the one that woke us, never of an earlier one.
         let block = seen.max(now.block);
-        let pools = pools(&chain, market, block).await;
-        if !tell(out, block, now, pools).await {
+        let found = behind(&chain, market, block, pools).await;
+        if !tell(out, block, now, found).await {
             return Ok(());
         }
     }
@@ -108,8 +122,16 @@ async fn tell(
 }
 
 /// What others put behind the neurons. The market is worth showing without that, too: an older runtime has no pools.
-async fn pools(chain: &Chain, market: MarketId, block: BlockNumber) -> BTreeMap<Uid, Pool> {
-    chain.pools(market, block).await.unwrap_or_default()
+async fn behind(
+    chain: &Chain,
+    market: MarketId,
+    block: BlockNumber,
+    pools: Pools,
+) -> BTreeMap<Uid, Pool> {
+    match pools {
+        Pools::Asked => chain.pools(market, block).await.unwrap_or_default(),
+        Pools::LeftOut => BTreeMap::new(),
+    }
 }
 
 async fn open(url: &str, market: &str) -> Result<(Chain, MarketId), ChainError> {

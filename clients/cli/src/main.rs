@@ -97,7 +97,7 @@ struct Completions {
 // that thread has to be the one that lives as long as the program.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    settings::forget_empty_variables();
+    noesis_configuration::forget_empty_variables();
     let arguments = Arguments::parse();
     tracing_subscriber::fmt()
         .with_env_filter(

@@ -102,7 +102,7 @@ fn guess_role(neuron: &Neuron) -> Role {
 #[cfg(test)]
 pub mod tests {
     use super::*;
-    use noesis_chain::{AccountId, MarketRules, Share, SignedShare, NOE};
+    use noesis_chain::{AccountId, Holdings, MarketRules, Share, SignedShare, NOE};
 
     /// A share of so many hundredths.
     fn percent(hundredths: u64) -> Share {
@@ -143,6 +143,17 @@ pub mod tests {
             registration_cost: NOE,
             neurons: vec![neuron(0, 1000 * NOE, 0, 100), neuron(1, 0, 75, 0)],
             ..Metagraph::default()
+        }
+    }
+
+    /// A pool in which others put `value` behind a neuron.
+    pub fn pool(value: u64) -> Pool {
+        let holdings = Holdings { value, shares: 1 };
+        Pool {
+            id: 1,
+            holdings,
+            take: 0,
+            raise: None,
         }
     }
 

@@ -112,20 +112,6 @@ pub enum Source {
     Default,
 }
 
-/// Takes the variables of Noesis that are empty out of the environment: they count as not set, here and in the
-/// programs that are started.
-pub fn forget_empty_variables() {
-    for (name, value) in env::vars_os() {
-        if value.is_empty()
-            && name
-                .to_str()
-                .is_some_and(|name| name.starts_with("NOESIS_"))
-        {
-            env::remove_var(name);
-        }
-    }
-}
-
 /// The configuration file, read.
 pub struct Settings {
     path: PathBuf,

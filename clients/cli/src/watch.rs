@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::{
     flags::MarketFlags,
-    follow::{follow, Update},
+    follow::{follow, Pools, Update},
     row::{rows, with_pools, Answers, Names},
     screen::{ended, say, Pressed, Screen},
     settings::Settings,
@@ -43,7 +43,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
 
 /// Keeps the view and the screen up to date.
 async fn watch(url: String, market: String, view: &mut View, mut screen: Screen) -> Result<()> {
-    let mut updates = follow(url, market);
+    let mut updates = follow(url, market, Pools::Asked);
     let mut tick = tokio::time::interval(TICK);
     let ended = ended()?;
     tokio::pin!(ended);

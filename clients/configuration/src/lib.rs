@@ -4,6 +4,7 @@
 //! line, so that they are checked, and refused, exactly as if they had been typed.
 
 use std::{
+    env,
     ffi::OsString,
     fs, iter,
     path::{Path, PathBuf},
@@ -20,10 +21,24 @@ const FLAG: &str = "config";
 /// The flag of a program whose flags may stand in a file.
 #[derive(Args, Clone, Debug, Default)]
 pub struct FileFlag {
-    /// TOML file with flags that are not typed, such as `market = "image"` or `train_only = true`. Those that are typed, and
+    /// TOML file with flags that are not typed, such as `market = "image"` or `threads = 2`. Those that are typed, and
     /// variables of the environment, win over it.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+}
+
+/// Takes the variables of Noesis that are empty out of the environment: they count as not set, here and in the
+/// programs that are started.
+pub fn forget_empty_variables() {
+    for (name, value) in env::vars_os() {
+        if value.is_empty()
+            && name
+                .to_str()
+                .is_some_and(|name| name.starts_with("NOESIS_"))
+        {
+            env::remove_var(name);
+        }
+    }
 }
 
 /// Reads the words of a command line and, where they name a file, its flags. `command` has the flag of [`FileFlag`].
@@ -178,18 +193,16 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_wins_over_the_file() {
+    fn the_environment_wins_over_the_file_but_for_an_empty_variable() {
         let file = "coldkey = \"//A\"\nfolder = \"of-the-file\"\n";
-        assert_eq!(
-            read(file, &[]).unwrap().folder.as_deref(),
-            Some("of-the-file")
-        );
+        let folder = || read(file, &[]).unwrap().folder.unwrap();
+        assert_eq!(folder(), "of-the-file");
         // No other test reads this variable.
-        std::env::set_var("NOESIS_TEST_FOLDER_OF_FLAGS", "of-the-environment");
-        assert_eq!(
-            read(file, &[]).unwrap().folder.as_deref(),
-            Some("of-the-environment")
-        );
+        env::set_var("NOESIS_TEST_FOLDER_OF_FLAGS", "of-the-environment");
+        assert_eq!(folder(), "of-the-environment");
+        env::set_var("NOESIS_TEST_FOLDER_OF_FLAGS", "");
+        forget_empty_variables();
+        assert_eq!(folder(), "of-the-file");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::{io::ErrorKind, net::SocketAddr, path::Path, process::ExitCode, sync::A
 
 use anyhow::{anyhow, bail, Context, Result};
 use noesis_chain::{Chain, Keypair};
+use noesis_configuration::forget_empty_variables;
 use noesis_miner::{
     callers::{callers, follow, Ourselves},
     config::{Config, ModelChoice},
@@ -23,6 +24,7 @@ use noesis_telemetry::{
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
 fn main() -> ExitCode {
+    forget_empty_variables();
     let config = Config::read(std::env::args_os()).unwrap_or_else(|error| error.exit());
     log::begin();
     match run(config) {

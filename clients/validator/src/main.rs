@@ -4,6 +4,7 @@ use anyhow::{bail, Context};
 use indicatif::{ProgressBar, ProgressStyle};
 use market_primitives::NOE;
 use noesis_chain::{Chain, ChainError};
+use noesis_configuration::forget_empty_variables;
 use noesis_model::{held_out, DataSet, Folder, Modality, NetworkConfig};
 use noesis_neuron::Client;
 use noesis_telemetry::{
@@ -38,6 +39,7 @@ use tokio::{
 const SEQUENCE: usize = 64;
 
 fn main() -> ExitCode {
+    forget_empty_variables();
     let asked = Cli::read(std::env::args_os()).unwrap_or_else(|error| error.exit());
     log::begin();
     let done = match asked {

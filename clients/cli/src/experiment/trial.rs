@@ -13,7 +13,7 @@ use super::{
     progress::Progress,
 };
 use crate::{
-    follow::{follow, Update},
+    follow::{follow, Pools, Update},
     local::{
         error::LocalError,
         events::Events,
@@ -192,7 +192,7 @@ impl<'a, 'b> Run<'a, 'b> {
 
     async fn until_done(&mut self) -> Result<()> {
         let plan = self.trial.plan;
-        let mut updates = follow(plan.url(), plan.market.clone());
+        let mut updates = follow(plan.url(), plan.market.clone(), Pools::LeftOut);
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while self.working > 0 {

@@ -11,7 +11,7 @@ use tokio::{sync::mpsc, time::MissedTickBehavior};
 
 use super::{board::Board, report::Reports, Arguments};
 use crate::{
-    follow::{follow, Update},
+    follow::{follow, Pools, Update},
     local::{error::LocalError, plan::Plan, process::Supervisor, report_file},
     screen::{say, Pressed, Screen},
     table,
@@ -123,7 +123,7 @@ impl<'a> Network<'a> {
     fn follow(&self) -> mpsc::Receiver<(usize, Update)> {
         let (sender, receiver) = mpsc::channel(16);
         for (index, board) in self.boards.iter().enumerate() {
-            let mut updates = follow(board.plan.url(), board.plan.market.clone());
+            let mut updates = follow(board.plan.url(), board.plan.market.clone(), Pools::LeftOut);
             let sender = sender.clone();
             tokio::spawn(async move {
                 while let Some(update) = updates.recv().await {

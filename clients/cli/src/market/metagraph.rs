@@ -82,8 +82,11 @@ fn text(metagraph: &Metagraph, pools: &BTreeMap<Uid, Pool>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{row::tests::market, table::DELEGATED};
-    use noesis_chain::{Holdings, NOE};
+    use crate::{
+        row::tests::{market, pool},
+        table::DELEGATED,
+    };
+    use noesis_chain::NOE;
 
     #[test]
     fn the_text_names_every_neuron_and_what_it_earned() {
@@ -98,17 +101,10 @@ mod tests {
 
     #[test]
     fn what_others_put_behind_a_neuron_has_a_column_of_its_own() {
-        let holdings = Holdings {
-            value: 250 * NOE,
-            shares: 1,
-        };
-        let pool = Pool {
-            id: 1,
-            holdings,
-            take: 0,
-            raise: None,
-        };
-        let text = text(&market(3, 10 * NOE), &BTreeMap::from([(0, pool)]));
+        let text = text(
+            &market(3, 10 * NOE),
+            &BTreeMap::from([(0, pool(250 * NOE))]),
+        );
         let lines: Vec<_> = text.lines().collect();
         let place = lines[3].find(DELEGATED).unwrap();
         let of_first: String = lines[4].chars().skip(place).take(DELEGATED.len()).collect();

@@ -3,8 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::{draw::heights, *};
-use crate::row::{rows, tests::market, with_pools, Names, Role};
-use noesis_chain::{Holdings, Pool, NOE};
+use crate::row::{
+    rows,
+    tests::{market, pool},
+    with_pools, Names, Role,
+};
+use noesis_chain::{Pool, NOE};
 use ratatui::{backend::TestBackend, style::Color, Terminal};
 
 /// The screen's lines after drawing `view`.
@@ -181,17 +185,10 @@ fn what_others_put_behind_a_neuron_has_a_column_where_there_is_room() {
         view.show(34, &metagraph, with_pools(rows, &pools));
         view
     };
-    let holdings = Holdings {
-        value: 250 * NOE,
-        shares: 1,
-    };
-    let pool = Pool {
-        id: 1,
-        holdings,
-        take: 0,
-        raise: None,
-    };
-    let (none, one) = (view(BTreeMap::new()), view(BTreeMap::from([(0, pool)])));
+    let (none, one) = (
+        view(BTreeMap::new()),
+        view(BTreeMap::from([(0, pool(250 * NOE))])),
+    );
     let lines = screen(&one, 100, 30);
     assert!(line_with(&lines, "uid").contains("delegated NOE"));
     assert!(line_with(&lines, "1,000.000").contains("250.000"));

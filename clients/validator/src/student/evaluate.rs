@@ -105,16 +105,14 @@ struct Gathered {
     network: Vec<f64>,
     student: Vec<f64>,
     alone: Vec<f64>,
-    /// Each peer's, with the network's on the same examples: a peer may have missed some.
-    with_one: BTreeMap<Hotkey, (Vec<f64>, Vec<f64>)>,
+    /// With each peer alone, which may have missed some examples.
+    with_one: BTreeMap<Hotkey, Vec<f64>>,
 }
 
 impl Gathered {
     fn take(&mut self, compared: Compared, with_one: Vec<(Hotkey, Vec<f64>)>) {
         for (peer, losses) in with_one {
-            let (own, network) = self.with_one.entry(peer).or_default();
-            own.extend(losses);
-            network.extend(&compared.network);
+            self.with_one.entry(peer).or_default().extend(losses);
         }
         self.network.extend(compared.network);
         self.student.extend(compared.student.unwrap_or_default());
@@ -124,13 +122,13 @@ impl Gathered {
     /// The name and the losses of the peer with which alone the loss is lowest, of those that answered every time.
     fn best(&self) -> (String, Vec<f64>) {
         let everywhere = (self.with_one.iter())
-            .filter(|(_, (own, _))| own.len() == self.network.len() && !own.is_empty());
+            .filter(|(_, losses)| losses.len() == self.network.len() && !losses.is_empty());
         let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
-        let best = everywhere.min_by(|(_, a), (_, b)| mean(&a.0).total_cmp(&mean(&b.0)));
+        let best = everywhere.min_by(|a, b| mean(a.1).total_cmp(&mean(b.1)));
         match best {
-            Some((peer, (own, _))) => {
+            Some((peer, losses)) => {
                 let peer = hex::encode(&peer[..4]);
-                (format!("best single peer ({peer})"), own.clone())
+                (format!("best single peer ({peer})"), losses.clone())
             }
             None => ("best single peer".into(), Vec::new()),
         }

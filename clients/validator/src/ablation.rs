@@ -180,7 +180,7 @@ pub fn measure(
                 let Some([removed, silenced]) = differences else {
                     continue;
                 };
-                let column = Tensor::from_slice(&[peer]);
+                let column = Tensor::from_slice(&[peer]).to_device(setting.local.device());
                 let gate_with = gate(&coalition.index_fill(1, &column, 1.0));
                 let gate_without = gate(&coalition.index_fill(1, &column, 0.0));
                 let joined = setting.joined(&gate_with);

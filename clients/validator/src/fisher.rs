@@ -59,7 +59,8 @@ fn removals(adapted: &Tensor, scores: &Tensor, kept: &Tensor) -> Tensor {
     let with = contribution(adapted, &gate::weights(scores, &kept));
     let changes: Vec<Tensor> = (0..peers)
         .map(|peer| {
-            let without = kept.index_fill(1, &Tensor::from_slice(&[peer]), 0.0);
+            let column = Tensor::from_slice(&[peer]).to_device(kept.device());
+            let without = kept.index_fill(1, &column, 0.0);
             contribution(adapted, &gate::weights(scores, &without)) - &with
         })
         .collect();

@@ -21,14 +21,12 @@ use serde::{Deserialize, Serialize};
 pub const SIGNIFICANCE: f64 = 2.0;
 
 /// A mean difference of loss, in nats, and what it rests on.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Measurement {
     /// Loss without the peer minus loss with it, mean over examples.
     pub mean: f64,
     /// Standard error of that mean, over examples.
     pub error: f64,
-    /// Number of examples.
-    pub examples: u64,
 }
 
 impl Measurement {
@@ -43,7 +41,6 @@ impl Measurement {
         Some(Self {
             mean,
             error: (squares / (count - 1.0) / count).sqrt(),
-            examples: values.len() as u64,
         })
     }
 
@@ -74,8 +71,6 @@ pub struct Evidence {
     weighted_mean: f64,
     weighted_variance: f64,
     weight: f64,
-    /// Examples behind it, all ages.
-    pub examples: u64,
 }
 
 impl Evidence {
@@ -86,7 +81,6 @@ impl Evidence {
         self.weighted_variance =
             self.weighted_variance * memory * memory + measurement.error * measurement.error;
         self.weight = self.weight * memory + 1.0;
-        self.examples += measurement.examples;
     }
 
     /// The mean difference of loss in nats; zero without evidence.
@@ -218,7 +212,7 @@ mod tests {
     #[test]
     fn mean_and_error_of_known_values() {
         let measured = Measurement::of(&[1.0, 2.0, 3.0, 6.0]).unwrap();
-        assert_eq!((measured.mean, measured.examples), (3.0, 4));
+        assert_eq!(measured.mean, 3.0);
         // Sample variance (4 + 1 + 0 + 9) / 3 = 14/3, over 4 examples.
         assert!((measured.error - (14.0f64 / 12.0).sqrt()).abs() < 1e-12);
         assert_eq!(Measurement::of(&[1.0]), None);
@@ -227,11 +221,7 @@ mod tests {
 
     #[test]
     fn evidence_adds_up_and_forgets() {
-        let measurement = |mean, error| Measurement {
-            mean,
-            error,
-            examples: 100,
-        };
+        let measurement = |mean, error| Measurement { mean, error };
         let mut evidence = Evidence::default();
         assert_eq!(evidence.sign(), Sign::Unclear);
         evidence.add(measurement(0.1, 0.1), 1.0);
@@ -239,10 +229,18 @@ mod tests {
         // Eight more of the same, nothing forgotten: the error falls to a third.
         (0..8).for_each(|_| evidence.add(measurement(0.1, 0.1), 1.0));
         assert!((evidence.error() - 0.1 / 3.0).abs() < 1e-12);
-        assert_eq!((evidence.sign(), evidence.examples), (Sign::Positive, 900));
+        assert_eq!(evidence.sign(), Sign::Positive);
         // The peer goes bad: with half forgotten at a time the sign turns.
         (0..6).for_each(|_| evidence.add(measurement(-0.3, 0.1), 0.5));
         assert_eq!(evidence.sign(), Sign::Negative);
+    }
+
+    /// Checkpoints of before have a number of examples too.
+    #[test]
+    fn evidence_that_an_older_checkpoint_kept_is_taken_up() {
+        let kept = r#"{"weighted_mean":0.5,"weighted_variance":0.04,"weight":2.0,"examples":128}"#;
+        let evidence: Evidence = serde_json::from_str(kept).unwrap();
+        assert_eq!((evidence.mean(), evidence.error()), (0.25, 0.1));
     }
 
     #[test]
@@ -329,13 +327,7 @@ mod tests {
     /// Peer 1 harms, and peer 2 looks good beside it alone.
     #[test]
     fn nobody_is_praised_for_standing_in_the_way_of_harm() {
-        let of = |mean| {
-            Some(Measurement {
-                mean,
-                error: 0.1,
-                examples: 100,
-            })
-        };
+        let of = |mean| Some(Measurement { mean, error: 0.1 });
         let mut rounds = Vec::new();
         let measured = without_harm(3, |members| {
             rounds.push(members.to_vec());

@@ -112,10 +112,6 @@ pub struct Finished {
     /// The joined loss, in nats: a token over all positions, or a class. Half of the examples were answered without the local
     /// model, so that it is above what the network loses on others ([`Learner::assess`]).
     pub loss: f64,
-    /// The twin's loss alone on the same batch.
-    pub alone: Option<f64>,
-    /// The student's loss on the same batch, without what it is told of the network's prediction.
-    pub student: Option<f64>,
     /// The gradient of the loss with respect to each answer, `[batch, sequence, dim]`.
     pub gradients: Vec<(Hotkey, Tensor)>,
     /// Whose answers were joined and learned from.
@@ -318,13 +314,11 @@ impl Learner {
         }
 
         let gradients = self.backward(&loss, &answers);
-        let alone = self.train_twin(&round);
-        let student = self.train_student(&round, taught.as_ref());
+        self.train_twin(&round);
+        self.train_student(&round, taught.as_ref());
         self.step += 1;
         Ok(Finished {
             loss: value,
-            alone,
-            student,
             gradients,
             joined: peers,
         })

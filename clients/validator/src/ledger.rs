@@ -218,11 +218,7 @@ mod tests {
     };
 
     fn measured(peer: u8, fisher: f64, mean: f64, error: f64) -> (Hotkey, Measured) {
-        let ablation = Measurement {
-            mean,
-            error,
-            examples: 100,
-        };
+        let ablation = Measurement { mean, error };
         let fisher = Some(fisher);
         ([peer; 32], Measured { ablation, fisher })
     }

@@ -125,8 +125,6 @@ pub struct Step {
     pub step: u64,
     /// The joined loss, in nats: a token over all positions, or a class; for half of the examples without the local model.
     pub loss: f64,
-    /// The twin's loss alone on the same batch.
-    pub alone: Option<f64>,
     /// Who was asked, and what came of it.
     pub answers: Vec<Answered>,
     /// What became known of gradients, by the peers' slots: of those sent before, and of those not sent.
@@ -316,7 +314,6 @@ impl Validator {
         let step = Step {
             step,
             loss: finished.loss,
-            alone: finished.alone,
             answers: answered,
             gradients: treated,
             assessed,

@@ -377,7 +377,6 @@ async fn a_checkpoint_brings_everything_back_and_a_damaged_one_is_refused() {
     assert_eq!(kept.standings().count(), now.standings().count());
     for ((peer, kept), (same, now)) in kept.standings().zip(now.standings()) {
         assert_eq!((peer, kept.fisher.count), (same, now.fisher.count));
-        assert_eq!(kept.evidence.examples, now.evidence.examples);
         // JSON may cost the last digit of a number.
         for (kept, now) in [
             (kept.fisher.value(), now.fisher.value()),

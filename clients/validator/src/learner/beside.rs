@@ -16,13 +16,14 @@ pub(super) struct Taught {
 }
 
 impl Learner {
-    pub(super) fn train_twin(&mut self, round: &Round) -> Option<f64> {
+    pub(super) fn train_twin(&mut self, round: &Round) {
         let rate = rising(self.config.rate, self.step);
-        let twin = self.twin.as_mut()?;
+        let Some(twin) = self.twin.as_mut() else {
+            return;
+        };
         let network = twin.network(Parameters::Latest);
         let loss = network.loss(&network.represent(&round.inputs), &round.targets);
         twin.minimise(&loss, rate, self.config.clip);
-        Some(loss.double_value(&[]))
     }
 
     /// What the teachers were sent, and what the network predicts for it as well as it can: with all of them who answered,
@@ -54,20 +55,20 @@ impl Learner {
     }
 
     /// The student learns what came next, and what the network predicted.
-    pub(super) fn train_student(&mut self, round: &Round, taught: Option<&Taught>) -> Option<f64> {
-        let (student, distillation) = (self.student.as_mut()?, self.config.student.as_ref()?);
+    pub(super) fn train_student(&mut self, round: &Round, taught: Option<&Taught>) {
+        let (Some(student), Some(distillation)) = (&mut self.student, &self.config.student) else {
+            return;
+        };
         // By its own steps: it may have begun later than the rest.
         let rate = rising(self.config.rate, student.step_count());
         let network = student.network(Parameters::Latest);
         let inputs = taught.map_or(&round.inputs, |taught| &taught.inputs);
         let logits = network.predict(&network.represent(inputs));
         let ordinary = cross_entropy(&round.of_batch(&logits), &round.targets);
-        let value = ordinary.double_value(&[]);
         let loss = match taught {
             Some(taught) => student::loss(ordinary, &logits, &taught.prediction, distillation),
             None => ordinary,
         };
         student.minimise(&loss, rate, self.config.clip);
-        Some(value)
     }
 }

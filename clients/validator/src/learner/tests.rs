@@ -93,15 +93,13 @@ fn lessons_teach_the_student_alone() {
     untaught.network_leads = false;
     let round = untaught.begin(&batch(), &[PEER, [2; 32]], &[PEER]);
     assert_eq!(round.inputs(), batch().inputs, "nobody teaches");
-    let other = untaught.finish(round, vec![answer()]).unwrap();
+    untaught.finish(round, vec![answer()]).unwrap();
     let predicted = |learner: &Learner| {
         let network = learner.local.network(Parameters::Latest);
         no_grad(|| network.predict(&network.represent(&batch().inputs)))
     };
     assert_eq!(predicted(&taught), predicted(&untaught));
     assert!(student(&taught) != student(&untaught));
-    let losses = finished.student.zip(other.student);
-    assert!(losses.is_some_and(|(one, other)| (one - other).abs() < 1e-5));
 }
 
 #[test]

@@ -135,11 +135,12 @@ pub async fn run(
             }
             step = validator.step(&attended) => step,
         };
+        // After each: who misses assessments loses its score even where none is finished, since nobody answers.
+        connections.scores.send_replace(validator.scores());
         match step {
             Ok(step) => {
                 failed = 0;
                 if step.assessed {
-                    connections.scores.send_replace(validator.scores());
                     if let Err(error) = validator.save_answers(checkpoint) {
                         tracing::error!("{error}");
                     }

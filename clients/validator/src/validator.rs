@@ -129,7 +129,7 @@ pub struct Step {
     pub answers: Vec<Answered>,
     /// What became known of gradients, by the peers' slots: of those sent before, and of those not sent.
     pub gradients: Vec<(Uid, Treated)>,
-    /// Whether an assessment was finished in it, and the scores are new.
+    /// Whether an assessment was finished in it.
     pub assessed: bool,
 }
 

@@ -1,12 +1,23 @@
 use super::*;
 use crate::{
+    backoff::LONGEST_PAUSE,
     ledger::Standing,
+    market::View,
     run::{run, Attention, Connections, End, RunError},
     student::Distillation,
 };
+use market_primitives::Neuron;
+use noesis_chain::Metagraph;
 use noesis_model::{Modality, TransformerConfig};
+use serde_json::json;
+use tokio::sync::{mpsc, watch};
 
 const PEER: Hotkey = [1; 32];
+const ATTENTION: Attention = Attention {
+    ourselves: [0; 32],
+    places: 1,
+    exploration: 0.0,
+};
 
 /// A small model's.
 fn settings() -> Settings {
@@ -68,14 +79,9 @@ async fn a_run_that_diverges_ends_and_leaves_the_checkpoint_of_before() {
     settings.learner.rate = f64::INFINITY;
     let mut diverging = validator(settings.clone()).unwrap();
     let connections = Connections {
-        view: tokio::sync::watch::channel(None).1,
-        scores: tokio::sync::watch::channel(Vec::new()).0,
-        votes: tokio::sync::mpsc::channel(1).1,
-    };
-    let attention = Attention {
-        ourselves: [0; 32],
-        places: 1,
-        exploration: 0.0,
+        view: watch::channel(None).1,
+        scores: watch::channel(Vec::new()).0,
+        votes: mpsc::channel(1).1,
     };
     let never = std::future::pending();
     let end = End::default();
@@ -83,7 +89,7 @@ async fn a_run_that_diverges_ends_and_leaves_the_checkpoint_of_before() {
     let ended = run(
         &mut diverging,
         connections,
-        attention,
+        ATTENTION,
         &path,
         end,
         never,
@@ -94,6 +100,71 @@ async fn a_run_that_diverges_ends_and_leaves_the_checkpoint_of_before() {
     assert!(!diverging.learner().is_finite());
     let (kept, _) = saved::open(&path, Device::Cpu).unwrap();
     assert!(kept.is_finite());
+}
+
+/// Nobody answers then, so that no assessment is ever finished.
+#[tokio::test]
+async fn where_all_go_dark_the_votes_are_told() {
+    let mut validator = validator(settings()).unwrap();
+    // It helped, and missed the last assessment.
+    let standing: Standing = serde_json::from_value(json!({
+        "fisher": { "sum": 1.0, "weight": 1.0, "count": 1 },
+        "batches": 100,
+        "evidence": { "weighted_mean": 1.0, "weighted_variance": 0.0, "weight": 1.0 },
+        "assessments": 2,
+        "missed": 1,
+        "absences": 0,
+        "absent_for": 0,
+    }))
+    .unwrap();
+    validator.ledger = Ledger::restore([(PEER, standing)]);
+    for _ in 0..9 {
+        validator.back_off.failed(PEER, Instant::now());
+    }
+    validator.counted = Instant::now() - LONGEST_PAUSE;
+
+    let folder = tempfile::tempdir().unwrap();
+    let metagraph = Metagraph {
+        modality: Modality::Text,
+        neurons: vec![Neuron {
+            hotkey: PEER.into(),
+            coldkey: [99; 32].into(),
+            endpoint: Some("127.0.0.1:1".into()),
+            ..Neuron::default()
+        }],
+        ..Metagraph::default()
+    };
+    let (seen, view) = watch::channel(None);
+    seen.send_replace(Some(Arc::new(View {
+        block: 1,
+        metagraph,
+    })));
+    let (scores, told) = watch::channel(Vec::new());
+    let connections = Connections {
+        view,
+        scores,
+        votes: mpsc::channel(1).1,
+    };
+    let end = End {
+        steps: Some(2),
+        ..End::default()
+    };
+    let mut heard = Vec::new();
+    run(
+        &mut validator,
+        connections,
+        ATTENTION,
+        &folder.path().join(saved::FILE),
+        end,
+        std::future::pending(),
+        |_, peers| {
+            assert_eq!(peers.len(), 1);
+            heard.push(told.borrow().clone());
+        },
+    )
+    .await
+    .unwrap();
+    assert_eq!(heard, [vec![(PEER, 1.0)], vec![(PEER, 0.0)]]);
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use crate::{
 use anyhow::Context;
 use futures::StreamExt;
 use market_primitives::{BlockNumber, MarketId, Uid, NOE};
-use noesis_chain::{check_owner, find_neuron, Chain, ChainError, Keypair, Metagraph};
+use noesis_chain::{check_owner, find_neuron, Chain, ChainError, Keypair, MarketError, Metagraph};
 use noesis_neuron::Hotkey;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::{mpsc, watch};
@@ -99,18 +99,27 @@ pub async fn follow(
                             tracing::debug!(block, epoch = metagraph.epoch, "market seen");
                             view.send_replace(Some(Arc::new(View { block, metagraph })));
                         }
-                        Err(error) if error.retryable() => {
+                        Err(error) if is_for_good(&error) => return Err(error),
+                        Err(error) => {
                             tracing::warn!("the market cannot be seen at the moment: {error}");
                         }
-                        Err(error) => return Err(error),
                     }
                 }
             }
-            Err(error) if error.retryable() => tracing::warn!("{error}"),
-            Err(error) => return Err(error),
+            Err(error) if is_for_good(&error) => return Err(error),
+            Err(error) => tracing::warn!("{error}"),
         }
         tokio::time::sleep(PAUSE).await;
     }
+}
+
+/// Whether the market will not be seen again. Whatever else a node says, that it is busy or cannot read a block, it may
+/// say otherwise at the next block.
+fn is_for_good(error: &ChainError) -> bool {
+    matches!(
+        error,
+        ChainError::AnotherChain { .. } | ChainError::Market(MarketError::UnknownMarket)
+    )
 }
 
 /// What is to be done about this epoch's vote.

@@ -80,3 +80,24 @@ fn only_for_others_who_are_still_in_the_market() {
         Plan::Submit(vec![(1, 65535), (3, 65535)])
     );
 }
+
+#[test]
+fn only_another_chain_or_a_market_that_is_gone_ends_the_following() {
+    let url = || "ws://127.0.0.1:9944".to_owned();
+    for error in [
+        ChainError::NoAnswer("the state of block 7 cannot be read".into()),
+        ChainError::Unexpected("server is busy".into()),
+        ChainError::Unreachable {
+            url: url(),
+            reason: "no answer in time".into(),
+        },
+    ] {
+        assert!(!is_for_good(&error), "{error}");
+    }
+    for error in [
+        ChainError::AnotherChain { url: url() },
+        MarketError::UnknownMarket.into(),
+    ] {
+        assert!(is_for_good(&error), "{error}");
+    }
+}

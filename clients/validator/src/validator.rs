@@ -469,7 +469,7 @@ fn milliseconds(time: Duration) -> f64 {
 }
 
 /// Checks that a model takes inputs of this shape; whether tokens are in its vocabulary too.
-fn check(model: &NetworkConfig, inputs: &Tensor) -> Result<(), InputError> {
+pub(crate) fn check(model: &NetworkConfig, inputs: &Tensor) -> Result<(), InputError> {
     let shape: Vec<usize> = inputs.size().iter().map(|size| *size as usize).collect();
     let flat = inputs.contiguous().view(-1);
     if inputs.kind() == Kind::Int64 {

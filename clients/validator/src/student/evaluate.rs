@@ -11,9 +11,13 @@ use crate::{
     learner::Compared,
     learner::Learner,
     part::{Parameters, Trained},
+    validator::check,
 };
-use noesis_model::{training::evaluate, DataSet, Split, TrainingError};
+use noesis_model::{
+    training::evaluate, DataError, DataSet, InputError, NetworkConfig, Split, TrainingError,
+};
 use noesis_neuron::Hotkey;
+use rand::{rngs::StdRng, SeedableRng};
 use serde::Serialize;
 use std::{collections::BTreeMap, fmt};
 
@@ -50,16 +54,51 @@ pub struct Comparison {
     pub kept_share: Option<f64>,
 }
 
+/// Why there is nothing to compare.
+#[derive(Debug, thiserror::Error)]
+pub enum CompareError {
+    /// The data give no example.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// Their examples are no inputs of the model.
+    #[error("the model of the checkpoint does not take what --data names: {0}; name the data that the validator was given")]
+    Inputs(InputError),
+    /// Their labels are not those that the model tells apart.
+    #[error("the model of the checkpoint tells {known} classes apart, and what --data names has {found}: name the data that the validator was given")]
+    Classes {
+        /// The model's.
+        known: i64,
+        /// Of the data.
+        found: i64,
+    },
+    /// The model fails on them.
+    #[error(transparent)]
+    Training(#[from] TrainingError),
+}
+
+/// Checks that the data are such as the model learned from.
+fn check_data(model: &NetworkConfig, data: &DataSet) -> Result<(), CompareError> {
+    let one = data.sample(Split::Evaluation, 1, &mut StdRng::seed_from_u64(0))?;
+    check(model, &one.inputs).map_err(CompareError::Inputs)?;
+    let known = model.classes();
+    let found = data.builtin(model.response_dim()).classes();
+    if known != found {
+        return Err(CompareError::Classes { known, found });
+    }
+    Ok(())
+}
+
 /// Compares everything that there is.
 ///
 /// # Errors
 ///
-/// [`TrainingError`] when the data give no example.
+/// [`CompareError`] when the data are not such as the learner learned from.
 pub fn compare(
     learner: &Learner,
     kept: &KeptAnswers,
     data: &DataSet,
-) -> Result<Comparison, TrainingError> {
+) -> Result<Comparison, CompareError> {
+    check_data(&learner.config().model, data)?;
     let mut all = Gathered::default();
     for kept in kept.assessments() {
         let device = learner.device();
@@ -188,6 +227,52 @@ impl fmt::Display for Comparison {
                 "The student came later and learned for {steps} steps: the comparison is not even."
             ),
             _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::learner::LearnerConfig;
+    use noesis_model::{tch::Device, Modality};
+
+    /// Vectors of so many numbers and classes.
+    fn vectors(side: u32, classes: u32) -> DataSet {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, magic: u32, sizes: &[u32], bytes: Vec<u8>| {
+            let sizes = sizes.iter().flat_map(|size| size.to_be_bytes());
+            let header = magic.to_be_bytes().into_iter().chain(sizes);
+            let file: Vec<u8> = header.chain(bytes).collect();
+            std::fs::write(folder.path().join(name), file).unwrap();
+        };
+        for part in ["train", "t10k"] {
+            let (images, labels) = (
+                format!("{part}-images-idx3-ubyte"),
+                format!("{part}-labels-idx1-ubyte"),
+            );
+            let pixels = vec![7; (24 * side * side) as usize];
+            write(&images, 0x0803, &[24, side, side], pixels);
+            let numbers = (0..24).map(|number| (number % classes) as u8);
+            write(&labels, 0x0801, &[24], numbers.collect());
+        }
+        DataSet::load(Modality::Tensor, folder.path(), 0).unwrap()
+    }
+
+    #[test]
+    fn data_of_another_size_or_of_other_classes_are_refused() {
+        noesis_model::set_threads(1);
+        let own = vectors(4, 3);
+        let config = LearnerConfig {
+            model: own.builtin(4),
+            ..LearnerConfig::default()
+        };
+        let learner = Learner::new(config, Device::Cpu).unwrap();
+        let with = |data: &DataSet| compare(&learner, &KeptAnswers::default(), data);
+        assert!(with(&own).is_ok());
+        for other in [vectors(5, 3), vectors(4, 5), vectors(4, 2)] {
+            let refused = with(&other).unwrap_err().to_string();
+            assert!(refused.contains("--data"), "{refused}");
         }
     }
 }

@@ -36,6 +36,8 @@ pub enum Refused {
     Early,
     /// The chain could not be asked, or its answer was lost: it is shown again.
     Again,
+    /// It was shown before, by a call whose answer was lost.
+    Shown,
     /// It is shown no more.
     Lost,
 }
@@ -74,10 +76,12 @@ impl Promises {
 }
 
 impl Refused {
-    /// What the chain's error means for a row that was shown.
-    pub fn by(error: &ChainError) -> Self {
+    /// What the chain's error means for a row that was shown; `in_doubt`: an earlier call may have shown it.
+    pub fn by(error: &ChainError, in_doubt: bool) -> Self {
         match error {
             ChainError::Market(MarketError::RevealTooEarly) => Self::Early,
+            // What was shown is no longer waited for.
+            ChainError::Market(MarketError::NothingCommitted) if in_doubt => Self::Shown,
             ChainError::Market(error) if !error.retryable() => Self::Lost,
             _ => Self::Again,
         }

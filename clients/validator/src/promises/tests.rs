@@ -55,14 +55,26 @@ fn a_row_is_given_up_when_no_epoch_can_take_it_any_more() {
 
 #[test]
 fn what_can_still_be_shown_is_kept() {
-    let market = |error| Refused::by(&ChainError::Market(error));
+    let market = |error| Refused::by(&ChainError::Market(error), false);
     assert_eq!(market(MarketError::RevealTooEarly), Refused::Early);
     assert_eq!(market(MarketError::RevealTooLate), Refused::Lost);
     assert_eq!(market(MarketError::NothingCommitted), Refused::Lost);
     assert_eq!(market(MarketError::NotRegistered), Refused::Lost);
     let gone = ChainError::Uncertain("the node fell silent".into());
-    assert_eq!(Refused::by(&gone), Refused::Again);
-    assert_eq!(Refused::by(&ChainError::AlreadyPending), Refused::Again);
+    assert_eq!(Refused::by(&gone, false), Refused::Again);
+    assert_eq!(
+        Refused::by(&ChainError::AlreadyPending, false),
+        Refused::Again
+    );
+}
+
+/// The answer to the first call was lost, and the second is refused for the first one's sake.
+#[test]
+fn a_row_that_was_shown_though_nobody_said_so_is_not_lost() {
+    let again = |error| Refused::by(&ChainError::Market(error), true);
+    assert_eq!(again(MarketError::NothingCommitted), Refused::Shown);
+    assert_eq!(again(MarketError::RevealTooEarly), Refused::Early);
+    assert_eq!(again(MarketError::RevealTooLate), Refused::Lost);
 }
 
 #[test]

@@ -133,6 +133,8 @@ pub struct Learner {
     /// Whether the network was better than the student when they were last assessed.
     network_leads: bool,
     lessons: Lessons,
+    /// Rows of the last question, what was made up for the student included.
+    question_rows: i64,
     parts: BTreeMap<Hotkey, Part>,
     step: u64,
 }
@@ -153,6 +155,7 @@ impl Learner {
             student: student.transpose()?,
             network_leads: false,
             lessons: Lessons::default(),
+            question_rows: 0,
             parts: BTreeMap::new(),
             step: 0,
             config,
@@ -231,6 +234,8 @@ impl Learner {
             let (modality, student) = (self.modality(), student.network(Parameters::Average));
             round.lesson = Some(self.lessons.make(modality, student, &round.inputs));
         }
+        let lesson = round.lesson.as_ref().map_or(0, |lesson| lesson.size()[0]);
+        self.question_rows = round.inputs.size()[0] + lesson;
         round
     }
 
@@ -239,13 +244,12 @@ impl Learner {
         self.student.is_some() && self.network_leads
     }
 
-    /// Rows of the question that a batch of so many makes now, what is made up for the student included.
-    pub fn question_rows(&self, batch: i64) -> i64 {
-        let lesson = self.teaches().then(|| lessons::rows(batch));
-        batch + lesson.unwrap_or(0)
+    /// Rows of the last question that [`Learner::begin`] made; 0 before the first.
+    pub fn question_rows(&self) -> i64 {
+        self.question_rows
     }
 
-    /// The most rows that the question of such a batch may have.
+    /// The most rows that the question of a batch of so many may have, what is made up for the student included.
     pub fn most_question_rows(&self, batch: i64) -> i64 {
         let lesson = self.student.is_some().then(|| lessons::rows(batch));
         batch + lesson.unwrap_or(0)

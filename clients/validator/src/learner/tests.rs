@@ -112,6 +112,18 @@ fn nobody_is_asked_to_teach_what_the_student_knows_better() {
     assert!(!learner.begin(&batch(), &[], &[[9; 32]]).asks(&[9; 32]));
 }
 
+/// Examinations are cut to it, so that they look like the training of the same time.
+#[test]
+fn the_rows_of_a_question_are_told_with_a_lesson_and_without() {
+    let mut learner = learner();
+    // Though the network leads there is nobody yet who is known to help.
+    for helping in [&[][..], &[PEER][..]] {
+        let round = learner.begin(&batch(), &[PEER], helping);
+        assert_eq!(learner.question_rows(), round.inputs().size()[0]);
+        assert_eq!(learner.question_rows(), 1 + helping.len() as i64);
+    }
+}
+
 #[test]
 fn the_average_begins_as_the_parameters_and_then_lags_behind_them() {
     let mut learner = learner();

@@ -42,7 +42,7 @@ impl Validator {
             return;
         }
         let examples = self.kept_apart.next(self.learner.device());
-        let rows = self.learner.question_rows(self.settings.batch as i64);
+        let rows = self.learner.question_rows();
         let batches = examples.inputs.split(rows.max(1), 0);
         let (mut questions, mut orders) = (Vec::new(), HashMap::new());
         for candidate in ready {

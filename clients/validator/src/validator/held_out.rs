@@ -46,7 +46,9 @@ impl Validator {
             ..self.settings.patience
         };
         let mut losses = Losses::default();
-        for batch in batches {
+        // Questions of the training's size: those are known to be such as peers take.
+        let rows = self.learner.most_question_rows(self.settings.batch as i64);
+        for batch in batches.iter().flat_map(|batch| parts(batch, rows)) {
             let batch = batch.to_device(self.learner.device());
             let now = Instant::now();
             let asked: Vec<&Candidate> = candidates
@@ -68,4 +70,11 @@ impl Validator {
         }
         self.events.write(&losses.event(self.learner.step_count()));
     }
+}
+
+/// A batch in parts of so many rows, the last of what is left.
+fn parts(batch: &Batch, rows: i64) -> impl Iterator<Item = Batch> {
+    let inputs = batch.inputs.split(rows, 0).into_iter();
+    let parts = inputs.zip(batch.targets.split(rows, 0));
+    parts.map(|(inputs, targets)| Batch { inputs, targets })
 }

@@ -8,7 +8,9 @@ use crate::{
 };
 use market_primitives::Neuron;
 use noesis_chain::Metagraph;
-use noesis_model::{Modality, TransformerConfig};
+use noesis_miner::Worker;
+use noesis_model::{Modality, Trainer, TrainingConfig, TransformerConfig};
+use noesis_neuron::{serve, Callers, Limits};
 use serde_json::json;
 use tokio::sync::{mpsc, watch};
 
@@ -39,15 +41,25 @@ fn settings() -> Settings {
     }
 }
 
-fn validator(settings: Settings) -> Result<Validator, StartError> {
-    noesis_model::set_threads(1);
+/// A text of so many verses.
+fn data(verses: usize) -> DataSet {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("text");
-    std::fs::write(&path, "in the beginning was the word. ".repeat(2000)).unwrap();
-    let data = DataSet::load(Modality::Text, &path, 8).unwrap();
+    std::fs::write(&path, "in the beginning was the word. ".repeat(verses)).unwrap();
+    DataSet::load(Modality::Text, &path, 8).unwrap()
+}
+
+fn validator(settings: Settings) -> Result<Validator, StartError> {
+    noesis_model::set_threads(1);
     let key = noesis_chain::keypair("//Validator").unwrap();
     let client = Client::new(key, [0; 32]);
-    Validator::new(settings, client, &data, Device::Cpu, Events::default())
+    Validator::new(
+        settings,
+        client,
+        &data(2000),
+        Device::Cpu,
+        Events::default(),
+    )
 }
 
 /// Every peer would say no to every question, and nobody would be paid.
@@ -191,4 +203,49 @@ async fn who_is_left_out_is_tried_again_though_nobody_else_is_there() {
     // After three times the steps between two assessments.
     validator.step(std::slice::from_ref(&alone)).await.unwrap();
     assert!(may_train(&validator));
+}
+
+/// Of a peer that takes no more in a call than that.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_asks_no_more_at_once_than_the_training() {
+    let settings = Settings {
+        batches_before: 0,
+        ..settings()
+    };
+    let (model, training) = (&settings.learner.model, TrainingConfig::default());
+    let trainer = Trainer::new(model, training, Device::Cpu).unwrap();
+    let identity = noesis_chain::keypair("//Miner").unwrap();
+    let hotkey = identity.public_key().0;
+    let limited = noesis_miner::Settings {
+        positions_a_call: settings.batch * 8,
+        ..noesis_miner::Settings::new(hotkey)
+    };
+    let (_worker, miner) = Worker::spawn(trainer, limited).unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let peer = Candidate {
+        uid: 0,
+        hotkey,
+        endpoint: listener.local_addr().unwrap().to_string(),
+        certificate: None,
+        incentive: 0.0,
+        registered_at: 0,
+    };
+    let caller = noesis_chain::keypair("//Validator").unwrap();
+    let callers = Callers::from_iter([(caller.public_key().0, 1000)]);
+    let callers = watch::channel(Arc::new(callers)).1;
+    // One clock for all: nothing before the start can be replayed.
+    let limits = Limits {
+        clock_skew: Duration::ZERO,
+        ..Limits::default()
+    };
+    let never = std::future::pending();
+    let serving = serve(listener, miner, identity, [0; 32], callers, limits, never);
+    tokio::spawn(async move { serving.await.unwrap() });
+
+    let mut validator = validator(settings).unwrap();
+    let examples = noesis_model::held_out(&data(2000), 64).unwrap();
+    validator.hold_out(&[peer], &examples).await;
+    assert!(validator.ledger.takes(&hotkey).is_finite());
+    let takes_them = validator.back_off.may_ask(&hotkey, Instant::now());
+    assert!(takes_them, "it refused a question");
 }

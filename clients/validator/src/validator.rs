@@ -113,7 +113,16 @@ pub enum StartError {
         /// Positions in a question, with what is asked for the student's sake.
         positions: i64,
     },
+    /// Of one example nobody can tell what a peer is worth.
+    #[error("the data have too few examples to score peers by: an assessment would be of {examples}, a twelfth of them, and takes at least {FEWEST_EXAMPLES}; name more with --data")]
+    TooFewExamples {
+        /// Examples in an assessment.
+        examples: usize,
+    },
 }
+
+/// Examples that a mean with an error takes.
+const FEWEST_EXAMPLES: usize = 2;
 
 /// Positions that a miner answers in one call, unless it was built otherwise.
 const POSITIONS_A_CALL: i64 = 1 << 14;
@@ -193,10 +202,13 @@ impl Validator {
             return Err(StartError::Batch { batch, positions });
         }
         let kept_apart = KeptApart::take(data, settings.examples, &mut rng)?;
-        if kept_apart.count() < settings.examples {
+        let examples = kept_apart.count();
+        if examples < FEWEST_EXAMPLES {
+            return Err(StartError::TooFewExamples { examples });
+        }
+        if examples < settings.examples {
             tracing::info!(
-                "assessments are of {} examples instead of {}: there are too few for more",
-                kept_apart.count(),
+                "assessments are of {examples} examples instead of {}: there are too few for more",
                 settings.examples
             );
         }

@@ -50,16 +50,14 @@ fn data(verses: usize) -> DataSet {
 }
 
 fn validator(settings: Settings) -> Result<Validator, StartError> {
+    validator_on(&data(2000), settings)
+}
+
+fn validator_on(data: &DataSet, settings: Settings) -> Result<Validator, StartError> {
     noesis_model::set_threads(1);
     let key = noesis_chain::keypair("//Validator").unwrap();
     let client = Client::new(key, [0; 32]);
-    Validator::new(
-        settings,
-        client,
-        &data(2000),
-        Device::Cpu,
-        Events::default(),
-    )
+    Validator::new(settings, client, data, Device::Cpu, Events::default())
 }
 
 /// Every peer would say no to every question, and nobody would be paid.
@@ -78,6 +76,16 @@ fn a_batch_that_no_peer_would_take_is_refused() {
         refused.contains("24576") && refused.contains("--batch"),
         "{refused}"
     );
+}
+
+/// Of one example nothing is ever measured.
+#[test]
+fn data_that_leave_an_assessment_one_example_are_refused() {
+    let on = |verses| validator_on(&data(verses), settings()).map(drop);
+    // A tenth of it to score by, of which 41 bytes make an example.
+    let refused = on(150).unwrap_err().to_string();
+    assert!(refused.contains("--data"), "{refused}");
+    assert!(on(300).is_ok());
 }
 
 /// One that cannot learn any more says so, and its checkpoint can.

@@ -188,16 +188,18 @@ fn samples(event: &Event) -> Vec<Sample> {
             scores,
             rank_correlation,
         } => {
-            let each = scores.iter().flat_map(|one| {
-                let fisher = Sample::gauge("noesis_validator_fisher", "Fisher score.", one.fisher);
-                let (name, help) = ("noesis_validator_ablation", "Ablation, in nats.");
-                let ablation = Sample::gauge(name, help, one.ablation);
-                [fisher, ablation].map(|sample| sample.of("uid", one.uid))
-            });
+            let fisher = |value| Sample::gauge("noesis_validator_fisher", "Fisher score.", value);
+            let (name, help) = ("noesis_validator_ablation", "Ablation, in nats.");
+            let ablation = |value| Sample::gauge(name, help, value);
             let name = "noesis_validator_rank_correlation";
             let help = "Spearman's correlation of Fisher scores and ablations.";
-            let correlation = rank_correlation.map(|rho| Sample::gauge(name, help, rho));
-            each.chain(correlation).collect()
+            let correlation = Sample::gauge(name, help, rank_correlation.unwrap_or(f64::NAN));
+            // What is no number is not shown, and ends what was shown before.
+            let ended = [fisher(f64::NAN), ablation(f64::NAN), correlation];
+            let each = scores.iter().flat_map(|one| {
+                [fisher(one.fisher), ablation(one.ablation)].map(|sample| sample.of("uid", one.uid))
+            });
+            ended.into_iter().chain(each).collect()
         }
         Event::Copies {
             groups,
@@ -265,6 +267,7 @@ fn samples(event: &Event) -> Vec<Sample> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use noesis_telemetry::metrics::Metrics;
 
     #[test]
     fn lines_are_as_readers_expect_them() {
@@ -351,5 +354,31 @@ mod tests {
         let count = Sample::counter(name, help, 1.0);
         let expected = count.of("uid", 1).of("treated", "refused");
         assert!(samples(&event).contains(&expected));
+    }
+
+    #[test]
+    fn what_is_known_no_more_is_shown_no_more() {
+        let metrics = Metrics::default();
+        let scored = Scored {
+            uid: 1,
+            fisher: 0.5,
+            ablation: 0.25,
+            error: None,
+        };
+        metrics.take(&samples(&Event::Scores {
+            scores: vec![scored],
+            rank_correlation: Some(0.75),
+        }));
+        let text = metrics.text();
+        for line in ["fisher{uid=\"1\"} 0.5", "rank_correlation 0.75"] {
+            let line = format!("\nnoesis_validator_{line}\n");
+            assert!(text.contains(&line), "{text}");
+        }
+        metrics.take(&samples(&Event::Scores {
+            scores: Vec::new(),
+            rank_correlation: None,
+        }));
+        let text = metrics.text();
+        assert!(text.lines().all(|line| line.starts_with('#')), "{text}");
     }
 }

@@ -18,7 +18,7 @@ pub enum Event {
     Step {
         /// Batches so far.
         step: u64,
-        /// The joined loss over all positions, in nats a token.
+        /// The joined loss, in nats: a token over all positions, or a class; for half of the examples without the local model.
         loss: f64,
         /// Who was asked, and what came of it.
         answers: Vec<Answered>,

@@ -131,7 +131,7 @@ fn validator(client: Client) -> Validator {
     Validator::new(settings, client, &data, Device::Cpu, Events::default()).unwrap()
 }
 
-/// The 95th of a hundred steps' times.
+/// The time that 95 in a hundred of so many steps stay below.
 async fn p95(delays: &[Option<Arc<AtomicU64>>], steps: usize) -> Duration {
     let (client, candidates) = peers(delays).await;
     let mut validator = validator(client);

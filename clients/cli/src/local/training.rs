@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{bail, Result};
+use anyhow::{bail, Context, Result};
 
 use super::{plan::Plan, process::Supervisor};
 use crate::screen::say;
@@ -69,17 +69,35 @@ impl Training<'_> {
         Ok(supervisor.wait().await?.success())
     }
 
-    /// Where the cache keeps the checkpoint of this text, seed and length of training.
+    /// Where the cache keeps the checkpoint of these data, seed and length of training.
     fn kept(&self, cache: &Path) -> Result<PathBuf> {
-        let bytes = fs::metadata(&self.plan.data)?.len();
+        let data = &self.plan.data;
+        let content = hash(data).with_context(|| format!("cannot read {}", data.display()))?;
         let version = env!("CARGO_PKG_VERSION").replace('.', "-");
         Ok(cache.join(format!(
-            "trained-{}-v{version}-steps{}-seed{}-data{bytes}",
+            "trained-{}-v{version}-steps{}-seed{}-data-{content}",
             self.plan.market,
             self.steps,
             self.plan.seed_of(self.index)
         )))
     }
+}
+
+/// A hash of what is in a file, or in the files of a folder and by what names.
+fn hash(data: &Path) -> io::Result<blake3::Hash> {
+    let mut hasher = blake3::Hasher::new();
+    if data.is_dir() {
+        let mut files = fs::read_dir(data)?.collect::<io::Result<Vec<_>>>()?;
+        files.sort_by_key(fs::DirEntry::file_name);
+        for file in files.iter().filter(|file| file.path().is_file()) {
+            // Name and content are hashed alone first: all hashes have one length, so that no two folders read the same.
+            hasher.update(blake3::hash(file.file_name().as_encoded_bytes()).as_bytes());
+            hasher.update(hash(&file.path())?.as_bytes());
+        }
+    } else {
+        hasher.update_reader(fs::File::open(data)?)?;
+    }
+    Ok(hasher.finalize())
 }
 
 /// Copies a folder with all that is in it.
@@ -177,6 +195,37 @@ if grep -q damaged "$2/model" 2>/dev/null; then exit 1; fi
         assert_eq!(model(&plan), "trained\n");
         assert_eq!(fs::read_to_string(kept.join("model")).unwrap(), "trained\n");
         assert_eq!(fs::read_dir(&cache).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn other_data_of_the_same_size_have_a_checkpoint_of_their_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut plan = plan(folder.path());
+        let kept = |plan: &Plan| training(plan).kept(Path::new("cache")).unwrap();
+        let text = kept(&plan);
+        fs::write(&plan.data, "At the beginning").unwrap();
+        let mut all = vec![text, kept(&plan)];
+        // Folders of two files each: of other content, and of the same under each other's names.
+        let folders = [
+            ("one", ["0", "1"]),
+            ("two", ["0", "2"]),
+            ("three", ["1", "0"]),
+        ];
+        for (name, contents) in folders {
+            plan.data = folder.path().join(name);
+            fs::create_dir(&plan.data).unwrap();
+            for (file, content) in ["images", "labels"].iter().zip(contents) {
+                fs::write(plan.data.join(file), content).unwrap();
+            }
+            all.push(kept(&plan));
+        }
+        all.sort();
+        all.dedup();
+        assert_eq!(all.len(), 5, "{all:?}");
+        // The same images elsewhere are the same.
+        fs::rename(&plan.data, folder.path().join("moved")).unwrap();
+        plan.data = folder.path().join("moved");
+        assert!(all.contains(&kept(&plan)));
     }
 
     #[tokio::test]

@@ -94,9 +94,12 @@ impl Figures {
         })
     }
 
-    /// How much of what the network gains over the student's model alone the student keeps.
-    pub fn gain_kept(&self) -> f64 {
-        (self.loss_student_alone - self.loss_student) / (self.loss_student_alone - self.loss_joined)
+    /// How much of what the network gains over the student's model alone the student keeps; `None` where it gains
+    /// nothing.
+    pub fn gain_kept(&self) -> Option<f64> {
+        let alone = self.loss_student_alone;
+        let gain = alone - self.loss_joined;
+        (gain > 0.0).then(|| (alone - self.loss_student) / gain)
     }
 }
 
@@ -155,8 +158,8 @@ const LINES: [Line; 10] = [
     Line {
         name: "gain kept by the student",
         aim: "0.8 or more",
-        value: |one| Some(one.gain_kept()),
-        holds: |one| Some(one.gain_kept() >= 0.8),
+        value: Figures::gain_kept,
+        holds: |one| Some(one.gain_kept()? >= 0.8),
     },
     Line {
         name: "spearman_fisher_ablation",
@@ -244,7 +247,7 @@ mod tests {
         assert!((figures.worthless_emission_share - 0.01).abs() < 1e-12);
         assert!((figures.loss_joined - 1.6).abs() < 1e-12);
         assert_eq!(figures.loss_best_peer, 1.7);
-        assert!((figures.gain_kept() - 0.8).abs() < 1e-9);
+        assert!((figures.gain_kept().unwrap() - 0.8).abs() < 1e-9);
         assert!(Figures::of(1, 1.0, figures.miners.clone(), &[]).is_none());
         assert!(Figures::of(1, 1.0, Vec::new(), &[]).is_none());
     }
@@ -258,6 +261,26 @@ mod tests {
         assert!(line("minutes").contains("12.0000"), "{table}");
         assert!(table.lines().all(|line| line.len() <= 96), "{table}");
         assert!(line("minutes").contains(" 0.0000 "), "{table}");
+    }
+
+    #[test]
+    fn of_a_network_that_teaches_nothing_no_gain_is_kept() {
+        // Worse than the model alone, or the same, whatever the student has become.
+        for (joined, student) in [(2.2, 2.2), (2.1, 1.9)] {
+            let worse = Figures {
+                loss_joined: joined,
+                loss_student: student,
+                ..figures()
+            };
+            assert_eq!(worse.gain_kept(), None);
+            let better = Figures {
+                loss_student: 1.6,
+                ..figures()
+            };
+            let table = table(&[better, worse]);
+            let line = table.lines().find(|line| line.starts_with("gain kept"));
+            assert!(line.unwrap().ends_with("1 of 2"), "{table}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The folder of a network: nobody else's, and one network's at a time.
 
-use std::{io::ErrorKind, path::Path};
+use std::{fs::TryLockError, io::ErrorKind, path::Path};
 
 use anyhow::Result;
 
@@ -30,12 +30,7 @@ pub fn take(folder: &Path) -> Result<std::fs::File> {
     check(folder)?;
     std::fs::create_dir_all(folder)?;
     let lock = std::fs::File::create(folder.join(MARK))?;
-    if lock.try_lock().is_err() {
-        return Err(LocalError::FolderInUse {
-            path: folder.into(),
-        }
-        .into());
-    }
+    check_lock(folder, lock.try_lock())?;
     for part in ["chain", "checkpoints", "logs"] {
         let path = folder.join(part);
         if path.exists() {
@@ -47,9 +42,36 @@ pub fn take(folder: &Path) -> Result<std::fs::File> {
     Ok(lock)
 }
 
+/// Whether the folder is ours, by what came of locking it.
+fn check_lock(folder: &Path, outcome: Result<(), TryLockError>) -> Result<(), LocalError> {
+    match outcome {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            return Err(LocalError::FolderInUse {
+                path: folder.into(),
+            })
+        }
+        // Some network file systems know no locks; there it is for the user to see to it.
+        Err(TryLockError::Error(error)) => eprintln!(
+            "the folder {} cannot be locked ({error}): run no other local network there",
+            folder.display()
+        ),
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn where_a_file_system_has_no_locks_the_folder_is_taken_all_the_same() {
+        let folder = Path::new("net");
+        let without = TryLockError::Error(ErrorKind::Unsupported.into());
+        check_lock(folder, Err(without)).unwrap();
+        let error = check_lock(folder, Err(TryLockError::WouldBlock)).unwrap_err();
+        assert!(matches!(error, LocalError::FolderInUse { .. }), "{error}");
+    }
 
     #[test]
     fn a_foreign_folder_is_not_touched_and_a_taken_one_not_shared() {

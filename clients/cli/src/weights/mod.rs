@@ -203,10 +203,13 @@ async fn reveal(arguments: Reveal) -> Result<()> {
             let _ = fs::remove_file(path);
         }
     };
-    let (mut due, mut next) = (Vec::new(), None);
+    let (mut due, mut next, mut over) = (Vec::new(), None, None);
     for (path, kept) in kept::all(&folder, ours)? {
         match kept.due(period, metagraph.begun) {
-            Due::Never => forget(&path),
+            Due::Never => {
+                forget(&path);
+                over = Some(kept.epoch);
+            }
             Due::Now => due.push((path, kept)),
             Due::Later(epoch) => {
                 next.get_or_insert(epoch);
@@ -254,19 +257,31 @@ async fn reveal(arguments: Reveal) -> Result<()> {
     match (refused, next, gone) {
         // What can be mended is told before what is only to be waited for.
         (Some(error), _, _) | (None, None, Some(error)) => Err(error),
-        _ => Err(nothing_due(next, &metagraph, &folder)),
+        _ => Err(nothing_due(next, over, &metagraph, &folder)),
     }
 }
 
-/// Why there is no row to show: the first is due in epoch `next`, if there is any.
-fn nothing_due(next: Option<u64>, metagraph: &Metagraph, folder: &Path) -> anyhow::Error {
-    match next {
-        Some(epoch) => {
-            let early = anyhow::Error::new(ChainError::from(MarketError::RevealTooEarly));
-            let begun = metagraph.begun;
-            early.context(format!("the row is due in epoch {epoch}, and {begun} runs"))
+/// Why there is no row to show: the first is due in epoch `next`, if there is any, and the last of those whose time is
+/// over was committed to in epoch `over`.
+fn nothing_due(
+    next: Option<u64>,
+    over: Option<u64>,
+    metagraph: &Metagraph,
+    folder: &Path,
+) -> anyhow::Error {
+    let error = |rule: MarketError| anyhow::Error::new(ChainError::from(rule));
+    let lost =
+        over.map(|epoch| format!("the row of epoch {epoch} was not shown in time and is lost"));
+    match (next, lost) {
+        (Some(epoch), lost) => {
+            let due = format!("is due in epoch {epoch}, and {} runs", metagraph.begun);
+            error(MarketError::RevealTooEarly).context(match lost {
+                Some(lost) => format!("{lost}; the next {due}"),
+                None => format!("the row {due}"),
+            })
         }
-        None => Usage(format!(
+        (None, Some(lost)) => error(MarketError::RevealTooLate).context(lost),
+        (None, None) => Usage(format!(
             "{} keeps no row of this hotkey for market {}: noesis weights commit keeps one",
             folder.display(),
             metagraph.market
@@ -349,4 +364,28 @@ async fn show(arguments: Show) -> Result<()> {
     ];
     say(&table::text(columns, &[]));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{exit::code, row::tests::market};
+
+    #[test]
+    fn a_row_that_was_not_shown_in_time_is_told_and_is_no_wrong_use() {
+        let told = |next, over| {
+            let error = nothing_due(next, over, &market(13, 0), Path::new("commitments"));
+            (code(&error), format!("{error:#}"))
+        };
+        let lost = "the row of epoch 9 was not shown in time and is lost";
+        let (code, words) = told(None, Some(9));
+        assert!(code == 1 && words.starts_with(lost), "{words}");
+        let (code, words) = told(Some(14), Some(9));
+        assert!(code == 1 && words.starts_with(lost), "{words}");
+        assert!(words.contains("the next is due in epoch 14, and 13 runs"));
+        let (code, words) = told(Some(14), None);
+        assert!(code == 1 && words.starts_with("the row is due in epoch 14"));
+        let (code, words) = told(None, None);
+        assert!(code == 2 && words.contains("keeps no row"), "{words}");
+    }
 }

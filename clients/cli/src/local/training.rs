@@ -29,6 +29,7 @@ impl Training<'_> {
         let name = &self.plan.members[self.index].name;
         let checkpoint = self.plan.checkpoint(name);
         let kept = cache.map(|cache| self.kept(cache)).transpose()?;
+        let mut useless = false;
         if let Some(kept) = kept.as_deref().filter(|kept| kept.is_dir()) {
             say(&format!(
                 "the miner `{name}` was trained before; looking whether its checkpoint is whole"
@@ -38,11 +39,11 @@ impl Training<'_> {
                 return Ok(());
             }
             say(&format!(
-                "the kept checkpoint {} is of no use",
+                "the kept checkpoint {} could not be used",
                 kept.display()
             ));
             fs::remove_dir_all(&checkpoint)?;
-            fs::remove_dir_all(kept)?;
+            useless = true;
         }
         say(&format!(
             "training the miner `{name}` for {} steps, once",
@@ -55,6 +56,11 @@ impl Training<'_> {
             // Whole or not at all: another network may look for it at this moment.
             let temporary = kept.with_extension(format!("{}.tmp", std::process::id()));
             copy_folder(&checkpoint, &temporary)?;
+            // Only now: what failed may have been the program, and not what is kept.
+            if useless {
+                // Where it stays, the rename fails.
+                let _ = fs::remove_dir_all(&kept);
+            }
             if fs::rename(&temporary, &kept).is_err() {
                 fs::remove_dir_all(&temporary)?;
             }
@@ -132,17 +138,17 @@ mod tests {
         }
     }
 
-    /// A plan whose miner is a script: it counts its runs, and refuses a damaged checkpoint.
+    /// A plan whose miner is a script: it refuses a damaged checkpoint, and fails while there is a file `broken`.
     fn plan(folder: &Path) -> Plan {
         let script = format!(
             r#"#!/bin/sh
-echo run >> {runs}
+[ -e {broken} ] && exit 1
 while [ "$1" != --checkpoint ]; do shift; done
 mkdir -p "$2"
 if grep -q damaged "$2/model" 2>/dev/null; then exit 1; fi
 [ -f "$2/model" ] || echo trained > "$2/model"
 "#,
-            runs = folder.join("runs").display()
+            broken = folder.join("broken").display()
         );
         let miner = folder.join("noesis-miner");
         fs::write(&miner, script).unwrap();
@@ -195,6 +201,28 @@ if grep -q damaged "$2/model" 2>/dev/null; then exit 1; fi
         assert_eq!(model(&plan), "trained\n");
         assert_eq!(fs::read_to_string(kept.join("model")).unwrap(), "trained\n");
         assert_eq!(fs::read_dir(&cache).unwrap().count(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_miner_that_cannot_be_trained_costs_no_checkpoint_that_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let plan = plan(folder.path());
+        let training = training(&plan);
+        let cache = folder.path().join("cache");
+        let mut supervisor = Supervisor::default();
+        let first = training.prepare(Some(&cache), &mut supervisor).await;
+        first.unwrap();
+        let kept = training.kept(&cache).unwrap();
+        fs::write(kept.join("model"), "from the cache").unwrap();
+        fs::remove_dir_all(&plan.folder).unwrap();
+
+        fs::write(folder.path().join("broken"), "").unwrap();
+        let second = training.prepare(Some(&cache), &mut supervisor).await;
+        second.unwrap_err();
+        fs::remove_file(folder.path().join("broken")).unwrap();
+        let third = training.prepare(Some(&cache), &mut supervisor).await;
+        third.unwrap();
+        assert_eq!(model(&plan), "from the cache");
     }
 
     #[test]

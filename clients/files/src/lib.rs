@@ -1,5 +1,6 @@
 //! Files that are whole or not there: written under another name beside the old one, brought to the disk, and then
-//! renamed over it. Whatever happens meanwhile, a reader finds the old file or the new one, and after a power cut too.
+//! renamed over it, or linked where there must be no old one. Whatever happens meanwhile, a reader finds the old file or the
+//! new one, and after a power cut too.
 //!
 //! Programs that write the same file at once each have another name of their own: the last one wins, whole.
 
@@ -25,8 +26,56 @@ const UNFINISHED: &str = ".writing";
 ///
 /// What the system says; it does not say of which file.
 pub fn write(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    let unfinished = format!(".{}{UNFINISHED}", std::process::id());
-    Written::at(path, &unfinished, bytes, mode)?.rename()
+    Written::at(path, &own_ending(), bytes, mode)?.rename()
+}
+
+/// Writes a new file in a folder that is there: at `path` lies afterwards the file, with these permissions, or nothing.
+///
+/// # Errors
+///
+/// [`io::ErrorKind::AlreadyExists`] where there is a file of that name, which is left as it is; else what the system says.
+pub fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let written = Written::at(path, &own_ending(), bytes, mode)?;
+    // Fails where there is a file already; a rename would overwrite it.
+    let linked = fs::hard_link(&written.unfinished, path);
+    name_new(path, bytes, mode, linked)?;
+    drop(written);
+    sync_folder(path)
+}
+
+/// Sees to it that a new file lies at `path`, by what came of linking it there: file systems without links (FAT, many
+/// network shares) have it written instead. Only a program that is killed meanwhile leaves half of it there.
+fn name_new(path: &Path, bytes: &[u8], mode: u32, linked: io::Result<()>) -> io::Result<()> {
+    match linked {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => create(path, bytes, mode),
+        linked => linked,
+    }
+}
+
+/// What stands behind the name of a file that this program has not yet made whole.
+fn own_ending() -> String {
+    format!(".{}{UNFINISHED}", std::process::id())
+}
+
+/// Writes a file that was not there, and brings it to the disk; where that fails, nothing is left of it.
+fn create(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(path)?;
+    let written = file.write_all(bytes).and_then(|()| file.sync_all());
+    if written.is_err() {
+        let _ = fs::remove_file(path);
+    }
+    written
+}
+
+/// Brings the name of a file to the disk, which its folder holds.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path.parent();
+    let folder = folder.filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 /// A file that is whole and on the disk, but not yet under its name. Dropped, it is gone.
@@ -52,20 +101,14 @@ impl Written {
     fn at(path: &Path, ending: &str, bytes: &[u8], mode: u32) -> io::Result<Self> {
         let mut unfinished = path.as_os_str().to_owned();
         unfinished.push(ending);
-        let written = Self {
-            path: path.to_owned(),
-            unfinished: unfinished.into(),
-        };
+        let unfinished = PathBuf::from(unfinished);
         // What a program that was killed left, whoever could read it.
-        let _ = fs::remove_file(&written.unfinished);
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(mode)
-            .open(&written.unfinished)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        Ok(written)
+        let _ = fs::remove_file(&unfinished);
+        create(&unfinished, bytes, mode)?;
+        Ok(Self {
+            path: path.to_owned(),
+            unfinished,
+        })
     }
 
     /// Gives it its name, in the place of what had it.
@@ -75,10 +118,7 @@ impl Written {
     /// What the system says.
     pub fn rename(self) -> io::Result<()> {
         fs::rename(&self.unfinished, &self.path)?;
-        // The name itself reaches the disk with the folder.
-        let folder = self.path.parent();
-        let folder = folder.filter(|folder| !folder.as_os_str().is_empty());
-        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+        sync_folder(&self.path)
     }
 }
 
@@ -135,6 +175,35 @@ mod tests {
         assert!(write(&taken, b"a file for a folder", BY_UMASK).is_err());
         assert!(write(&folder.path().join("none/file"), b"", BY_UMASK).is_err());
         assert_eq!(names(folder.path()), ["taken"]);
+    }
+
+    #[test]
+    fn a_new_file_is_written_over_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        write_new(&path, b"first", OWNER_ALONE).unwrap();
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let error = write_new(&path, b"second", OWNER_ALONE).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&path).unwrap(), b"first");
+        assert_eq!(names(folder.path()), ["key"]);
+    }
+
+    #[test]
+    fn where_a_file_system_has_no_links_a_new_file_is_written_all_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        let without = || -> io::Result<()> { Err(io::ErrorKind::Unsupported.into()) };
+        name_new(&path, b"first", OWNER_ALONE, without()).unwrap();
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        // And never over another.
+        for linked in [without(), Err(io::ErrorKind::AlreadyExists.into())] {
+            let error = name_new(&path, b"second", OWNER_ALONE, linked).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        }
+        assert_eq!(fs::read(&path).unwrap(), b"first");
     }
 
     #[test]

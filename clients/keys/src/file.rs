@@ -4,8 +4,8 @@
 
 use std::{
     fs,
-    io::{self, Read, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    io::Read,
+    os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::{Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -16,6 +16,7 @@ use crypto_secretbox::{
     Key, Nonce, XSalsa20Poly1305,
 };
 use noesis_chain::{AccountId, Keypair};
+use noesis_files::OWNER_ALONE;
 use rand::{rngs::OsRng, TryRngCore};
 use serde::{Deserialize, Serialize};
 use subxt_signer::polkadot_js_compat::{decrypt_json, Error as OpenError};
@@ -256,7 +257,6 @@ pub(crate) fn read_private(path: &Path) -> Result<String, KeyFileError> {
 ///
 /// Fails with [`KeyFileError::Exists`] where there is a file of that name.
 pub fn write_private(path: &Path, text: &str) -> Result<(), KeyFileError> {
-    const WRITING: &str = "cannot write";
     let folder = path.parent().unwrap_or(Path::new(""));
     if !folder.as_os_str().is_empty() {
         fs::DirBuilder::new()
@@ -268,42 +268,8 @@ pub fn write_private(path: &Path, text: &str) -> Result<(), KeyFileError> {
     if path.exists() {
         return Err(KeyFileError::Exists { path: path.into() });
     }
-    // Under another name until it is whole: a program that is killed leaves no half of a key.
-    let mut partial = path.as_os_str().to_owned();
-    partial.push(format!(".{}", std::process::id()));
-    let partial = PathBuf::from(partial);
-    // What an earlier program of that number left, whoever could read it.
-    let _ = fs::remove_file(&partial);
-    let outcome = write_new(&partial, text)
-        // Fails where somebody else has made the file since; a rename would overwrite it.
-        .and_then(|()| named(path, text, fs::hard_link(&partial, path)));
-    let _ = fs::remove_file(&partial);
-    outcome.map_err(KeyFileError::io(WRITING, path))
-}
-
-/// Writes a file that was not there, for its owner alone.
-fn write_new(path: &Path, text: &str) -> io::Result<()> {
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
-    let written = file
-        .write_all(text.as_bytes())
-        .and_then(|()| file.sync_all());
-    if written.is_err() {
-        let _ = fs::remove_file(path);
-    }
-    written
-}
-
-/// Sees to it that the text lies at `path`, by what came of linking it there: file systems without links (FAT, many
-/// network shares) have it written instead. Only a program that is killed meanwhile leaves half of it there.
-fn named(path: &Path, text: &str, linked: io::Result<()>) -> io::Result<()> {
-    match linked {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => write_new(path, text),
-        linked => linked,
-    }
+    noesis_files::write_new(path, text.as_bytes(), OWNER_ALONE)
+        .map_err(KeyFileError::io("cannot write", path))
 }
 
 #[cfg(test)]

@@ -51,23 +51,6 @@ fn what_is_written_opens_again_and_is_its_owners_alone() {
 }
 
 #[test]
-fn where_a_file_system_has_no_links_a_key_is_written_all_the_same() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("key.json");
-    let without = || -> io::Result<()> { Err(io::ErrorKind::Unsupported.into()) };
-    named(&path, THEIRS, without()).unwrap();
-    assert_eq!(fs::read_to_string(&path).unwrap(), THEIRS);
-    let mode = fs::metadata(&path).unwrap().permissions().mode() & 0o777;
-    assert_eq!(mode, 0o600);
-    // And never over another.
-    for linked in [without(), Err(io::ErrorKind::AlreadyExists.into())] {
-        let error = named(&path, "another", linked).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
-    }
-    assert_eq!(fs::read_to_string(&path).unwrap(), THEIRS);
-}
-
-#[test]
 fn a_file_that_others_can_read_is_refused_with_what_mends_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("key.json");

@@ -62,19 +62,19 @@ parameter_types! {
 /// a gift would be nobody's. Stake goes in by `add_stake`. Refuses to take session keys away, too: an
 /// authority without keys would drop out of the set unasked, and the last one would end the chain. Keys
 /// are replaced by `session.setKeys`.
+///
+/// What root does by sudo is not filtered, in its own name (`force_transfer`, `force_set_balance`) or in another's
+/// (`sudo_as`): that the account equals the ledger is root's to keep.
 pub struct CallFilter;
 
 impl Contains<RuntimeCall> for CallFilter {
     fn contains(call: &RuntimeCall) -> bool {
-        use pallet_balances::Call::{
-            force_transfer, transfer_all, transfer_allow_death, transfer_keep_alive,
-        };
+        use pallet_balances::Call::{transfer_all, transfer_allow_death, transfer_keep_alive};
         match call {
             RuntimeCall::Balances(
                 transfer_allow_death { dest, .. }
                 | transfer_keep_alive { dest, .. }
-                | transfer_all { dest, .. }
-                | force_transfer { dest, .. },
+                | transfer_all { dest, .. },
             ) => <Runtime as frame_system::Config>::Lookup::lookup(dest.clone())
                 .map_or(true, |dest| dest != Market::stake_account()),
             RuntimeCall::Session(call) => !matches!(call, pallet_session::Call::purge_keys {}),

@@ -25,6 +25,9 @@ use figures::Figures;
 use progress::Progress;
 use trial::Trial;
 
+/// The greatest first seed, and the most steps: of both a thousand times as much has to be a number, too.
+const MOST: u64 = 1_000_000_000_000_000;
+
 /// Flags of `noesis experiment`.
 #[derive(Args)]
 #[command(
@@ -38,7 +41,7 @@ pub struct Arguments {
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     seeds: u32,
     /// The first seed.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(..=MOST))]
     first_seed: u64,
     /// Steps of training of each validator; 1500 unless said otherwise in the markets of images and vectors, where a
     /// step takes longer.
@@ -46,7 +49,7 @@ pub struct Arguments {
         long,
         default_value_t = 2000,
         default_value_ifs([("market", "image", "1500"), ("market", "tensor", "1500")]),
-        value_parser = clap::value_parser!(u64).range(100..)
+        value_parser = clap::value_parser!(u64).range(100..=MOST)
     )]
     steps: u64,
     /// Held-out examples by which everybody is measured at the end.
@@ -98,7 +101,7 @@ impl Arguments {
             folder: std::path::absolute(folder)?,
             base_port: self.base_port,
             // Members' seeds are the next ones: far enough from another seed's.
-            seed: seed.saturating_mul(1000),
+            seed: seed * 1000,
             market: self.market.clone(),
             members: cast.into_iter().map(|actor| actor.member).collect(),
             before: 0,
@@ -175,4 +178,32 @@ async fn work(arguments: &Arguments) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        arguments: Arguments,
+    }
+
+    #[test]
+    fn the_greatest_numbers_can_be_counted_and_greater_ones_are_refused() {
+        let parse = |flag: &str, number: u64| {
+            Line::try_parse_from(["noesis", "--data", "text", flag, &number.to_string()])
+        };
+        for flag in ["--first-seed", "--steps"] {
+            let error = parse(flag, MOST + 1).err().unwrap().to_string();
+            assert!(error.contains(flag), "{error}");
+            let arguments = parse(flag, MOST).ok().unwrap().arguments;
+            Progress::new(1000, arguments.steps);
+            // No two seeds are one.
+            let seed = |number| arguments.plan(arguments.first_seed + number).unwrap().seed;
+            assert_eq!(seed(999) - seed(998), 1000);
+        }
+    }
 }

@@ -156,7 +156,7 @@ impl Plan {
 
     /// Seed of the member of that index: members must not be alike.
     pub fn seed_of(&self, index: usize) -> u64 {
-        self.seed + index as u64
+        self.seed.wrapping_add(index as u64)
     }
 
     /// Address of the node.

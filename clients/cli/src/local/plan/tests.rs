@@ -98,3 +98,11 @@ fn networks_beside_each_other_share_nothing() {
     assert!(arguments.contains("--no-mdns"), "{arguments}");
     assert!(!arguments.contains(&format!("{:?}", one.folder)));
 }
+
+#[test]
+fn every_seed_can_be_given_and_no_two_members_have_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut plan = plan(folder.path(), 20_000);
+    plan.seed = u64::MAX;
+    assert_eq!([0, 1].map(|index| plan.seed_of(index)), [u64::MAX, 0]);
+}

@@ -60,7 +60,7 @@ pub fn cast(market: &str, steps: u64, examples: u32) -> Result<Vec<Actor>> {
             part: Part::Honest(steps),
         })
         .collect();
-    let best = hex(&cast[0].member.public_key()?);
+    let best = hex::encode(cast[0].member.public_key()?);
     for (name, fault) in [
         ("noise", "noise".to_owned()),
         ("silent", "silent".to_owned()),
@@ -95,11 +95,6 @@ pub fn cast(market: &str, steps: u64, examples: u32) -> Result<Vec<Actor>> {
         });
     }
     Ok(cast)
-}
-
-/// Bytes in hexadecimal.
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

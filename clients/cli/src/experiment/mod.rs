@@ -111,15 +111,8 @@ impl Arguments {
     /// Checks what can be known before anything starts.
     fn check(&self, plan: &Plan) -> Result<()> {
         folder::check(&plan.folder)?;
-        for (flag, path) in [("--json", &self.json), ("--plot", &self.plot)] {
-            let Some(path) = path else { continue };
-            if !report_file::writable(path) {
-                anyhow::bail!(
-                    "{flag} {}: give the path of a file in a folder that exists",
-                    path.display()
-                );
-            }
-        }
+        report_file::check("--json", self.json.as_deref())?;
+        report_file::check("--plot", self.plot.as_deref())?;
         if self.data.is_some() || !self.check {
             plan.check_data()?;
         }

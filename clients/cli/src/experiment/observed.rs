@@ -3,23 +3,9 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use serde::Deserialize;
 
 use super::figures::HeldOut;
-
-/// One line: what it tells is in `event`, and the fields are those of that event. A flat struct, not a tagged
-/// enum: some of the node's crates build serde_json with `arbitrary_precision`, with which an enum tagged
-/// inside reads no numbers.
-#[derive(Deserialize)]
-struct Line {
-    event: String,
-    step: Option<u64>,
-    loss: Option<f64>,
-    joined: Option<f64>,
-    alone: Option<f64>,
-    student: Option<f64>,
-    rank_correlation: Option<f64>,
-}
+use crate::local::events::Event;
 
 /// Losses of a validator on the way, at the kept-back targets of the examples by which it scores its peers.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -87,7 +73,7 @@ pub fn miner(path: &Path) -> Result<f64> {
 }
 
 /// The lines of a file; one of another version is left out.
-fn lines(path: &Path) -> Result<Vec<Line>> {
+fn lines(path: &Path) -> Result<Vec<Event>> {
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("{} cannot be read", path.display()))?;
     Ok(text

@@ -18,20 +18,14 @@ use crate::{
         error::LocalError,
         events::Events,
         plan::Plan,
-        process::{Death, Supervisor},
+        process::{Death, Supervisor, GRACE, NODE},
         training::Training,
     },
     row::{Answers, Role},
 };
 
-/// Name of the node's process.
-const NODE: &str = "node";
-
 /// How often processes and events are looked at.
 const TICK: Duration = Duration::from_millis(500);
-
-/// How long the neurons together, and then the node, may take to end when asked to.
-const GRACE: Duration = Duration::from_secs(8);
 
 /// What a seed needs.
 pub struct Trial<'a> {

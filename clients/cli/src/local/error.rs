@@ -59,9 +59,11 @@ pub enum LocalError {
         /// The file.
         path: PathBuf,
     },
-    /// The report cannot be written there.
-    #[error("--json {path}: give the path of a file in a folder that exists")]
+    /// No file can be written there.
+    #[error("{flag} {path}: give the path of a file in a folder that exists")]
     NoReport {
+        /// The flag that names it.
+        flag: &'static str,
         /// The path given.
         path: PathBuf,
     },

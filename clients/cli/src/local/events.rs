@@ -1,4 +1,4 @@
-//! What the validators tell of their training: lines of JSON, read as they are written.
+//! What programs tell of themselves: lines of JSON; those of the validators' training, read as they are written.
 
 use std::{
     collections::VecDeque,
@@ -26,14 +26,23 @@ const MOST_BYTES: u64 = 4 * 1024 * 1024;
 /// tagged enum: some of the node's crates build serde_json with `arbitrary_precision`, with which an
 /// enum tagged inside reads no numbers.
 #[derive(Debug, Deserialize)]
-struct Event {
-    event: String,
-    step: Option<u64>,
-    loss: Option<f64>,
+pub struct Event {
+    /// What happened.
+    pub event: String,
+    /// Steps of training.
+    pub step: Option<u64>,
+    /// Loss of a step, or of a miner's own model.
+    pub loss: Option<f64>,
     #[serde(default)]
     answers: Vec<Answer>,
-    joined: Option<f64>,
-    alone: Option<f64>,
+    /// Loss of a validator's model joined with the network.
+    pub joined: Option<f64>,
+    /// Loss of the same model trained alone.
+    pub alone: Option<f64>,
+    /// Loss of the student.
+    pub student: Option<f64>,
+    /// Spearman's correlation of Fisher scores and ablations.
+    pub rank_correlation: Option<f64>,
 }
 
 /// What one neuron answered in one step.

@@ -17,6 +17,12 @@ use tokio::{
     time::{timeout_at, Instant},
 };
 
+/// Name of the node's process.
+pub const NODE: &str = "node";
+
+/// How long the neurons together, and then the node, may take to end when asked to.
+pub const GRACE: Duration = Duration::from_secs(8);
+
 /// Lines of a dead process's log that are shown.
 const TAIL_LINES: usize = 12;
 

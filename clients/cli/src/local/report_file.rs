@@ -6,8 +6,21 @@ use anyhow::{Context, Result};
 use noesis_files::BY_UMASK;
 use serde::Serialize;
 
-/// Whether a file can be made there: known before the work, rather than after an hour.
-pub fn writable(path: &Path) -> bool {
+use super::error::LocalError;
+
+/// Checks that the file that a flag names, where it does, can be made: before the work, rather than after an hour.
+pub fn check(flag: &'static str, path: Option<&Path>) -> Result<(), LocalError> {
+    match path {
+        Some(path) if !writable(path) => Err(LocalError::NoReport {
+            flag,
+            path: path.into(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a file can be made there.
+fn writable(path: &Path) -> bool {
     let absolute = std::path::absolute(path).ok();
     let folder = absolute.as_deref().and_then(Path::parent);
     path.file_name().is_some() && !path.is_dir() && folder.is_some_and(Path::is_dir)

@@ -14,10 +14,9 @@ use clap::Args;
 use crate::{
     exit::Usage,
     local::{
-        error::LocalError,
         folder,
         plan::{binaries, data, Member, Plan, MARKETS},
-        process::Supervisor,
+        process::{Supervisor, GRACE},
         report_file,
         training::Training,
     },
@@ -25,9 +24,6 @@ use crate::{
 };
 pub use members::{members, members_of};
 use network::Network;
-
-/// How long the neurons together, and then the node, may take to end when asked to.
-const GRACE: Duration = Duration::from_secs(8);
 
 /// What `--market` says for all of them.
 const ALL: &str = "all";
@@ -135,16 +131,6 @@ impl Arguments {
     fn table(&self) -> bool {
         self.epochs.is_none() && on_terminal()
     }
-
-    /// Checks that the report can be written, now rather than after an hour.
-    fn check_json(&self) -> Result<(), LocalError> {
-        match &self.json {
-            Some(path) if !report_file::writable(path) => {
-                Err(LocalError::NoReport { path: path.clone() })
-            }
-            _ => Ok(()),
-        }
-    }
 }
 
 /// Runs the network until it is told to end, has paid enough epochs, or fails. Ends every process it
@@ -152,7 +138,7 @@ impl Arguments {
 pub async fn run(arguments: Arguments) -> Result<()> {
     let ended = ended()?;
     let plans = arguments.plans()?;
-    arguments.check_json()?;
+    report_file::check("--json", arguments.json.as_deref())?;
     for plan in &plans {
         folder::check(&plan.folder)?;
         // Before the set-up the text that it fetches may be missing, but not one that was asked for.

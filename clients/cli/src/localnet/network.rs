@@ -12,15 +12,17 @@ use tokio::{sync::mpsc, time::MissedTickBehavior};
 use super::{board::Board, report::Reports, Arguments};
 use crate::{
     follow::{follow, Pools, Update},
-    local::{error::LocalError, plan::Plan, process::Supervisor, report_file},
+    local::{
+        error::LocalError,
+        plan::Plan,
+        process::{Supervisor, NODE},
+        report_file,
+    },
     screen::{say, Pressed, Screen},
     table,
     view::{ProcessState, Stage},
     words,
 };
-
-/// Name of the node's process.
-const NODE: &str = "node";
 
 /// How often processes, events and keys are looked at.
 const TICK: Duration = Duration::from_millis(100);

@@ -2,13 +2,14 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use tokio::sync::watch;
 use tonic::codegen::http::HeaderMap;
 
 use crate::{
+    lock::lock,
     model::Caller,
     places::{Place, Places},
     replay::Replay,
@@ -155,9 +156,4 @@ impl Admission {
         let share = (u128::from(stake) * room as u128).div_ceil(all.max(1));
         usize::try_from(share).unwrap_or(usize::MAX)
     }
-}
-
-/// Locks data that no panic can leave half-changed.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,17 +1,15 @@
 //! Connections to peers, reused and bounded.
 
-use std::{
-    collections::HashMap,
-    net::SocketAddr,
-    sync::{Mutex, PoisonError},
-};
+use std::{collections::HashMap, net::SocketAddr, sync::Mutex};
 
 use tonic::{
     codegen::http::uri::{Authority, Scheme, Uri},
     transport::{Channel, Endpoint},
 };
 
-use crate::{client::KEEPALIVE, tls::Connector, ClientLimits, Failure, Fingerprint, Peer};
+use crate::{
+    client::KEEPALIVE, lock::lock, tls::Connector, ClientLimits, Failure, Fingerprint, Peer,
+};
 
 /// Bytes that a peer may send ahead of being read.
 const WINDOW_BYTES: u32 = 2 * 1024 * 1024;
@@ -48,7 +46,7 @@ impl Channels {
     /// [`Failure::Unreachable`] where the endpoint is not `host:port`.
     pub(crate) fn get(&self, peer: &Peer) -> Result<Channel, Failure> {
         let target = (peer.endpoint.clone(), peer.certificate);
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = lock(&self.open);
         open.moment += 1;
         let moment = open.moment;
         if let Some((channel, used)) = open.channels.get_mut(&target) {

@@ -21,6 +21,7 @@ mod formats;
 mod inputs;
 mod limits;
 mod lines;
+mod lock;
 mod model;
 mod numbers;
 mod packing;

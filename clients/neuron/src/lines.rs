@@ -8,11 +8,13 @@ use std::{
     net::{IpAddr, Ipv6Addr},
     sync::{
         atomic::{AtomicU64, Ordering},
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex,
     },
 };
 
 use tokio::sync::Notify;
+
+use crate::lock::lock;
 
 /// Bits of an address of IPv6 that a customer is given one of; the others are its own to choose.
 const NETWORK: u128 = u128::MAX << 64;
@@ -130,11 +132,6 @@ fn network(address: IpAddr) -> IpAddr {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & NETWORK).into(),
         address => address,
     }
-}
-
-/// Locks data that no panic can leave half-changed.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

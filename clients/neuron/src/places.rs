@@ -8,13 +8,13 @@
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
 use tokio::{sync::oneshot, time::Instant};
 
-use crate::{lines::Line, model::Caller, Failure, Hotkey};
+use crate::{lines::Line, lock::lock, model::Caller, Failure, Hotkey};
 
 /// Time in which an answer that is on its way is taken to be read.
 const READING: Duration = Duration::from_secs(1);
@@ -190,11 +190,6 @@ impl Drop for Place {
     fn drop(&mut self) {
         lock(&self.taken).free(self.rank);
     }
-}
-
-/// Locks data that no panic can leave half-changed.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

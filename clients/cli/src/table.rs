@@ -221,19 +221,20 @@ mod tests {
     use crate::row::{rows, tests::market, Answers, Names};
     use noesis_chain::NOE;
 
+    fn answered() -> Vec<Row> {
+        let answers = Answers::from([(1, "ok 1234 ms".into())]);
+        rows(&market(3, 10 * NOE), &Names::new(), &answers)
+    }
+
     fn all() -> Vec<Column> {
-        let rows = rows(
-            &market(3, 10 * NOE),
-            &Names::new(),
-            &Answers::from([(1, "ok 1234 ms".into())]),
-        );
+        let rows = answered();
         columns(&rows, answers(&rows))
     }
 
     #[test]
     fn a_narrow_screen_goes_without_what_tells_least() {
         let headers = |width: usize| -> Vec<&str> {
-            let columns = fit(all(), &DISPENSABLE, 1, width).into_iter();
+            let columns = fit(all(), dispensable(&answered()), 1, width).into_iter();
             columns.map(|column| column.header).collect()
         };
         assert_eq!(headers(200).len(), 10);

@@ -77,6 +77,9 @@ fn call(
     })
 }
 
+/// A hotkey that is not in the market: none there has a byte as high.
+const NEWCOMER: [u8; 32] = [255; 32];
+
 /// What commitments are made with.
 const SALT: [u8; 32] = [7; 32];
 
@@ -122,7 +125,7 @@ fn governance() -> [(&'static str, Call<Runtime>); 2] {
     ]
 }
 
-/// Makes that many markets, each with new rules to come, and Alice root.
+/// Makes that many markets, each with new rules to come, and Bob root, who can pay the fee.
 fn many_markets() {
     let market = pallet_market::Markets::<Runtime>::get(MARKET).expect("it exists");
     let most: u16 = <Runtime as pallet_market::Config>::MaxMarkets::get();
@@ -138,7 +141,7 @@ fn many_markets() {
         pallet_market::Markets::<Runtime>::insert(id, market);
         pallet_market::PendingRules::<Runtime>::insert(id, rules);
     }
-    pallet_sudo::Key::<Runtime>::put(Alice.to_account_id());
+    pallet_sudo::Key::<Runtime>::put(Bob.to_account_id());
 }
 
 /// An epoch of such a market.
@@ -287,7 +290,7 @@ fn main() -> ExitCode {
             Bob,
             Call::register {
                 market: MARKET,
-                hotkey: [9; 32].into(),
+                hotkey: NEWCOMER.into(),
                 max_cost: u128::MAX,
             },
         ),
@@ -365,7 +368,7 @@ fn main() -> ExitCode {
             Call::swap_hotkey {
                 market: MARKET,
                 hotkey: hotkey(),
-                new_hotkey: [9; 32].into(),
+                new_hotkey: NEWCOMER.into(),
             },
         ),
         (
@@ -407,7 +410,7 @@ fn main() -> ExitCode {
         let inner = Box::new(RuntimeCall::from(market_call));
         let call_: RuntimeCall = pallet_sudo::Call::<Runtime>::sudo { call: inner }.into();
         let weight = call_.get_dispatch_info().call_weight;
-        let own = call(&wasm, Alice, call_, many_markets).saturating_sub(nothing);
+        let own = call(&wasm, Bob, call_, many_markets).saturating_sub(nothing);
         enough &= print(name, own, duration(weight));
     }
     for (name, signer, market_call) in calls {

@@ -82,13 +82,14 @@ async fn run(
         }
         let now = match chain.metagraph(market).await {
             Ok(metagraph) => metagraph,
-            Err(error) if error.retryable() => {
+            Err(error @ ChainError::AnotherChain { .. }) => return Err(error),
+            // Whatever else it says of this block, it may say otherwise of the next.
+            Err(error) => {
                 if out.send(Update::Waiting(error)).await.is_err() {
                     return Ok(());
                 }
                 continue;
             }
-            Err(error) => return Err(error),
         };
         for metagraph in missed(&chain, market, last.as_ref(), &now).await {
             let found = behind(&chain, market, metagraph.block, pools).await;

@@ -40,7 +40,12 @@ pub fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let linked = fs::hard_link(&written.unfinished, path);
     name_new(path, bytes, mode, linked)?;
     drop(written);
-    sync_folder(path)
+    let synced = sync_folder(path);
+    if synced.is_err() {
+        // Who is told that it failed must be able to try again.
+        let _ = fs::remove_file(path);
+    }
+    synced
 }
 
 /// Sees to it that a new file lies at `path`, by what came of linking it there: file systems without links (FAT, many

@@ -8,7 +8,7 @@ use crate::{
 use anyhow::Context;
 use futures::StreamExt;
 use market_primitives::{BlockNumber, MarketId, Uid, NOE};
-use noesis_chain::{check_owner, find_neuron, Chain, ChainError, Keypair, MarketError, Metagraph};
+use noesis_chain::{check_owner, find_neuron, Chain, ChainError, Keypair, Metagraph};
 use noesis_neuron::Hotkey;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::sync::{mpsc, watch};
@@ -83,7 +83,7 @@ pub async fn enlist(
 ///
 /// # Errors
 ///
-/// Returns only when the node follows another chain, or the market is gone.
+/// Returns only when the node follows another chain.
 pub async fn follow(
     chain: Chain,
     market: MarketId,
@@ -113,13 +113,10 @@ pub async fn follow(
     }
 }
 
-/// Whether the market will not be seen again. Whatever else a node says, that it is busy or cannot read a block, it may
-/// say otherwise at the next block.
+/// Whether the market will not be seen again. Whatever else a node says, that it is busy, cannot read a block, or is so far
+/// behind that it knows no such market (none is ever closed), it may say otherwise at the next block.
 fn is_for_good(error: &ChainError) -> bool {
-    matches!(
-        error,
-        ChainError::AnotherChain { .. } | ChainError::Market(MarketError::UnknownMarket)
-    )
+    matches!(error, ChainError::AnotherChain { .. })
 }
 
 /// What is to be done about this epoch's vote.

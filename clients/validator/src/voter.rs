@@ -113,7 +113,7 @@ impl Voter {
                 Err(_) if refused == Some(Refused::Shown) => tracing::info!(
                     epoch,
                     weights = ?promise.weights,
-                    "weights revealed, by a call whose answer was lost"
+                    "weights revealed, it seems, by a call whose answer was lost"
                 ),
                 Err(error) if refused == Some(Refused::Early) => {
                     tracing::debug!(epoch, "weights are not revealed yet: {error}");

@@ -184,23 +184,25 @@ pub fn table(all: &[Figures]) -> String {
     );
     for line in &LINES {
         let values: Vec<f64> = all.iter().filter_map(line.value).collect();
-        let Some(spread) = Spread::of(&values) else {
-            text.push_str(&format!("{:<30} could not be measured\n", line.name));
-            continue;
-        };
         let verdicts: Vec<bool> = all.iter().filter_map(line.holds).collect();
         let met = verdicts.iter().filter(|holds| **holds).count();
         let met = match line.aim {
             "" => String::new(),
             _ => format!("{met} of {}", all.len()),
         };
-        let deviation = match spread.deviation {
-            Some(deviation) => format!("{deviation:.4}"),
-            None => "-".into(),
+        let spread = Spread::of(&values);
+        let number = |of: fn(&Spread) -> Option<f64>| {
+            let value = spread.as_ref().and_then(of);
+            value.map_or("-".into(), |value| format!("{value:.4}"))
         };
         let row = format!(
-            "{:<30} {:>8.4} {deviation:>8} {:>8.4} {:>8.4}  {:<18}  {met}",
-            line.name, spread.mean, spread.least, spread.greatest, line.aim
+            "{:<30} {:>8} {:>8} {:>8} {:>8}  {:<18}  {met}",
+            line.name,
+            number(|spread| Some(spread.mean)),
+            number(|spread| spread.deviation),
+            number(|spread| Some(spread.least)),
+            number(|spread| Some(spread.greatest)),
+            line.aim
         );
         text.push_str(row.trim_end());
         text.push('\n');
@@ -273,6 +275,10 @@ mod tests {
                 ..figures()
             };
             assert_eq!(worse.gain_kept(), None);
+            let none = table(&[worse.clone()]);
+            let line = none.lines().find(|line| line.starts_with("gain kept"));
+            let line = line.unwrap();
+            assert!(line.contains(" - ") && line.ends_with("0 of 1"), "{none}");
             let better = Figures {
                 loss_student: 1.6,
                 ..figures()

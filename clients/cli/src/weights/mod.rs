@@ -219,7 +219,9 @@ async fn reveal(arguments: Reveal) -> Result<()> {
     // The newest first: of the commitments of one epoch the last counts. What the chain refuses of the others keeps
     // nobody from showing the one that it takes.
     let (mut gone, mut refused) = (None, None);
-    for (path, kept) in due.into_iter().rev() {
+    let mut rows = due.into_iter().rev();
+    while let Some((path, kept)) = rows.next() {
+        let epoch = kept.epoch;
         let plan = Plan {
             // Whomever it names: of one who left since the commitment the edge is void, and the row is not.
             facts: facts(&metagraph, uid, &kept.weights),
@@ -232,9 +234,15 @@ async fn reveal(arguments: Reveal) -> Result<()> {
             costs: 0,
         };
         let error = match carry_out(&chain, &settings, &arguments.signing, plan).await {
-            Ok(told) => {
+            Ok(mut told) => {
                 if matches!(told.outcome, Outcome::Done) {
                     forget(&path);
+                    // What was committed to before it in the same epoch counts no more.
+                    let replaced = rows.filter(|(_, earlier)| earlier.epoch == epoch);
+                    replaced.for_each(|(path, _)| forget(&path));
+                }
+                if let Some(epoch) = over {
+                    told.line(lost(epoch));
                 }
                 told.print();
                 return Ok(());
@@ -246,6 +254,7 @@ async fn reveal(arguments: Reveal) -> Result<()> {
                 MarketError::NothingCommitted | MarketError::RevealTooLate,
             )) => {
                 forget(&path);
+                over = Some(epoch);
                 gone.get_or_insert(error);
             }
             Some(ChainError::Market(_)) => {
@@ -261,6 +270,11 @@ async fn reveal(arguments: Reveal) -> Result<()> {
     }
 }
 
+/// What became of the row that was committed to in this epoch.
+fn lost(epoch: u64) -> String {
+    format!("the row of epoch {epoch} is over: it was not shown in time, or by a call whose answer was lost")
+}
+
 /// Why there is no row to show: the first is due in epoch `next`, if there is any, and the last of those whose time is
 /// over was committed to in epoch `over`.
 fn nothing_due(
@@ -270,9 +284,7 @@ fn nothing_due(
     folder: &Path,
 ) -> anyhow::Error {
     let error = |rule: MarketError| anyhow::Error::new(ChainError::from(rule));
-    let lost =
-        over.map(|epoch| format!("the row of epoch {epoch} was not shown in time and is lost"));
-    match (next, lost) {
+    match (next, over.map(lost)) {
         (Some(epoch), lost) => {
             let due = format!("is due in epoch {epoch}, and {} runs", metagraph.begun);
             error(MarketError::RevealTooEarly).context(match lost {
@@ -377,7 +389,7 @@ mod tests {
             let error = nothing_due(next, over, &market(13, 0), Path::new("commitments"));
             (code(&error), format!("{error:#}"))
         };
-        let lost = "the row of epoch 9 was not shown in time and is lost";
+        let lost = "the row of epoch 9 is over: it was not shown in time";
         let (code, words) = told(None, Some(9));
         assert!(code == 1 && words.starts_with(lost), "{words}");
         let (code, words) = told(Some(14), Some(9));

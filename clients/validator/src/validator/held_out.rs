@@ -46,7 +46,7 @@ impl Validator {
             ..self.settings.patience
         };
         let mut losses = Losses::default();
-        // Questions of the training's size: those are known to be such as peers take.
+        // No more at once than training may ask: that was checked to be what peers take.
         let rows = self.learner.most_question_rows(self.settings.batch as i64);
         for batch in batches.iter().flat_map(|batch| parts(batch, rows)) {
             let batch = batch.to_device(self.learner.device());

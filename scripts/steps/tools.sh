@@ -58,3 +58,14 @@ cargo_deny() {
         fail "could not install cargo-deny" "Look at the message above, then run scripts/setup test again."
     rm -rf "$NOESIS_CACHE/incomplete/cargo-deny"
 }
+
+# A package of the system; who may not install it has the scripts unchecked, as scripts/check says then.
+shellcheck_tool() {
+    if command -v shellcheck >/dev/null; then
+        note "there"
+    elif command -v apt-get >/dev/null && { apt_install shellcheck || { apt_update && apt_install shellcheck; }; } >&2; then
+        note "installed"
+    else
+        note "NOT INSTALLED: the scripts will not be checked"
+    fi
+}

@@ -275,7 +275,7 @@ mod tests {
                 ..figures()
             };
             assert_eq!(worse.gain_kept(), None);
-            let none = table(&[worse.clone()]);
+            let none = table(std::slice::from_ref(&worse));
             let line = none.lines().find(|line| line.starts_with("gain kept"));
             let line = line.unwrap();
             assert!(line.contains(" - ") && line.ends_with("0 of 1"), "{none}");

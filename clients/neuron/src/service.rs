@@ -32,6 +32,11 @@ use crate::{
     Caller, Description, Failure, Formats, Limits, Model, Tensor,
 };
 
+/// Bytes that are compressed, or decompressed, in less time than it takes to have another thread do it.
+const QUICK: usize = 16 * 1024;
+/// Bytes of a number of single precision.
+const SINGLE: usize = 4;
+
 /// What all calls share.
 pub(crate) struct Neuron<M> {
     pub(crate) model: Arc<M>,
@@ -182,15 +187,12 @@ impl<M: Model> Neuron<M> {
         let model = self.model.clone();
         let work = async move { model.forward(caller, inputs).await };
         let answer = contain("the model", work).await??;
-        let written = if formats.zstd {
-            // Takes long enough to keep others waiting.
-            let write = tokio::task::spawn_blocking(move || answer.to_response(formats));
-            write.await.map_err(|_| {
-                Failure::Internal("the answer was not compressed; take it raw".into())
-            })?
+        let compressed = if formats.zstd {
+            SINGLE * answer.data.len()
         } else {
-            answer.to_response(formats)
+            0
         };
+        let written = aside(compressed, move || answer.to_response(formats)).await?;
         written.map_err(|failure| match failure {
             Failure::BadShape(words) => {
                 Failure::Internal(format!("the model's answer has a bad shape: {words}"))
@@ -260,24 +262,34 @@ impl Unread {
         })
     }
 
-    /// The tensor, finite. Decompressing takes long enough to keep others waiting.
+    /// The tensor, finite.
     async fn read(self) -> Result<Tensor, Failure> {
-        let compressed = self.head.encoding == v1::Encoding::Zstd;
+        let compressed = match self.head.encoding {
+            v1::Encoding::Zstd => self.head.bytes,
+            v1::Encoding::Raw => 0,
+        };
         let read = move || {
             let tensor = self.head.tensor(&self.data)?;
             finite(&tensor)?;
             Ok(tensor)
         };
-        if !compressed {
-            return read();
-        }
-        let read = tokio::task::spawn_blocking(read).await;
-        read.unwrap_or_else(|_| {
-            Err(Failure::Internal(
-                "the tensor was not decompressed; send it raw".into(),
-            ))
-        })
+        aside(compressed, read).await?
     }
+}
+
+/// Does work that compresses or decompresses so many bytes, on another thread where they are many enough to keep others
+/// waiting.
+async fn aside<T: Send + 'static>(
+    bytes: usize,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Failure> {
+    if bytes <= QUICK {
+        return Ok(work());
+    }
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|_| {
+        Failure::Internal("the tensor was not compressed; send and take it raw".into())
+    })
 }
 
 fn decode<T: Message + Default>(body: Bytes) -> Result<T, Failure> {

@@ -16,7 +16,7 @@ use rustix::thread::{sched_getaffinity, sched_setaffinity, CpuSet};
 use tokio::runtime::Runtime;
 
 const ROUNDS: usize = 6;
-const CALLS: usize = 1000;
+const CALLS: usize = 5000;
 
 fn main() {
     // `cargo test --benches` asks every benchmark to list itself.
@@ -55,7 +55,8 @@ async fn compare(theirs: &Runtime) {
         ..Toy::default()
     };
     let limits = Limits {
-        replay_capacity_per_caller: 1 << 16,
+        replay_capacity: 1 << 20,
+        replay_capacity_per_caller: 1 << 18,
         ..limits()
     };
     let neuron = start(toy, limits).await;

@@ -1,7 +1,7 @@
 //! The loop: discover, step, and give out scores, until told to stop.
 
 use crate::{
-    discover::{attend, candidates, Candidate},
+    discover::Candidate,
     events::Event,
     learner::Diverged,
     market::{Scores, View, Vote},
@@ -9,9 +9,7 @@ use crate::{
 };
 use noesis_model::{checkpoint::pause_after, Batch, CheckpointError};
 use noesis_neuron::Hotkey;
-use rand::{rngs::StdRng, SeedableRng};
 use std::{
-    collections::BTreeSet,
     future::Future,
     path::Path,
     pin::pin,
@@ -19,6 +17,10 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::sync::{mpsc, watch};
+
+mod attending;
+
+use attending::Attending;
 
 /// Pause after a step with nobody in the market: there is no hurry then.
 const ALONE: Duration = Duration::from_millis(100);
@@ -84,7 +86,7 @@ pub struct Connections {
 /// work goes on.
 pub async fn run(
     validator: &mut Validator,
-    mut connections: Connections,
+    connections: Connections,
     attention: Attention,
     checkpoint: &Path,
     end: End,
@@ -93,38 +95,19 @@ pub async fn run(
 ) -> Result<(), RunError> {
     let mut stop = pin!(stop);
     let (mut stopped, mut failed) = (false, 0);
-    let mut rng = StdRng::from_os_rng();
-    let mut attended: Vec<Candidate> = Vec::new();
-    let mut drawn_for = None;
+    let Connections {
+        view,
+        scores,
+        mut votes,
+    } = connections;
+    let mut attending = Attending::new(attention, view);
     let mut next_checkpoint = Instant::now();
     // Scores that a checkpoint held count at once.
-    connections.scores.send_replace(validator.scores());
-    let modality = validator.learner().modality();
+    scores.send_replace(validator.scores());
     let unfinished = |step: u64| end.steps.is_none_or(|steps| step < steps);
     while unfinished(validator.learner().step_count()) {
-        if connections.view.has_changed().unwrap_or(false) {
-            if let Some(view) = connections.view.borrow_and_update().clone() {
-                let metagraph = &view.metagraph;
-                let found = candidates(metagraph, &attention.ourselves, modality);
-                let members: BTreeSet<Hotkey> =
-                    metagraph.neurons.iter().map(|one| one.hotkey.0).collect();
-                validator.keep_only(&members);
-                // Drawn anew with each epoch, and whenever somebody comes, goes or moves.
-                let moved = |one: &Candidate| !found.iter().any(|other| one.peer() == other.peer());
-                let state = (metagraph.epoch, found.len());
-                if drawn_for != Some(state) || attended.iter().any(moved) {
-                    drawn_for = Some(state);
-                    let known = |peer: &Hotkey| validator.ledger().takes(peer).is_finite();
-                    let Attention {
-                        places,
-                        exploration,
-                        ..
-                    } = attention;
-                    attended = attend(found, places, exploration, known, &mut rng);
-                }
-            }
-        }
-        while let Ok(Vote { epoch, weights }) = connections.votes.try_recv() {
+        attending.look(validator);
+        while let Ok(Vote { epoch, weights }) = votes.try_recv() {
             validator.events().write(&Event::Weights { epoch, weights });
         }
         let step = tokio::select! {
@@ -133,10 +116,10 @@ pub async fn run(
                 stopped = true;
                 break;
             }
-            step = validator.step(&attended) => step,
+            step = validator.step(attending.peers()) => step,
         };
         // After each: who misses assessments loses its score even where none is finished, since nobody answers.
-        connections.scores.send_replace(validator.scores());
+        scores.send_replace(validator.scores());
         match step {
             Ok(step) => {
                 failed = 0;
@@ -156,7 +139,7 @@ pub async fn run(
                     }
                     next_checkpoint = Instant::now() + pause_after(began.elapsed());
                 }
-                progress(&step, &attended);
+                progress(&step, attending.peers());
             }
             Err(diverged) => {
                 tracing::warn!("{diverged}");
@@ -166,7 +149,7 @@ pub async fn run(
                 }
             }
         }
-        if attended.is_empty() {
+        if attending.peers().is_empty() {
             tokio::select! {
                 () = &mut stop => {
                     stopped = true;
@@ -182,10 +165,15 @@ pub async fn run(
     validator.save(checkpoint)?;
     // What may take minutes comes when all is safe, and not where somebody waits for the end.
     if !stopped && !end.held_out.is_empty() {
+        let measured = async {
+            attending.seen(validator).await;
+            let peers = attending.peers();
+            validator.hold_out(peers, &end.held_out).await;
+        };
         tokio::select! {
             biased;
             () = &mut stop => {}
-            () = validator.hold_out(&attended, &end.held_out) => {}
+            () = measured => {}
         }
     }
     Ok(())

@@ -144,21 +144,8 @@ async fn where_all_go_dark_the_votes_are_told() {
     validator.counted = Instant::now() - LONGEST_PAUSE;
 
     let folder = tempfile::tempdir().unwrap();
-    let metagraph = Metagraph {
-        modality: Modality::Text,
-        neurons: vec![Neuron {
-            hotkey: PEER.into(),
-            coldkey: [99; 32].into(),
-            endpoint: Some("127.0.0.1:1".into()),
-            ..Neuron::default()
-        }],
-        ..Metagraph::default()
-    };
     let (seen, view) = watch::channel(None);
-    seen.send_replace(Some(Arc::new(View {
-        block: 1,
-        metagraph,
-    })));
+    seen.send_replace(Some(market_of(PEER, "127.0.0.1:1")));
     let (scores, told) = watch::channel(Vec::new());
     let connections = Connections {
         view,
@@ -213,13 +200,8 @@ async fn who_is_left_out_is_tried_again_though_nobody_else_is_there() {
     assert!(may_train(&validator));
 }
 
-/// Of a peer that takes no more in a call than that.
-#[tokio::test(flavor = "multi_thread")]
-async fn the_end_asks_no_more_at_once_than_the_training() {
-    let settings = Settings {
-        batches_before: 0,
-        ..settings()
-    };
+/// A miner that serves on loopback, and takes no more in a call than a batch has.
+async fn serving(settings: &Settings) -> (Worker, Candidate) {
     let (model, training) = (&settings.learner.model, TrainingConfig::default());
     let trainer = Trainer::new(model, training, Device::Cpu).unwrap();
     let identity = noesis_chain::keypair("//Miner").unwrap();
@@ -228,9 +210,9 @@ async fn the_end_asks_no_more_at_once_than_the_training() {
         positions_a_call: settings.batch * 8,
         ..noesis_miner::Settings::new(hotkey)
     };
-    let (_worker, miner) = Worker::spawn(trainer, limited).unwrap();
+    let (worker, miner) = Worker::spawn(trainer, limited).unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let peer = Candidate {
+    let candidate = Candidate {
         uid: 0,
         hotkey,
         endpoint: listener.local_addr().unwrap().to_string(),
@@ -249,11 +231,86 @@ async fn the_end_asks_no_more_at_once_than_the_training() {
     let never = std::future::pending();
     let serving = serve(listener, miner, identity, [0; 32], callers, limits, never);
     tokio::spawn(async move { serving.await.unwrap() });
+    (worker, candidate)
+}
 
+/// A market of one neuron that serves there.
+fn market_of(hotkey: Hotkey, endpoint: &str) -> Arc<View> {
+    let metagraph = Metagraph {
+        modality: Modality::Text,
+        neurons: vec![Neuron {
+            hotkey: hotkey.into(),
+            coldkey: [99; 32].into(),
+            endpoint: Some(endpoint.into()),
+            ..Neuron::default()
+        }],
+        ..Metagraph::default()
+    };
+    Arc::new(View {
+        block: 1,
+        metagraph,
+    })
+}
+
+/// Of a peer that takes no more in a call than that.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_asks_no_more_at_once_than_the_training() {
+    let settings = Settings {
+        batches_before: 0,
+        ..settings()
+    };
+    let (_worker, peer) = serving(&settings).await;
     let mut validator = validator(settings).unwrap();
     let examples = noesis_model::held_out(&data(2000), 64).unwrap();
+    let hotkey = peer.hotkey;
     validator.hold_out(&[peer], &examples).await;
     assert!(validator.ledger.takes(&hotkey).is_finite());
     let takes_them = validator.back_off.may_ask(&hotkey, Instant::now());
     assert!(takes_them, "it refused a question");
+}
+
+/// One that is started again when all its steps are done knows of no peer yet.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_is_measured_with_the_peers_though_no_step_is_left() {
+    let settings = Settings {
+        batches_before: 0,
+        ..settings()
+    };
+    let (_worker, peer) = serving(&settings).await;
+    let mut validator = validator(settings).unwrap();
+    let (seen, view) = watch::channel(None);
+    let market = market_of(peer.hotkey, &peer.endpoint);
+    let later = tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        seen.send_replace(Some(market));
+        seen
+    });
+    let connections = Connections {
+        view,
+        scores: watch::channel(Vec::new()).0,
+        votes: mpsc::channel(1).1,
+    };
+    let end = End {
+        steps: Some(0),
+        held_out: noesis_model::held_out(&data(2000), 16).unwrap(),
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(saved::FILE);
+    let never = std::future::pending();
+    run(
+        &mut validator,
+        connections,
+        ATTENTION,
+        &path,
+        end,
+        never,
+        |_, _| (),
+    )
+    .await
+    .unwrap();
+    drop(later.await.unwrap());
+    assert!(
+        validator.ledger.takes(&peer.hotkey).is_finite(),
+        "not asked"
+    );
 }

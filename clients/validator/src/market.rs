@@ -10,7 +10,7 @@ use futures::StreamExt;
 use market_primitives::{BlockNumber, MarketId, Uid, NOE};
 use noesis_chain::{check_owner, find_neuron, Chain, ChainError, Keypair, Metagraph};
 use noesis_neuron::Hotkey;
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use tokio::sync::{mpsc, watch};
 
 /// Pause before the market is looked for again after the node went away.
@@ -176,7 +176,6 @@ pub async fn vote(
         hotkey,
         market,
         kept,
-        in_doubt: BTreeSet::new(),
         votes,
         voted: None,
         not_before: 0,

@@ -23,6 +23,9 @@ pub struct Promise {
     pub weights: Vec<(Uid, u16)>,
     /// What hides it.
     pub salt: [u8; 32],
+    /// Whether it may have been shown: the answer was lost.
+    #[serde(default)]
+    pub in_doubt: bool,
 }
 
 /// The rows to be shown, in the order in which they were committed to.
@@ -71,7 +74,13 @@ impl Promises {
 
     /// Removes one.
     pub fn remove(&mut self, promise: &Promise) {
-        self.0.retain(|other| other != promise);
+        self.0.retain(|other| other.salt != promise.salt);
+    }
+
+    /// Remembers that one may have been shown.
+    pub fn doubt(&mut self, promise: &Promise) {
+        let own = self.0.iter_mut().filter(|one| one.salt == promise.salt);
+        own.for_each(|one| one.in_doubt = true);
     }
 }
 

@@ -6,7 +6,6 @@ use crate::{
 };
 use market_primitives::{BlockNumber, MarketId, Uid};
 use noesis_chain::{commitment, find_neuron, Chain, ChainError, Keypair, MarketError, Metagraph};
-use std::collections::BTreeSet;
 use tokio::sync::mpsc;
 
 /// Who votes in one market.
@@ -16,8 +15,6 @@ pub(crate) struct Voter {
     pub market: MarketId,
     /// Rows to be shown later.
     pub kept: Kept,
-    /// Epochs of those of them that may have been shown: the answer was lost.
-    pub in_doubt: BTreeSet<u64>,
     /// Where rows go that the chain accepted.
     pub votes: mpsc::Sender<Vote>,
     /// The epoch in which nothing more is to be sent.
@@ -67,6 +64,7 @@ impl Voter {
             epoch,
             weights,
             salt: rand::random(),
+            in_doubt: false,
         };
         let hash = commitment(self.market, neuron.uid, &promise.weights, &promise.salt);
         // Kept before it is sent: a commitment whose row is forgotten is worth nothing.
@@ -97,7 +95,6 @@ impl Voter {
         let period = metagraph.rules.reveal_period;
         let over = (self.kept).change(|promises| promises.give_up(metagraph.begun, period));
         for Promise { epoch, .. } in over {
-            self.in_doubt.remove(&epoch);
             tracing::warn!(epoch, "weights were not revealed in time and are lost");
         }
         let due = self.kept.promises().due(metagraph.begun, period);
@@ -106,8 +103,7 @@ impl Voter {
             let shown = (self.chain)
                 .reveal_weights(&self.hotkey, self.market, &promise.weights, promise.salt)
                 .await;
-            let in_doubt = self.in_doubt.contains(&epoch);
-            let refused = (shown.as_ref().err()).map(|error| Refused::by(error, in_doubt));
+            let refused = (shown.as_ref().err()).map(|error| Refused::by(error, promise.in_doubt));
             match &shown {
                 Ok(()) => tracing::info!(epoch, weights = ?promise.weights, "weights revealed"),
                 Err(_) if refused == Some(Refused::Shown) => tracing::info!(
@@ -126,12 +122,11 @@ impl Voter {
                 }
             }
             if matches!(shown, Err(ChainError::Uncertain(_))) {
-                self.in_doubt.insert(epoch);
+                self.kept.change(|promises| promises.doubt(&promise));
             }
             if matches!(refused, Some(Refused::Early | Refused::Again)) {
                 continue;
             }
-            self.in_doubt.remove(&epoch);
             self.kept.change(|promises| promises.remove(&promise));
             if refused != Some(Refused::Lost) {
                 self.tell(epoch, promise.weights);

@@ -9,6 +9,7 @@ fn promise(epoch: u64) -> Promise {
         epoch,
         weights: vec![(1, 65_535), (4, 7)],
         salt: [epoch as u8; 32],
+        in_doubt: false,
     }
 }
 
@@ -89,11 +90,21 @@ fn commitments_outlive_the_program() {
     });
     let mut again = Kept::open(path.clone()).unwrap();
     assert_eq!(again.promises(), &promises(&[3, 4]));
-    again.change(|kept| kept.remove(&promise(3)));
+    again.change(|kept| {
+        kept.remove(&promise(3));
+        kept.doubt(&promise(4));
+    });
+    let shown = Promise {
+        in_doubt: true,
+        ..promise(4)
+    };
     assert_eq!(
-        Kept::open(path.clone()).unwrap().promises(),
-        &promises(&[4])
+        Kept::open(path.clone()).unwrap().promises().due(9, 1),
+        [shown.clone()],
+        "that it may have been shown is not forgotten"
     );
+    again.change(|kept| kept.remove(&shown));
+    assert_eq!(Kept::open(path.clone()).unwrap().promises(), &promises(&[]));
     let names: Vec<_> = fs::read_dir(folder.path())
         .unwrap()
         .map(|entry| entry.unwrap().file_name())

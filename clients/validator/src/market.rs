@@ -151,7 +151,8 @@ pub fn plan(view: &View, ourselves: &Hotkey, voted: Option<u64>, scores: &Scores
         .filter(|(neuron, _)| neuron.endpoint.is_some())
         .map(|(neuron, score)| (neuron.uid, score))
         .collect();
-    match weights::row(&scores, usize::from(metagraph.rules.min_weights)) {
+    let rules = &metagraph.rules;
+    match weights::row(&scores, usize::from(rules.min_weights), rules.max_weight) {
         Ok(row) => Plan::Submit(row),
         Err(reason) => Plan::NoVote(reason),
     }

@@ -323,7 +323,7 @@ async fn what_is_no_contribution_gets_no_weight() {
             Some((uid as u16, score))
         })
         .collect();
-    let row = weights::row(&scores, 1).unwrap();
+    let row = weights::row(&scores, 1, Share::ONE).unwrap();
     for (name, hotkey) in ["trained", "begun", "noise", "silent", "nan", "leak"]
         .iter()
         .zip(&hotkeys)

@@ -48,6 +48,7 @@ where
                 tempo: parameters.tempo,
                 capacity: parameters.capacity,
                 min_weights: parameters.min_weights,
+                max_weight: parameters.max_weight,
                 weights_rate_limit: parameters.weights_rate_limit,
                 activity_cutoff: parameters.activity_cutoff,
                 immunity: parameters.immunity,

@@ -1,7 +1,7 @@
 //! What is voted, and when.
 
 use super::*;
-use market_primitives::{MarketRules, Neuron};
+use market_primitives::{MarketRules, Neuron, Share};
 use noesis_chain::MarketError;
 
 /// A market of four that has begun so many epochs.
@@ -17,6 +17,7 @@ fn view(begun: u64, block: BlockNumber, last_update: Option<BlockNumber>) -> Vie
     let metagraph = Metagraph {
         rules: MarketRules {
             min_weights: 2,
+            max_weight: Share::ONE,
             weights_rate_limit: 5,
             ..MarketRules::default()
         },

@@ -109,6 +109,8 @@ pub struct MarketRules {
     pub capacity: u16,
     /// Fewest edges in a row of weights.
     pub min_weights: u16,
+    /// Largest part of a row that one edge may have.
+    pub max_weight: Share,
     /// Blocks that must pass between two rows of the same neuron.
     pub weights_rate_limit: BlockNumber,
     /// Age in blocks at which a row of weights stops counting.

@@ -2,8 +2,8 @@
 //!
 //! A peer's score is its Fisher score if its ablation is positive by two standard errors, and zero otherwise;
 //! one assessment alone never pays, since one in forty praises noise, and the first are made while the adapters
-//! are young. Who was to be assessed and could not be, twice in a row, is paid nothing until it is: what it was worth
-//! when it last answered says nothing of now.
+//! are young. Who was to be assessed and could not be, twice in a row or every other time, is paid nothing until it is: what
+//! it was worth when it last answered says nothing of now, and two that are one and take turns are never compared.
 //! One whose ablation is negative by two is left out of training as well and tried again later: after 4
 //! assessments the first time, then 8, 16, up to 64, each time as if it were new.
 
@@ -19,8 +19,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Assessments that a peer's evidence must rest on before it is paid.
 const ENOUGH_ASSESSMENTS: u32 = 2;
-/// Assessments in a row that a peer may miss until it is paid nothing: one may be the network's fault.
-const MISSES: u32 = 2;
+/// What an assessment counts that a peer missed; one in which it was measured takes one off.
+const MISS: u32 = 2;
+/// From how much on it is paid nothing: one miss may be the network's fault.
+const MISSES: u32 = 3;
+/// The most that is counted, so that after any absence two assessments make good again.
+const MOST_MISSES: u32 = 4;
 /// Assessments for which a peer is left out the first time.
 const FIRST_ABSENCE: u32 = 4;
 /// Most assessments for which a peer is left out.
@@ -52,7 +56,7 @@ pub struct Standing {
     pub evidence: Evidence,
     /// Assessments behind it.
     assessments: u32,
-    /// Assessments that it missed since.
+    /// What the assessments count that it missed.
     #[serde(default)]
     missed: u32,
     /// Times it was left out.
@@ -147,9 +151,10 @@ impl Ledger {
         memory: Memory,
     ) -> Vec<Change> {
         let mut changes = Vec::new();
+        let present: BTreeSet<&Hotkey> = measured.iter().map(|(peer, _)| peer).collect();
         for (peer, standing) in &mut self.0 {
-            if expected(peer) {
-                standing.missed = standing.missed.saturating_add(1);
+            if expected(peer) && !present.contains(peer) {
+                standing.missed = standing.missed.saturating_add(MISS).min(MOST_MISSES);
             }
             if standing.absent_for > 0 {
                 standing.absent_for -= 1;
@@ -167,7 +172,7 @@ impl Ledger {
             if standing.absent_for > 0 {
                 continue;
             }
-            standing.missed = 0;
+            standing.missed = standing.missed.saturating_sub(1);
             (standing.evidence).add(measurement.ablation, memory.evidence);
             if let Some(fisher) = measurement.fisher {
                 standing.fisher.add(fisher, memory.fisher);
@@ -307,11 +312,40 @@ mod tests {
         assess(&mut ledger, &one);
         assert_eq!(score(&ledger, 1), 0.0);
         assert!(score(&ledger, 2) > 0.0);
-        assess(&mut ledger, &both);
+        (0..2).for_each(|_| drop(assess(&mut ledger, &both)));
         assert!(score(&ledger, 1) > 0.0);
         // Who was not asked misses nothing.
         (0..8).for_each(|_| drop(ledger.assessed(&one, |peer| peer[0] == 2, MEMORY)));
         assert!(score(&ledger, 1) > 0.0);
+    }
+
+    /// They would never be compared, and each be paid for the other's absence.
+    #[test]
+    fn two_that_take_turns_at_being_examined_are_not_paid() {
+        let all = [1, 2, 3].map(|peer| measured(peer, 2.0, 0.4, 0.1));
+        let known = || {
+            let mut ledger = Ledger::default();
+            (0..8).for_each(|_| drop(assess(&mut ledger, &all)));
+            ledger
+        };
+        let (mut ledger, mut paid) = (known(), 0);
+        for turn in 0..20 {
+            assess(&mut ledger, &[all[turn % 2], all[2]]);
+            paid += [1, 2]
+                .iter()
+                .filter(|peer| score(&ledger, **peer) > 0.0)
+                .count();
+            assert!(score(&ledger, 3) > 0.0);
+        }
+        assert!(paid <= 7, "{paid}");
+        // Who misses one of three meets every other now and then.
+        let mut ledger = known();
+        for turn in 0..20 {
+            let present: Vec<_> = (0..3).filter(|peer| turn % 3 != *peer).collect();
+            let present: Vec<_> = present.into_iter().map(|peer| all[peer]).collect();
+            assess(&mut ledger, &present);
+            assert!([1, 2, 3].iter().all(|peer| score(&ledger, *peer) > 0.0));
+        }
     }
 
     #[test]

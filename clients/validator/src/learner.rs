@@ -188,6 +188,11 @@ impl Learner {
         self.parts.keys().copied().collect()
     }
 
+    /// Whether the network was better than the student when they were last assessed.
+    pub fn network_leads(&self) -> bool {
+        self.network_leads
+    }
+
     /// Lets go of the parts of all but these peers.
     pub fn keep_only(&mut self, peers: &BTreeSet<Hotkey>) {
         self.parts.retain(|peer, _| peers.contains(peer));
@@ -318,6 +323,8 @@ impl Learner {
         }
 
         let gradients = self.backward(&loss, &answers);
+        // Who never answered has a part that says nothing, and of a large market many do not.
+        self.parts.retain(|_, part| part.step_count() > 0);
         self.train_twin(&round);
         self.train_student(&round, taught.as_ref());
         self.step += 1;
@@ -454,9 +461,10 @@ impl Learner {
         state
     }
 
-    /// Makes parts for these peers and takes up the count of batches, before [`Learner::state`] is restored into.
-    pub fn resume_at(&mut self, step: u64, peers: &[Hotkey]) {
-        self.step = step;
+    /// Makes parts for these peers and takes up the count of batches and whether the network leads, before
+    /// [`Learner::state`] is restored into.
+    pub fn resume_at(&mut self, step: u64, network_leads: bool, peers: &[Hotkey]) {
+        (self.step, self.network_leads) = (step, network_leads);
         let new = |peer: &Hotkey| (*peer, Part::new(&self.config, self.device));
         self.parts = peers.iter().map(new).collect();
     }

@@ -28,6 +28,9 @@ struct Saved {
     /// What is known of pairs of peers.
     #[serde(default)]
     pairs: Vec<SavedPair>,
+    /// Whether the student has something to learn from the network.
+    #[serde(default)]
+    network_leads: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -81,6 +84,7 @@ pub fn save(path: &Path, learner: &Learner, state: &State) -> Result<(), Checkpo
             })
             .collect(),
         pairs: state.copies.saved(),
+        network_leads: learner.network_leads(),
     };
     checkpoint::save(path, learner.step_count(), &saved, &learner.state())
 }
@@ -137,7 +141,7 @@ fn restore(
     let standings = (saved.standings.into_iter())
         .map(|saved| Ok((hotkey(checkpoint, &saved.hotkey)?, saved.standing)))
         .collect::<Result<Vec<_>, CheckpointError>>()?;
-    learner.resume_at(checkpoint.step, &peers);
+    learner.resume_at(checkpoint.step, saved.network_leads, &peers);
     let mut tensors = learner.state();
     if saved.learner.student.is_none() && learner.student().is_some() {
         tracing::info!("the student begins now: the checkpoint has none");

@@ -157,7 +157,7 @@ fn the_average_begins_as_the_parameters_and_then_lags_behind_them() {
 #[test]
 fn a_student_learns_at_the_rate_of_its_own_steps() {
     let (mut early, mut late) = (learner(), learner());
-    late.resume_at(5000, &[]);
+    late.resume_at(5000, false, &[]);
     for learner in [&mut early, &mut late] {
         let round = learner.begin(&batch(), &[], &[]);
         learner.finish(round, Vec::new()).unwrap();

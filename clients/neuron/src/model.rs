@@ -20,7 +20,8 @@ pub struct Caller {
 /// tensor are not checked against any vocabulary: that is the model's part, with
 /// [`Failure::BadShape`]. Calls come concurrently, at most [`Limits::calls`](crate::Limits::calls) at
 /// once; a future is dropped when its caller goes away or its time is over, and a panic becomes
-/// [`Failure::Internal`] for that caller alone. Long computation belongs on a thread of its own.
+/// [`Failure::Internal`] for that caller alone. Long computation belongs on a thread of its own: while a future computes
+/// without waiting, neither its deadline nor a caller with more stake ends it.
 pub trait Model: Send + Sync + 'static {
     /// What is served here. Called once a request, so it should be cheap. The hotkey is replaced by
     /// the identity that serves.

@@ -16,8 +16,8 @@ use std::{
 
 use noesis_model::{tch::Device, InputShape, NetworkConfig, Values, VOCABULARY};
 use noesis_neuron::{
-    check_answer, modality_to_wire, Caller, Data, Description, Failure, Hotkey, Model, Tensor,
-    Treatment,
+    check_answer, modality_to_wire, Caller, Data, Description, Failure, Hotkey, Limits, Model,
+    Tensor, Treatment,
 };
 use noesis_proto::v1::{self, neuron_client::NeuronClient};
 use tokio::time::timeout;
@@ -31,9 +31,6 @@ use crate::{
     settings::{CallSize, Settings},
     turns::Turns,
 };
-
-/// Longest message either way: what the protocol allows between neurons.
-const MESSAGE_BYTES: usize = 16 * 1024 * 1024;
 
 /// Positions that the answer to one call may have for a caller without the stake for a gradient. A call that was begun
 /// keeps all others waiting, whatever their stake, and a pretrained model is slower than the built-in ones: that of
@@ -137,7 +134,9 @@ impl Remote {
             .map_err(|error| absent(Failure::Internal(error.to_string())))?
             .connect_timeout(config.patience);
         let channel = endpoint.connect_lazy();
-        let mut client = NeuronClient::new(channel).max_decoding_message_size(MESSAGE_BYTES);
+        // Its answers may be as large as those that go on from here.
+        let longest = Limits::default().message_bytes;
+        let mut client = NeuronClient::new(channel).max_decoding_message_size(longest);
         let asked = timeout(config.patience, client.describe(v1::DescribeRequest {})).await;
         let answer = match asked {
             Ok(Ok(answer)) => answer.into_inner(),

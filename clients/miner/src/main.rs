@@ -14,7 +14,7 @@ use noesis_miner::{
     relay::Relay,
     Faulty, Keeping, OwnTraining, Remote, Settings, Worker,
 };
-use noesis_model::{held_out, held_out_loss, DataSet, Folder, Modality, Trainer};
+use noesis_model::{held_out, held_out_loss, telling_line, DataSet, Folder, Modality, Trainer};
 use noesis_neuron::{Callers, Certificate, Client, Limits, Listener, Model, ServeError};
 use noesis_telemetry::{
     log,
@@ -154,6 +154,10 @@ fn train(
 fn evaluate(trainer: &Trainer, data: &DataSet, examples: usize, events: &Events) -> Result<()> {
     let batches = held_out(data, examples)?;
     let loss = held_out_loss(trainer.model(), trainer.store().device(), &batches);
+    let loss = loss.map_err(|error| {
+        let what = telling_line(&error);
+        anyhow!("the model failed on the held-out examples ({what}): mend the module")
+    })?;
     let step = trainer.step_count();
     events.record(&Event::HeldOut {
         step,

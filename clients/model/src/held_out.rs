@@ -1,7 +1,7 @@
 //! The examples by which networks are compared: of the evaluation split, and the same for whoever asks for as
 //! many, so that miners and validators can be held against each other.
 
-use tch::{no_grad, Device, Kind, Tensor};
+use tch::{no_grad, Device, Kind, TchError, Tensor};
 
 use crate::{
     data::{Batch, DataError, DataSet, Split},
@@ -30,23 +30,30 @@ pub fn held_out(data: &DataSet, examples: usize) -> Result<Vec<Batch>, DataError
 }
 
 /// A network's mean loss over these examples where scores are taken (see [`summary`]), in nats.
-pub fn held_out_loss(network: &Network, device: Device, batches: &[Batch]) -> f64 {
+///
+/// # Errors
+///
+/// What libtorch says where a TorchScript module fails.
+pub fn held_out_loss(
+    network: &Network,
+    device: Device,
+    batches: &[Batch],
+) -> Result<f64, TchError> {
     let modality = network.config().modality();
-    let losses: Vec<Tensor> = batches
+    let losses: Result<Vec<Tensor>, TchError> = batches
         .iter()
         .map(|batch| {
             let Batch { inputs, targets } = batch.to_device(device);
-            let logits = no_grad(|| {
-                let representation = network.represent(&inputs);
-                network.logits(&summary(modality, &representation))
-            });
-            losses(&logits, &summary_targets(modality, &targets))
+            let representation = no_grad(|| network.f_represent(&inputs))?;
+            let logits = no_grad(|| network.logits(&summary(modality, &representation)));
+            Ok(losses(&logits, &summary_targets(modality, &targets)))
         })
         .collect();
-    match losses.is_empty() {
+    let losses = losses?;
+    Ok(match losses.is_empty() {
         true => f64::NAN,
         false => Tensor::cat(&losses, 0).mean(Kind::Double).double_value(&[]),
-    }
+    })
 }
 
 /// Each example's own cross entropy, in nats: logits `[b, classes]`, targets `i64 [b]`, giving `[b]`.
@@ -74,7 +81,7 @@ mod tests {
 
         let store = tch::nn::VarStore::new(Device::Cpu);
         let network = Network::new(&store.root(), &data.builtin(8)).unwrap();
-        let whole = held_out_loss(&network, Device::Cpu, &some);
+        let whole = held_out_loss(&network, Device::Cpu, &some).unwrap();
         let parts: f64 = some
             .iter()
             .zip(&sizes)
@@ -85,6 +92,7 @@ mod tests {
             })
             .sum();
         assert!((whole - parts / 150.0).abs() < 1e-5, "{whole}");
-        assert!(held_out_loss(&network, Device::Cpu, &[]).is_nan());
+        let of_none = held_out_loss(&network, Device::Cpu, &[]);
+        assert!(of_none.unwrap().is_nan());
     }
 }

@@ -43,7 +43,7 @@ pub use inputs::{InputError, InputShape, Values};
 pub use network::{ConfigError, Network, NetworkConfig};
 pub use optimizer::AdamW;
 pub use random::seeded;
-pub use script::{ScriptConfig, ScriptError};
+pub use script::{telling_line, ScriptConfig, ScriptError};
 pub use text::{Text, VOCABULARY};
 pub use training::{Evaluation, Trainer, TrainingConfig, TrainingError};
 pub use transformer::TransformerConfig;

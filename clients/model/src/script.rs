@@ -139,7 +139,7 @@ impl ScriptConfig {
                 file: file.to_owned(),
                 inputs,
                 shape: random.size(),
-                what: first_line(&error),
+                what: telling_line(&error),
             })?;
             let positions = inputs.sequence_limit().map(|_| random.size()[1]);
             config.image_positions = check_answer(&config, &random.size(), positions, &answer)?;
@@ -178,8 +178,9 @@ fn check_answer(
     })
 }
 
-/// libtorch's errors end in a trace of its own code.
-fn first_line(error: &TchError) -> String {
+/// The line of libtorch's error that says what is wrong, cut to 300 characters. The others are a trace of its code and
+/// of the module's.
+pub fn telling_line(error: &TchError) -> String {
     let words = error.to_string();
     let mut lines = words.lines().map(str::trim);
     let telling = lines.rfind(|line| line.starts_with("RuntimeError") || line.contains("Error: "));
@@ -209,7 +210,7 @@ impl Script {
         };
         let module = load(path / "script").map_err(|error| ScriptError::NotAModule {
             file: config.file.clone(),
-            what: first_line(&error),
+            what: telling_line(&error),
         })?;
         Ok(Self { module })
     }

@@ -3,7 +3,7 @@ use std::io::Write;
 use tch::CModule;
 
 use super::*;
-use crate::{Network, NetworkConfig, Trainer, TrainingConfig};
+use crate::{Batch, Network, NetworkConfig, Trainer, TrainingConfig};
 
 const TEXT: InputShape = InputShape::Text {
     vocabulary: 258,
@@ -245,6 +245,14 @@ fn a_module_that_fails_later_is_an_error_and_goes_on() {
     let tokens = |token: i64| Tensor::from_slice(&[1, token]).view([1, 2]);
     assert!(trainer.model().f_represent(&tokens(255)).is_ok());
     assert!(trainer.model().f_represent(&tokens(256)).is_err());
+    let held_out_loss = |token| {
+        let (inputs, targets) = (tokens(token), tokens(token));
+        let batches = [Batch { inputs, targets }];
+        crate::held_out_loss(trainer.model(), Device::Cpu, &batches)
+    };
+    assert!(held_out_loss(255).unwrap().is_finite());
+    let words = telling_line(&held_out_loss(256).unwrap_err());
+    assert!(words.contains("out of range"), "{words}");
     let gradient = Tensor::ones([1, 2, DIM], (Kind::Float, Device::Cpu));
     assert!(trainer.follow(&tokens(256), &gradient, 1e-3, 1.0).is_err());
     assert!(trainer.follow(&tokens(255), &gradient, 1e-3, 1.0).is_ok());

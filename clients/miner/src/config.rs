@@ -348,6 +348,16 @@ impl Config {
             ModelChoice::TorchScript(file) => {
                 let (inputs, classes) = (network.inputs(), network.classes());
                 let script = ScriptConfig::examine(&file, inputs, classes, dim, device)?;
+                if let NetworkConfig::Patches(builtin) = &network {
+                    let (found, wanted) = (script.image_positions, builtin.positions());
+                    if found != wanted {
+                        bail!(
+                            "{} answers {found} positions to an image, and the market's validators take \
+                             {wanted}, one for each patch: see docs/models.md",
+                            file.display()
+                        );
+                    }
+                }
                 if !script.trainable && self.until_step() > 0 {
                     bail!(
                         "the parameters of {} are frozen: export it without freezing or tracing them away, or \

@@ -1,3 +1,5 @@
+use noesis_model::tch::{CModule, Kind, Tensor};
+
 use super::*;
 
 fn parse(flags: &str) -> Result<Config, clap::Error> {
@@ -122,6 +124,36 @@ fn tls_is_on_where_others_could_listen_in() {
     ] {
         let config = parse(&(KEYS.to_owned() + flags)).unwrap();
         assert_eq!(config.serves_tls(), on, "{flags}");
+    }
+}
+
+#[test]
+fn a_module_that_answers_an_image_elsewhere_than_at_its_patches_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("eye.pt");
+    let flags = format!(
+        "{KEYS} --market image --response-dim 3 --checkpoint c --model torchscript {}",
+        file.display()
+    );
+    let words = ["noesis-miner"].into_iter().chain(flags.split_whitespace());
+    let config = Config::read(words).unwrap();
+    let images = [Tensor::zeros([2, 1, 28, 28], (Kind::Float, Device::Cpu))];
+    let load = |positions: i64| {
+        // The first three pixels of each part of the image.
+        let mut answer = |inputs: &[Tensor]| {
+            let parts = inputs[0].reshape([-1, positions, 28 * 28 / positions]);
+            vec![parts.narrow(2, 0, 3)]
+        };
+        let traced = CModule::create_by_tracing("Eye", "forward", &images, &mut answer);
+        traced.unwrap().save(&file).unwrap();
+        config.load(Device::Cpu)
+    };
+    assert!(load(49).is_ok());
+    for positions in [1, 196] {
+        let words = load(positions).unwrap_err().to_string();
+        let said =
+            format!("{positions} positions to an image, and the market's validators take 49");
+        assert!(words.contains(&said), "{words}");
     }
 }
 

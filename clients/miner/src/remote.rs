@@ -239,7 +239,10 @@ impl Remote {
         }
         let batch = inputs.shape.first().copied().unwrap_or(0);
         let positions = batch.saturating_mul(self.positions(&inputs.shape));
-        self.call_size.check(caller, positions)
+        self.call_size.check(caller, positions)?;
+        let most = WITHOUT_STAKE.saturating_mul(numbers_a_position(&self.config.network));
+        self.call_size
+            .check_numbers(caller, inputs.data.len(), most)
     }
 
     /// Positions of the answer to each of the batch, of inputs of this shape: those of an image were looked at when
@@ -354,6 +357,21 @@ impl Model for Remote {
             Err(status) => Err(failure(&status)),
         }
     }
+}
+
+/// Numbers of the inputs for each position of the answer, where the inputs are as large as the market's network takes
+/// them. A remote model may take larger images and vectors, and the time that it takes grows with them.
+fn numbers_a_position(network: &NetworkConfig) -> usize {
+    let numbers = match network.inputs() {
+        InputShape::Text { .. } => 1,
+        InputShape::Image {
+            channels,
+            height,
+            width,
+        } => channels * height * width / network.positions(&[]).max(1),
+        InputShape::Tensor { dim, .. } => dim,
+    };
+    usize::try_from(numbers).unwrap_or(usize::MAX)
 }
 
 /// What the caller is told. That the process is gone is this neuron's own fault, and no failure of the

@@ -150,6 +150,26 @@ impl CallSize {
             "the answer to one call would have {positions} positions, and {allowed}"
         )))
     }
+
+    /// Checks the numbers of a call's inputs, of which a caller without the stake for a gradient may send so many.
+    ///
+    /// # Errors
+    /// [`Failure::TooLarge`].
+    pub(crate) fn check_numbers(
+        self,
+        caller: &Caller,
+        numbers: usize,
+        most_without_stake: usize,
+    ) -> Result<(), Failure> {
+        if caller.stake >= self.stake || numbers <= most_without_stake {
+            return Ok(());
+        }
+        Err(Failure::TooLarge(format!(
+            "the inputs of one call have {numbers} numbers, and {most_without_stake} are the most here for a stake of \
+             {} units: send smaller examples, or fewer at a time, or have {} units of stake",
+            caller.stake, self.stake
+        )))
+    }
 }
 
 #[cfg(test)]

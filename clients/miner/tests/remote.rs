@@ -145,6 +145,42 @@ async fn a_caller_without_stake_cannot_keep_it_from_the_others_for_long() {
 }
 
 #[tokio::test]
+async fn nor_can_it_with_images_larger_than_the_markets() {
+    let process = Running::start("127.0.0.1:0", Mode::Images(49)).await;
+    let config = RemoteConfig {
+        network: NetworkConfig::builtin(Modality::Image, 64, DIM as i64),
+        ..process.config()
+    };
+    let settings = Settings {
+        feedback: FeedbackRules {
+            stake: 10,
+            ..FeedbackRules::default()
+        },
+        ..Settings::new([7; 32])
+    };
+    let remote = Remote::connect(config, &settings).await.unwrap();
+    let ask = async |stake: u64, count: usize, side: usize| {
+        let caller = Caller {
+            hotkey: [1; 32],
+            stake,
+        };
+        let shape = vec![count, 1, side, side];
+        let brightness = vec![0.5; shape.iter().product()];
+        let inputs = Tensor::f32(shape, brightness).unwrap();
+        remote.forward(caller, inputs).await
+    };
+    // As many of the market's as 256 positions allow, or as many pixels as they have.
+    assert!(ask(9, 5, 28).await.is_ok());
+    assert!(ask(9, 1, 64).await.is_ok());
+    let refused = ask(9, 1, 65).await;
+    let Err(Failure::TooLarge(words)) = refused else {
+        panic!("{refused:?}");
+    };
+    assert!(words.contains("4096 are the most"), "{words}");
+    assert!(ask(10, 1, 65).await.is_ok());
+}
+
+#[tokio::test]
 async fn gradients_that_it_does_not_take_are_refused_in_words() {
     let process = Running::start("127.0.0.1:0", Mode::Honest).await;
     let remote = process.connect().await.unwrap();

@@ -1,5 +1,5 @@
 //! Who may call: the neurons of the market, as the last finalized metagraph knows them. And whether
-//! they are told to call here.
+//! they are told to call here, or elsewhere, or nowhere.
 
 use std::sync::Arc;
 
@@ -26,16 +26,50 @@ pub struct Ourselves {
 }
 
 impl Ourselves {
-    /// Where callers are sent instead, if they are.
-    pub fn replaced_by(&self, metagraph: &Metagraph) -> Option<String> {
-        let published = find_neuron(metagraph, &self.hotkey)?.endpoint.clone()?;
-        (published != self.endpoint).then_some(published)
+    /// Whether callers are sent here.
+    pub fn standing(&self, metagraph: &Metagraph) -> Standing {
+        let neuron = find_neuron(metagraph, &self.hotkey);
+        match neuron.and_then(|neuron| neuron.endpoint.as_ref()) {
+            Some(published) if *published == self.endpoint => Standing::Here,
+            Some(other) => Standing::Elsewhere(other.clone()),
+            None => Standing::Nowhere,
+        }
+    }
+}
+
+/// Where callers of a miner that published its endpoint are sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// To it.
+    Here,
+    /// To this endpoint, which was published later with the same hotkey.
+    Elsewhere(String),
+    /// Nowhere: its neuron lost its slot, or got another and has published nothing since.
+    Nowhere,
+}
+
+impl Standing {
+    /// Says in the log what has become of us.
+    fn tell(&self) {
+        match self {
+            Self::Here => tracing::info!("callers are sent here again"),
+            Self::Elsewhere(other) => tracing::warn!(
+                "callers are now sent to {other} and not here: another miner published that with this \
+                 hotkey; end one of the two, or give it a --hotkey of its own"
+            ),
+            Self::Nowhere => tracing::warn!(
+                "this hotkey has lost its slot in the market: another neuron took it, or its owner \
+                 deregistered it or swapped the hotkey; nobody is sent here and nothing is earned; start \
+                 the miner again with the hotkey that has the slot, or with this one to register anew for \
+                 --max-cost at most"
+            ),
+        }
     }
 }
 
 /// Publishes the callers anew with each finalized block, for as long as anyone listens. A node that
-/// goes away leaves those that were known last; when it is back, it goes on. Says in the log when
-/// another takes our place, and when we have it back.
+/// goes away leaves those that were known last; when it is back, it goes on. Says in the log, once, when
+/// another takes our place or we have lost our slot, and when we have it back.
 ///
 /// # Errors
 ///
@@ -47,22 +81,15 @@ pub async fn follow(
     known: watch::Sender<Arc<Callers>>,
 ) -> Result<(), ChainError> {
     let mut blocks = chain.finalized_blocks().await?;
-    let mut replaced = None;
+    let mut standing = Standing::Here;
     while let Some(block) = blocks.next().await {
         block?;
         match chain.metagraph(market).await {
             Ok(metagraph) => {
-                let other = ourselves.replaced_by(&metagraph);
-                if other != replaced {
-                    match &other {
-                        Some(other) => tracing::warn!(
-                            "callers are now sent to {other} and not here: another miner published \
-                             that with this hotkey; end one of the two, or give it a --hotkey of \
-                             its own"
-                        ),
-                        None => tracing::info!("callers are sent here again"),
-                    }
-                    replaced = other;
+                let now = ourselves.standing(&metagraph);
+                if now != standing {
+                    now.tell();
+                    standing = now;
                 }
                 let fresh = callers(&metagraph);
                 if known.send(Arc::new(fresh)).is_err() {
@@ -97,20 +124,19 @@ mod tests {
     }
 
     #[test]
-    fn a_miner_whose_callers_are_sent_elsewhere_knows_where() {
+    fn a_miner_knows_where_its_callers_are_sent_and_when_it_has_lost_its_slot() {
         let ourselves = |byte: u8| Ourselves {
             hotkey: [byte; 32],
             endpoint: "127.0.0.1:9101".into(),
         };
         let moved = market(Some("127.0.0.1:9102"));
-        let other = ourselves(7).replaced_by(&moved);
-        assert_eq!(other.as_deref(), Some("127.0.0.1:9102"));
-        assert_eq!(
-            ourselves(7).replaced_by(&market(Some("127.0.0.1:9101"))),
-            None
-        );
-        assert_eq!(ourselves(7).replaced_by(&market(None)), None);
-        assert_eq!(ourselves(9).replaced_by(&moved), None);
+        let other = Standing::Elsewhere("127.0.0.1:9102".into());
+        assert_eq!(ourselves(7).standing(&moved), other);
+        let ours = market(Some("127.0.0.1:9101"));
+        assert_eq!(ourselves(7).standing(&ours), Standing::Here);
+        // Another took the slot; and later it has one again, where it has published nothing.
+        assert_eq!(ourselves(9).standing(&ours), Standing::Nowhere);
+        assert_eq!(ourselves(7).standing(&market(None)), Standing::Nowhere);
         assert_eq!(callers(&moved).0[&[7; 32]], 5);
     }
 }

@@ -17,6 +17,7 @@ pub mod offline;
 pub mod quota;
 pub mod relay;
 pub mod remote;
+mod seldom;
 pub mod settings;
 mod turns;
 pub mod worker;

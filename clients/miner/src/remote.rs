@@ -28,6 +28,7 @@ use tonic::{
 
 use crate::{
     quota::Feedback,
+    seldom::Seldom,
     settings::{CallSize, Settings},
     turns::Turns,
 };
@@ -119,6 +120,8 @@ pub struct Remote {
     feedback: Feedback,
     /// As many calls wait for the process as jobs would for a model thread.
     turns: Turns,
+    /// Answers that are nonsense, in the log.
+    nonsense: Arc<Seldom>,
 }
 
 impl Remote {
@@ -171,6 +174,7 @@ impl Remote {
             call_size: settings.call_size().without_stake(WITHOUT_STAKE),
             feedback: Feedback::new(&settings.feedback),
             turns: Turns::new(settings.queue),
+            nonsense: Arc::default(),
         };
         let random = remote.random().map_err(absent)?;
         let wanted = remote.positions(&random.shape);
@@ -304,10 +308,9 @@ impl Remote {
                 Ok(tensor)
             });
         believed.map_err(|nonsense| {
-            tracing::warn!(
-                "the model at {} answered nonsense: {nonsense}",
-                self.config.address
-            );
+            let address = self.config.address;
+            let words = format!("the model at {address} answered nonsense: {nonsense}");
+            self.nonsense.warn(&words);
             Failure::Internal(format!(
                 "the model behind this neuron answered nonsense: {nonsense}"
             ))

@@ -14,7 +14,7 @@ use std::{
 use noesis_model::{
     checkpoint::pause_after,
     tch::{no_grad, TchError, Tensor as Torch},
-    CheckpointError, Trainer,
+    telling_line, CheckpointError, Trainer,
 };
 use noesis_neuron::{
     queue::{queue, Next, Receiver, Sender},
@@ -26,6 +26,7 @@ use crate::{
     batch::{join, split, together},
     events::Event,
     miner::Miner,
+    seldom::Seldom,
     settings::{FeedbackRules, Settings},
 };
 
@@ -189,6 +190,8 @@ struct ModelThread {
     next_checkpoint: Instant,
     /// Whether anything was learned since the last checkpoint.
     changed: bool,
+    /// Failures of the model, in the log.
+    failures: Seldom,
 }
 
 impl ModelThread {
@@ -202,6 +205,7 @@ impl ModelThread {
             went_before: 0,
             next_checkpoint: now + every.unwrap_or_default(),
             changed: false,
+            failures: Seldom::default(),
         }
     }
 
@@ -334,7 +338,8 @@ impl ModelThread {
 
     fn forward(&self, inputs: &Inputs) -> Result<Tensor, Failure> {
         let inputs = inputs.to_torch(self.trainer.store().device());
-        let answer = no_grad(|| self.trainer.model().f_represent(&inputs)).map_err(failed)?;
+        let answer = no_grad(|| self.trainer.model().f_represent(&inputs));
+        let answer = answer.map_err(|error| self.failed(&error))?;
         let shape = answer
             .size()
             .into_iter()
@@ -357,7 +362,8 @@ impl ModelThread {
         let FeedbackRules { rate, clip, .. } = self.settings.feedback;
         let inputs = inputs.to_torch(device);
         let norm = self.trainer.follow(&inputs, &gradient, rate, clip);
-        Ok(match norm.map_err(failed)? {
+        let norm = norm.map_err(|error| self.failed(&error))?;
+        Ok(match norm {
             Some(_norm) => {
                 self.changed = true;
                 Treatment::Applied
@@ -382,14 +388,11 @@ impl ModelThread {
             outcome: &failure.map_or("ok".to_owned(), ToString::to_string),
         });
     }
-}
 
-/// A model of the user's own may fail on some inputs: that call is told, and the next one is served.
-fn failed(error: TchError) -> Failure {
-    tracing::warn!("the model failed: {error}");
-    let words = error.to_string();
-    Failure::Internal(format!(
-        "the model failed: {}",
-        words.lines().next().unwrap_or_default()
-    ))
+    /// A model of the user's own may fail on some inputs: that call is told, and the next one is served.
+    fn failed(&self, error: &TchError) -> Failure {
+        let words = format!("the model failed: {}", telling_line(error));
+        self.failures.warn(&words);
+        Failure::Internal(words)
+    }
 }

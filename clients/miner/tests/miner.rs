@@ -263,7 +263,11 @@ async fn a_torchscript_module_that_fails_fails_one_call() {
     assert_eq!(answer.shape, [2, 5, DIM]);
     let unknown = Tensor::i64(vec![1, 2], vec![1, 200]).unwrap();
     let failed = miner.forward(caller(1), unknown).await;
-    assert!(matches!(failed, Err(Failure::Internal(_))), "{failed:?}");
+    let Err(Failure::Internal(words)) = failed else {
+        panic!("{failed:?}");
+    };
+    assert!(words.contains("out of range"), "{words}");
+    assert_eq!(words.lines().count(), 1, "{words}");
     assert_eq!(miner.forward(caller(1), tokens()).await, Ok(answer));
     let gradient = Tensor::f32(vec![2, 5, DIM], vec![1.0; 10 * DIM]).unwrap();
     let treated = miner.backward(caller(1), tokens(), gradient).await;

@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use noesis_neuron::{Caller, Failure};
 use noesis_telemetry::{Sample, Telemetry};
 use serde::Serialize;
 
@@ -35,7 +36,7 @@ pub enum Event<'a> {
         caller: String,
         /// Sequences in it.
         batch: usize,
-        /// Time on the model thread.
+        /// Time that the model took, from the call's turn on.
         milliseconds: f64,
         /// `ok`, or what was wrong, in words.
         outcome: &'a str,
@@ -103,6 +104,24 @@ impl Events {
             let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
             log.record(event, Instant::now());
         }
+    }
+
+    /// Records a call that the model answered, or failed at, whose turn came at `begin`.
+    pub(crate) fn served(
+        &self,
+        method: &str,
+        caller: &Caller,
+        batch: usize,
+        begin: Instant,
+        failure: Option<&Failure>,
+    ) {
+        self.record(&Event::Served {
+            method,
+            caller: hex::encode(caller.hotkey),
+            batch,
+            milliseconds: begin.elapsed().as_secs_f64() * 1e3,
+            outcome: &failure.map_or("ok".to_owned(), ToString::to_string),
+        });
     }
 }
 
@@ -177,7 +196,7 @@ fn samples(event: &Event) -> (u64, Vec<Sample>) {
             let calls = Sample::counter("noesis_miner_calls_total", "Calls answered.", 1.0);
             let seconds = Sample::counter(
                 "noesis_miner_model_seconds_total",
-                "Time on the model thread.",
+                "Time that the model took for calls.",
                 milliseconds / 1e3,
             );
             let calls = calls.of("method", method).of("outcome", outcome);

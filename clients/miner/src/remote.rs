@@ -11,7 +11,7 @@ use std::{
     future::Future,
     net::{IpAddr, SocketAddr},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use noesis_model::{tch::Device, InputShape, NetworkConfig, Values, VOCABULARY};
@@ -27,6 +27,7 @@ use tonic::{
 };
 
 use crate::{
+    events::Events,
     quota::Feedback,
     seldom::Seldom,
     settings::{CallSize, Settings},
@@ -122,6 +123,7 @@ pub struct Remote {
     turns: Turns,
     /// Answers that are nonsense, in the log.
     nonsense: Arc<Seldom>,
+    events: Events,
 }
 
 impl Remote {
@@ -167,7 +169,7 @@ impl Remote {
             parameters: answer.parameters,
             version: env!("CARGO_PKG_VERSION").into(),
         };
-        let remote = Self {
+        let mut remote = Self {
             client,
             config,
             description: Arc::new(description),
@@ -175,11 +177,17 @@ impl Remote {
             feedback: Feedback::new(&settings.feedback),
             turns: Turns::new(settings.queue),
             nonsense: Arc::default(),
+            events: Events::default(), // that it is tried is no caller's call
         };
         let random = remote.random().map_err(absent)?;
         let wanted = remote.positions(&random.shape);
-        let tried = remote.answer(0, random).await;
+        let nobody = Caller {
+            hotkey: [0; 32],
+            stake: 0,
+        };
+        let tried = remote.answer(nobody, random).await;
         let tried = tried.map_err(|failure| RemoteError::Fails { address, failure })?;
+        remote.events = settings.events.clone();
         match tried.shape.get(1) {
             Some(&found) if found != wanted => Err(RemoteError::Positions {
                 address,
@@ -241,8 +249,7 @@ impl Remote {
             let checked = text.check(&inputs.shape, Values::I64(tokens));
             checked.map_err(|error| Failure::BadShape(error.to_string()))?;
         }
-        let batch = inputs.shape.first().copied().unwrap_or(0);
-        let positions = batch.saturating_mul(self.positions(&inputs.shape));
+        let positions = batch(inputs).saturating_mul(self.positions(&inputs.shape));
         self.call_size.check(caller, positions)?;
         let most = WITHOUT_STAKE.saturating_mul(numbers_a_position(&self.config.network));
         self.call_size
@@ -258,30 +265,36 @@ impl Remote {
         usize::try_from(positions).unwrap_or(usize::MAX)
     }
 
-    /// Asks the process when it is this caller's turn, within the time that it has.
+    /// Asks the process when it is this caller's turn, within the time that it has, and reads what it said.
     ///
     /// A call that was begun is not broken off where its caller goes away: the process would be at it still, and the
     /// next one would wait there.
-    async fn ask<T: Send + 'static>(
+    async fn ask<T: Send + 'static, A: Send + 'static>(
         &self,
-        stake: u64,
+        (method, caller, batch): (&'static str, Caller, usize),
         call: impl Future<Output = Result<Response<T>, Status>> + Send + 'static,
-    ) -> Result<T, Status> {
-        let turn = self.turns.take(stake).await?;
-        let patience = self.config.patience;
+        read: impl FnOnce(Result<T, Status>) -> Result<A, Failure> + Send + 'static,
+    ) -> Result<A, Failure> {
+        let turn = self.turns.take(caller.stake).await?;
+        let (patience, events) = (self.config.patience, self.events.clone());
         let asked = tokio::spawn(async move {
+            let begin = Instant::now();
             let answer = timeout(patience, call).await;
             drop(turn);
+            let answer = match answer {
+                Ok(answer) => read(answer.map(Response::into_inner)),
+                Err(_) => Err(Failure::Deadline),
+            };
+            events.served(method, &caller, batch, begin, answer.as_ref().err());
             answer
         });
         match asked.await {
-            Ok(Ok(answer)) => answer.map(Response::into_inner),
-            Ok(Err(_)) => Err(Failure::Deadline.into()),
-            Err(_) => Err(Failure::Internal("the call broke off; ask again".into()).into()),
+            Ok(answer) => answer,
+            Err(_) => Err(Failure::Internal("the call broke off; ask again".into())),
         }
     }
 
-    async fn answer(&self, stake: u64, inputs: Tensor) -> Result<Tensor, Failure> {
+    async fn answer(&self, caller: Caller, inputs: Tensor) -> Result<Tensor, Failure> {
         let Description {
             modality,
             response_dim,
@@ -297,24 +310,28 @@ impl Remote {
         };
         let mut client = self.client.clone();
         let call = async move { client.forward(request).await };
-        let answer = self.ask(stake, call).await;
-        let answer = answer.map_err(|status| failure(&status))?;
-        let believed = answer
-            .response
-            .ok_or_else(|| Failure::BadShape("there is no tensor".into()))
-            .and_then(|tensor| Tensor::from_wire(&tensor))
-            .and_then(|tensor| {
-                check_answer(modality, &inputs, &tensor, Some(response_dim))?;
-                Ok(tensor)
-            });
-        believed.map_err(|nonsense| {
-            let address = self.config.address;
-            let words = format!("the model at {address} answered nonsense: {nonsense}");
-            self.nonsense.warn(&words);
-            Failure::Internal(format!(
-                "the model behind this neuron answered nonsense: {nonsense}"
-            ))
-        })
+        let (address, seldom) = (self.config.address, Arc::clone(&self.nonsense));
+        let asked = ("forward", caller, batch(&inputs));
+        let read = move |answer: Result<v1::ForwardResponse, Status>| {
+            let answer = answer.map_err(|status| failure(&status))?;
+            let believed = answer
+                .response
+                .ok_or_else(|| Failure::BadShape("there is no tensor".into()))
+                .and_then(|tensor| Tensor::from_wire(&tensor))
+                .and_then(|tensor| {
+                    check_answer(modality, &inputs, &tensor, Some(response_dim))?;
+                    Ok(tensor)
+                });
+            believed.map_err(|nonsense| {
+                seldom.warn(&format!(
+                    "the model at {address} answered nonsense: {nonsense}"
+                ));
+                Failure::Internal(format!(
+                    "the model behind this neuron answered nonsense: {nonsense}"
+                ))
+            })
+        };
+        self.ask(asked, call, read).await
     }
 }
 
@@ -325,7 +342,7 @@ impl Model for Remote {
 
     async fn forward(&self, caller: Caller, inputs: Tensor) -> Result<Tensor, Failure> {
         self.check(&caller, &inputs)?;
-        self.answer(caller.stake, inputs).await
+        self.answer(caller, inputs).await
     }
 
     async fn backward(
@@ -345,21 +362,32 @@ impl Model for Remote {
         };
         let mut client = self.client.clone();
         let call = async move { client.backward(request).await };
-        match self.ask(caller.stake, call).await {
-            Ok(answer) => Ok(match answer.treatment() {
-                v1::Treatment::Applied => Treatment::Applied,
-                v1::Treatment::Queued => Treatment::Queued,
-                v1::Treatment::Refused => Treatment::Refused(answer.reason),
-                v1::Treatment::Unspecified => {
-                    Treatment::Refused("the model does not say what it did".into())
-                }
-            }),
-            Err(status) if status.code() == Code::Unimplemented => {
-                Ok(Treatment::Refused("the model takes no gradients".into()))
-            }
-            Err(status) => Err(failure(&status)),
-        }
+        let asked = ("backward", caller, batch(&inputs));
+        self.ask(asked, call, treatment).await
     }
+}
+
+/// What became of a gradient.
+fn treatment(answer: Result<v1::BackwardResponse, Status>) -> Result<Treatment, Failure> {
+    match answer {
+        Ok(answer) => Ok(match answer.treatment() {
+            v1::Treatment::Applied => Treatment::Applied,
+            v1::Treatment::Queued => Treatment::Queued,
+            v1::Treatment::Refused => Treatment::Refused(answer.reason),
+            v1::Treatment::Unspecified => {
+                Treatment::Refused("the model does not say what it did".into())
+            }
+        }),
+        Err(status) if status.code() == Code::Unimplemented => {
+            Ok(Treatment::Refused("the model takes no gradients".into()))
+        }
+        Err(status) => Err(failure(&status)),
+    }
+}
+
+/// Examples in the inputs.
+fn batch(inputs: &Tensor) -> usize {
+    inputs.shape.first().copied().unwrap_or(0)
 }
 
 /// Numbers of the inputs for each position of the answer, where the inputs are as large as the market's network takes

@@ -380,13 +380,10 @@ impl ModelThread {
         begin: Instant,
         failure: Option<&Failure>,
     ) {
-        self.settings.events.record(&Event::Served {
-            method,
-            caller: hex::encode(caller.hotkey),
-            batch: inputs.batch_len(),
-            milliseconds: begin.elapsed().as_secs_f64() * 1e3,
-            outcome: &failure.map_or("ok".to_owned(), ToString::to_string),
-        });
+        let batch = inputs.batch_len();
+        self.settings
+            .events
+            .served(method, caller, batch, begin, failure);
     }
 
     /// A model of the user's own may fail on some inputs: that call is told, and the next one is served.

@@ -7,7 +7,7 @@ mod common;
 use std::time::Duration;
 
 use common::{settings, Mode, Running, DIM};
-use noesis_miner::{FeedbackRules, Remote, RemoteConfig, RemoteError, Settings};
+use noesis_miner::{events::Events, FeedbackRules, Remote, RemoteConfig, RemoteError, Settings};
 use noesis_model::{Modality, NetworkConfig};
 use noesis_neuron::{Caller, Failure, Model, Tensor, Treatment};
 use tokio::net::TcpListener;
@@ -57,6 +57,38 @@ async fn nonsense_is_a_failure_of_one_call() {
         process.turns(Mode::Honest);
         let answer = remote.forward(caller(), tokens()).await;
         assert!(answer.is_ok(), "after {mode:?}: {answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn each_call_that_reached_it_is_an_event() {
+    let process = Running::start("127.0.0.1:0", Mode::Honest).await;
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("events");
+    let settings = Settings {
+        events: Events::open(&file).unwrap(),
+        ..settings()
+    };
+    let remote = Remote::connect(process.config(), &settings).await.unwrap();
+    let many = Tensor::i64(vec![7, 3], vec![0; 21]).unwrap();
+    assert!(remote.forward(caller(), many).await.is_err());
+    assert!(remote.forward(caller(), tokens()).await.is_ok());
+    let gradient = Tensor::f32(vec![1, 2, DIM], vec![0.5; 2 * DIM]).unwrap();
+    assert!(remote.backward(caller(), tokens(), gradient).await.is_ok());
+    process.turns(Mode::Nan);
+    assert!(remote.forward(caller(), tokens()).await.is_err());
+
+    let lines = std::fs::read_to_string(&file).unwrap();
+    let lines: Vec<&str> = lines.lines().collect();
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    for (line, (method, outcome)) in lines.iter().zip([
+        ("forward", "\"outcome\":\"ok\""),
+        ("backward", "\"outcome\":\"ok\""),
+        ("forward", "nonsense: not finite"),
+    ]) {
+        assert!(line.contains("\"event\":\"served\""), "{line}");
+        assert!(line.contains(method) && line.contains(outcome), "{line}");
+        assert!(line.contains(&"01".repeat(32)), "{line}");
     }
 }
 

@@ -65,12 +65,15 @@ async fn compare(theirs: &Runtime) {
     let mut best = [[f64::MAX; 2]; 2];
     for _ in 0..ROUNDS {
         keep(&mut best[0], calls(&neuron, &client).await);
-        let abusers = {
+        let mut abusers = {
             let _entered = theirs.enter();
             abuse(neuron.address)
         };
+        abusers.goes_on().await;
+        // Until it has settled: all begin at once.
         tokio::time::sleep(Duration::from_millis(300)).await;
         keep(&mut best[1], calls(&neuron, &client).await);
+        abusers.goes_on().await;
         drop(abusers);
         tokio::time::sleep(Duration::from_millis(300)).await;
     }

@@ -450,11 +450,12 @@ async fn a_request_seen_before_costs_nobody_a_place() {
     assert!(poor.await.expect("no panic").is_ok());
 }
 
-/// The median time of a call of `//Validator`, all of which must be answered.
+/// The median time of a call of `//Validator`, all of which must be answered: of so many that several waves of abuse
+/// fall among them.
 async fn median_call(neuron: &common::Running, client: &Client) -> Duration {
     let inputs = tokens([1, 8]);
     let mut times = Vec::new();
-    for _ in 0..100 {
+    for _ in 0..1000 {
         let asked = Instant::now();
         let answer = client
             .forward(&neuron.peer(), Modality::Text, &inputs, SOON)
@@ -475,9 +476,10 @@ async fn callers_without_stake_do_not_keep_those_with_stake_waiting() {
     let neuron = start(Toy::default(), limits).await;
     let client = validator();
     let calm = median_call(&neuron, &client).await;
-    let abusers = common::abuse::abuse(neuron.address);
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    let mut abusers = common::abuse::abuse(neuron.address);
+    abusers.goes_on().await;
     let abused = median_call(&neuron, &client).await;
+    abusers.goes_on().await;
     drop(abusers);
     // The bench `abuse` has the figures; here, whatever else the machine does, no queue has formed.
     assert!(

@@ -1,11 +1,23 @@
 //! Callers without stake that do what they can to keep a neuron from the others.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{
+        atomic::{AtomicUsize, Ordering},
+        Arc,
+    },
+    time::Duration,
+};
 
-use noesis_neuron::{signature::Envelope, signature::Method, Client, Modality, Peer};
+use noesis_neuron::{signature::Envelope, signature::Method, Client, Failure, Modality, Peer};
 use noesis_proto::v1::{self, neuron_client::NeuronClient};
 use prost::Message;
-use tokio::{io::AsyncWriteExt, net::TcpStream, task::JoinSet, time::sleep};
+use tokio::{
+    io::AsyncWriteExt,
+    net::TcpStream,
+    task::JoinSet,
+    time::{sleep, Instant},
+};
 use tonic::{transport::Endpoint, Request};
 
 use super::{hotkey, key, message, tokens, GENESIS, SOON};
@@ -17,27 +29,78 @@ const AT_ONCE: usize = 8;
 /// Between two waves of a flood.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// All of it at once, until the set is dropped.
-pub fn abuse(address: SocketAddr) -> JoinSet<()> {
+/// What is counted of each attack.
+const COUNTED: [&str; 5] = [
+    "bytes sent slowly",
+    "connections opened",
+    "calls without a signature refused",
+    "calls without stake answered, or told that the neuron is busy",
+    "bombs refused",
+];
+
+/// How often an attack has come so far.
+type Count = Arc<AtomicUsize>;
+
+/// The attacks, until this is dropped.
+pub struct Abuse {
+    abusers: JoinSet<()>,
+    counts: [Count; COUNTED.len()],
+}
+
+/// All of it at once.
+pub fn abuse(address: SocketAddr) -> Abuse {
+    let counts: [Count; COUNTED.len()] = Default::default();
+    let [bytes, opened, unsigned, poor, bombed] = counts.clone();
     let mut abusers = JoinSet::new();
     for _ in 0..SLOW {
-        abusers.spawn(slow_bytes(address));
+        abusers.spawn(slow_bytes(address, bytes.clone()));
     }
-    abusers.spawn(connections(address));
-    abusers.spawn(unsigned_streams(address));
-    abusers.spawn(calls_without_stake(address));
-    abusers.spawn(bombs(address));
-    abusers
+    abusers.spawn(connections(address, opened));
+    abusers.spawn(unsigned_streams(address, unsigned));
+    abusers.spawn(calls_without_stake(address, poor));
+    abusers.spawn(bombs(address, bombed));
+    Abuse { abusers, counts }
+}
+
+impl Abuse {
+    /// Waits until each attack has come once more. It panics where one has not by [`SOON`], or has ended: whoever
+    /// measures abuse that does not take place measures calm.
+    pub async fn goes_on(&mut self) {
+        let (before, begun) = (self.counted(), Instant::now());
+        loop {
+            if let Some(ended) = self.abusers.try_join_next() {
+                panic!("an attack has ended: {ended:?}");
+            }
+            let mut counts = COUNTED.iter().zip(before).zip(self.counted());
+            let Some(((what, _), _)) = counts.find(|((_, before), now)| now <= before) else {
+                return;
+            };
+            assert!(begun.elapsed() < SOON, "no more {what}");
+            sleep(PAUSE).await;
+        }
+    }
+
+    fn counted(&self) -> [usize; COUNTED.len()] {
+        self.counts
+            .each_ref()
+            .map(|count| count.load(Ordering::Relaxed))
+    }
+}
+
+/// Counts what came as it should.
+fn count(came: bool, count: &Count) {
+    count.fetch_add(usize::from(came), Ordering::Relaxed);
 }
 
 /// The preface, a byte at a time.
-async fn slow_bytes(address: SocketAddr) {
+async fn slow_bytes(address: SocketAddr, sent: Count) {
     loop {
         if let Ok(mut stream) = TcpStream::connect(address).await {
             for byte in b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" {
                 if stream.write_all(&[*byte]).await.is_err() {
                     break;
                 }
+                count(true, &sent);
                 sleep(PAUSE).await;
             }
         }
@@ -46,25 +109,31 @@ async fn slow_bytes(address: SocketAddr) {
 }
 
 /// Opened and dropped.
-async fn connections(address: SocketAddr) {
+async fn connections(address: SocketAddr, opened: Count) {
     loop {
         let mut open = Vec::new();
         for _ in 0..AT_ONCE {
-            open.push(TcpStream::connect(address).await);
+            let connection = TcpStream::connect(address).await;
+            count(connection.is_ok(), &opened);
+            open.push(connection);
         }
         sleep(PAUSE).await;
     }
 }
 
 /// Streams without a signature, many on one connection.
-async fn unsigned_streams(address: SocketAddr) {
+async fn unsigned_streams(address: SocketAddr, refused: Count) {
     let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address");
     let client = NeuronClient::new(endpoint.connect_lazy());
     loop {
         let mut calls = JoinSet::new();
         for _ in 0..AT_ONCE {
-            let mut client = client.clone();
-            calls.spawn(async move { client.forward(message()).await.map(drop) });
+            let (mut client, refused) = (client.clone(), refused.clone());
+            calls.spawn(async move {
+                let status = client.forward(message()).await.expect_err("refused");
+                let failure = Failure::from_status(&status);
+                count(matches!(failure, Failure::Unauthenticated(_)), &refused);
+            });
         }
         calls.join_all().await;
         sleep(PAUSE).await;
@@ -72,7 +141,7 @@ async fn unsigned_streams(address: SocketAddr) {
 }
 
 /// Good calls of a neuron that is registered and has no stake.
-async fn calls_without_stake(address: SocketAddr) {
+async fn calls_without_stake(address: SocketAddr, told: Count) {
     let client = Client::new(key("//Poor"), GENESIS);
     let peer = Peer {
         hotkey: hotkey("//Miner"),
@@ -82,13 +151,11 @@ async fn calls_without_stake(address: SocketAddr) {
     loop {
         let mut calls = JoinSet::new();
         for _ in 0..AT_ONCE {
-            let (client, peer) = (client.clone(), peer.clone());
+            let (client, peer, told) = (client.clone(), peer.clone(), told.clone());
             calls.spawn(async move {
                 let inputs = tokens([1, 8]);
-                client
-                    .forward(&peer, Modality::Text, &inputs, SOON)
-                    .await
-                    .map(drop)
+                let answer = client.forward(&peer, Modality::Text, &inputs, SOON).await;
+                count(matches!(answer, Ok(_) | Err(Failure::Busy)), &told);
             });
         }
         calls.join_all().await;
@@ -97,7 +164,7 @@ async fn calls_without_stake(address: SocketAddr) {
 }
 
 /// Small frames that promise gigabytes, signed as they should be.
-async fn bombs(address: SocketAddr) {
+async fn bombs(address: SocketAddr, refused: Count) {
     let mut bomb = message();
     if let Some(inputs) = &mut bomb.inputs {
         inputs.encoding = v1::Encoding::Zstd.into();
@@ -114,7 +181,9 @@ async fn bombs(address: SocketAddr) {
         let envelope = Envelope::new(GENESIS, Method::Forward, sender, receiver, &body);
         let mut request = Request::new(bomb.clone());
         envelope.write(&key("//Poor"), request.metadata_mut());
-        assert!(client.forward(request).await.is_err());
+        let status = client.forward(request).await.expect_err("refused");
+        let failure = Failure::from_status(&status);
+        count(matches!(failure, Failure::TooLarge(_)), &refused);
         sleep(PAUSE).await;
     }
 }

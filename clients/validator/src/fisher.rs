@@ -3,7 +3,7 @@
 //! `r_i = mean_b <g_b, dF_ib>^2`, the empirical Fisher form of the paper's pruning score (section 2):
 //! `g_b = dQ_b/dF` at the kept-back target of example `b`, and `dF_ib` the change of the joined
 //! representation there when peer `i`'s answer is removed and the gate renormalised. A square has no
-//! sign; the sign is [`crate::ablation`]'s.
+//! sign; the sign is [`crate::ablation`]'s. One example counts for [`MOST_NATS`] at most.
 //!
 //! Both are taken from the same answers to the same kept-apart examples, over random coalitions. On the batches of the
 //! training a peer could have met the kept-back target in another window, and tell by that when it is not examined; and
@@ -14,6 +14,12 @@ use noesis_model::{
     held_out::losses,
     tch::{no_grad, with_grad, Kind, Tensor},
 };
+
+/// The largest change of an example's loss, in nats, that is squared: what is larger counts for so much. `<g, dF>` is the
+/// change to first order, and of a large one tells no more than that it is large, but a mean of squares is all about those: on
+/// images a single example of 256 trebled a score that averages over twenty assessments. With it the scores of an assessment
+/// vary half as much, and their order is that of the ablations more surely.
+const MOST_NATS: f64 = 1.0;
 
 /// The scores of the members over `coalitions` random coalitions an example, each keeping every member with probability
 /// one half; each member's a mean over those that it is in. `head` turns representations `[b, d]` into logits `[b, v]`;
@@ -70,10 +76,11 @@ fn removals(adapted: &Tensor, scores: &Tensor, kept: &Tensor) -> Tensor {
     Tensor::stack(&changes, 0)
 }
 
-/// `<g_b, dF_ib>^2`: gradients `[b, d]` of each example's own loss, changes `[n, b, d]`, giving `[n, b]`.
+/// `<g_b, dF_ib>^2`, within bounds: gradients `[b, d]` of each example's own loss, changes `[n, b, d]`, giving `[n, b]`.
 fn squares(gradients: &Tensor, changes: &Tensor) -> Tensor {
     (changes * gradients.unsqueeze(0))
         .sum_dim_intlist(-1, false, Kind::Float)
+        .clamp(-MOST_NATS, MOST_NATS)
         .square()
 }
 
@@ -124,11 +131,12 @@ mod tests {
         let changes = removals(&adapted, &scores_, &kept);
         let expected = tensor(&[2.0, 2.0, -2.0, -2.0], &[2, 1, 2]);
         assert!(changes.allclose(&expected, 1e-6, 1e-6, false));
-        // <g, dF_a> = 1*2 + 2*2 = 6, squared 36.
-        let gradients = tensor(&[1.0, 2.0], &[1, 2]);
+        // <g, dF_a> = 0.125*2 + 0.25*2 = 0.75.
+        let gradients = tensor(&[0.125, 0.25], &[1, 2]);
+        let square = 0.75 * 0.75;
         assert_eq!(
             squares(&gradients, &changes),
-            tensor(&[36.0, 36.0], &[2, 1])
+            tensor(&[square, square], &[2, 1])
         );
     }
 
@@ -161,8 +169,16 @@ mod tests {
         let adapted = tensor(&[1.0, 3.0, 5.0, 7.0], &[2, 1, 2]);
         let kept = Tensor::from_slice(&[true, false]).unsqueeze(0);
         let changes = removals(&adapted, &tensor(&[0.0, 0.0], &[1, 2]), &kept);
-        let squares = squares(&tensor(&[1.0, 1.0], &[1, 2]), &changes);
-        assert_eq!(squares, tensor(&[16.0, 0.0], &[2, 1]));
+        let squares = squares(&tensor(&[0.125, 0.125], &[1, 2]), &changes);
+        assert_eq!(squares, tensor(&[0.25, 0.0], &[2, 1]));
+    }
+
+    #[test]
+    fn one_example_is_not_all_of_a_score() {
+        let changes = tensor(&[0.5, -0.5, 40.0, -40.0], &[1, 4, 1]);
+        let gradients = tensor(&[1.0, 1.0, 1.0, 1.0], &[4, 1]);
+        let found = squares(&gradients, &changes);
+        assert_eq!(found, tensor(&[0.25, 0.25, 1.0, 1.0], &[1, 4]));
     }
 
     #[test]

@@ -30,35 +30,58 @@ async fn the_market_and_what_the_pool_refuses_are_shown_to_prometheus() -> Resul
     let flags = ["--dev", "--prometheus-port", &port];
     let mut node = Node::start_flags(folder.path(), free_port()?, &flags)?;
     let chain = node.chain().await?;
-    let (coldkey, hotkey) = (keypair("//Alice")?, keypair("//Alice//hotkey")?);
-    let id = hotkey.public_key().0;
-    chain.register(&coldkey, TEXT, id, 10 * NOE).await?;
-    chain.serve(&hotkey, TEXT, "127.0.0.1:9101", None).await?;
+    let hotkeys = [keypair("//Alice//hotkey")?, keypair("//Bob//hotkey")?];
+    for (coldkey, hotkey, stake) in [("//Alice", &hotkeys[0], 600), ("//Bob", &hotkeys[1], 200)] {
+        let (coldkey, id) = (keypair(coldkey)?, hotkey.public_key().0);
+        chain.register(&coldkey, TEXT, id, 10 * NOE).await?;
+        chain.add_stake(&coldkey, TEXT, id, stake * NOE).await?;
+    }
+    // Each other's only peer, and one of them with the more to say: a market in consensus.
+    chain.set_weights(&hotkeys[0], TEXT, &[(1, 1)]).await?;
+    chain.set_weights(&hotkeys[1], TEXT, &[(0, 1)]).await?;
+    chain
+        .serve(&hotkeys[0], TEXT, "127.0.0.1:9101", None)
+        .await?;
     for _ in 0..2 {
-        let again = chain.serve(&hotkey, TEXT, "127.0.0.1:9102", None).await;
+        let again = chain.serve(&hotkeys[0], TEXT, "127.0.0.1:9102", None).await;
         ensure!(matches!(again, Err(ChainError::Market(_))), "{again:?}");
     }
 
     let request = "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    let text = "{market=\"0\",chain=\"noesis_dev\"}";
     let start = Instant::now();
-    let page = loop {
+    // Both of one epoch that paid: the page is of the best block, the metagraph of the last finalized one.
+    let (metagraph, page) = loop {
+        let metagraph = chain.metagraph(TEXT).await?;
         let page = http(prometheus, request)?;
-        let epoch = value(&page, "noesis_market_epoch{").unwrap_or_default();
-        if epoch >= 1.0 || start.elapsed() > Duration::from_secs(40) {
-            break page;
+        let epoch = value(&page, &format!("noesis_market_epoch{text}"));
+        if metagraph.minted > 0 && epoch == Some(metagraph.epoch as f64) {
+            break (metagraph, page);
         }
+        ensure!(
+            start.elapsed() < Duration::from_secs(90),
+            "{metagraph:?}\n{page}"
+        );
         tokio::time::sleep(Duration::from_millis(500)).await;
     };
-    let text = "{market=\"0\",chain=\"noesis_dev\"}";
     let shown = |name: &str| {
         let found = value(&page, &format!("{name}{text}"));
         found.with_context(|| format!("no {name} in\n{page}"))
     };
-    ensure!(shown("noesis_market_epoch")? >= 1.0);
-    ensure!(shown("noesis_market_loss")? <= 1.0);
-    ensure!(shown("noesis_market_emission")? >= 0.0);
-    ensure!(shown("noesis_market_neurons")? == 1.0);
-    ensure!(shown("noesis_market_registrations_total")? == 1.0);
+    let minted = metagraph.minted as f64 / NOE as f64;
+    let in_consensus = if metagraph.in_consensus { 1.0 } else { 0.0 };
+    for (name, known) in [
+        ("noesis_market_loss", metagraph.loss.to_f64()),
+        ("noesis_market_in_consensus", in_consensus),
+        ("noesis_market_emission", minted),
+        ("noesis_market_neurons", 2.0),
+        ("noesis_market_registrations_total", 2.0),
+    ] {
+        let shown = shown(name)?;
+        // Both were written as decimals on their way here.
+        ensure!((shown - known).abs() < 1e-9, "{name}: {shown}, not {known}");
+    }
+    ensure!(shown("noesis_market_minted_total")? >= minted - 1e-9);
     ensure!(shown("noesis_market_registration_cost")? > 0.0);
     let steps = value(&page, "noesis_market_epoch_step_seconds_count");
     ensure!(steps.is_some_and(|steps| steps >= 1.0), "{steps:?}");

@@ -1,5 +1,7 @@
 //! Questions about finalized blocks.
 
+use std::fmt;
+
 use market_primitives::{BlockNumber, MarketId, Modality, Uid};
 use subxt::{
     dynamic,
@@ -93,9 +95,7 @@ impl Chain {
         let number = u64::from(block).into();
         self.ask(self.methods.chain_get_block_hash(Some(number)))
             .await?
-            .ok_or_else(|| {
-                ChainError::Unexpected(format!("the node has no block of number {block}"))
-            })
+            .ok_or_else(|| no_block(block))
     }
 
     pub(crate) async fn metagraph_at_hash(
@@ -211,6 +211,13 @@ impl Chain {
         let references = self.ask(question).await?;
         Ok(references.is_some_and(|found| found.providers > 0 || found.sufficients > 0))
     }
+}
+
+/// The error of a node that does not have a block.
+pub(crate) fn no_block(block: impl fmt::Display) -> ChainError {
+    ChainError::NoAnswer(format!(
+        "it has no block {block}: wait until it has all blocks, or ask another node"
+    ))
 }
 
 /// The market of that number, or the one of the modality that people call `name`.

@@ -10,7 +10,7 @@ use subxt::{
 };
 use subxt_signer::sr25519::Keypair;
 
-use crate::{error, Call, Chain, ChainError};
+use crate::{error, query::no_block, Call, Chain, ChainError};
 
 /// The fewest blocks that a signature can be for.
 const LIFETIME: u64 = 4;
@@ -98,7 +98,7 @@ impl Chain {
         let born_hash = self
             .ask(self.methods.chain_get_block_hash(Some(born.into())))
             .await?
-            .ok_or_else(|| ChainError::Unexpected(format!("no block {born}")))?;
+            .ok_or_else(|| no_block(born))?;
         let params = DefaultExtrinsicParamsBuilder::new()
             .mortal_from_unchecked(LIFETIME, born, born_hash)
             .nonce(nonce)

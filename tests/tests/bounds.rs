@@ -1,4 +1,6 @@
-//! The bounds of a market's parameters that clients tell before anything is signed are those of the pallet.
+//! The bounds of a market's parameters that clients tell before anything is signed are those of the pallet: both take
+//! the same parameters and refuse the same. Not compared is which parameter they name, nor what depends on more than
+//! these: the share of the emission, and that capacity never falls.
 
 use anyhow::{ensure, Context, Result};
 use noesis_chain::{bounds, ParameterValue, Rules, Share};
@@ -71,7 +73,7 @@ fn agreed(fields: &Map<String, Value>) -> Result<Option<bool>> {
 }
 
 #[test]
-fn clients_and_pallet_agree_on_every_bound() -> Result<()> {
+fn clients_and_pallet_take_and_refuse_the_same_parameters() -> Result<()> {
     let (mut taken, mut refused) = (0, 0);
     for hidden in [0, 3] {
         for own in [false, true] {

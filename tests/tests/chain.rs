@@ -1,4 +1,5 @@
-//! The chain as its clients meet it: every refusal in words, and a client that outlives its node.
+//! The chain as its clients meet it: the commonest refusals as errors of the market, and a client that outlives its
+//! node.
 
 use anyhow::{ensure, Result};
 use noesis_chain::{find_neuron, keypair, ChainError, MarketError, NOE};
@@ -47,7 +48,7 @@ async fn a_client_outlives_its_node() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_refusal_of_the_chain_comes_in_words() -> Result<()> {
+async fn the_commonest_refusals_come_as_errors_of_the_market() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let mut node = Node::start(folder.path(), free_port()?)?;
     let chain = node.chain().await?;
@@ -102,6 +103,7 @@ async fn each_refusal_of_the_chain_comes_in_words() -> Result<()> {
     let rows: [(&[(u16, u16)], MarketError); 5] = [
         (&[], MarketError::AllWeightsZero),
         (&[(1, 0)], MarketError::AllWeightsZero),
+        // By the client itself, before anything is sent.
         (&[(1, 1), (1, 1)], MarketError::WeightsUnsorted),
         (&[(2, 1)], MarketError::UnknownUid),
         (&[(0, 1)], MarketError::SelfWeight),

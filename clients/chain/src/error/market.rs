@@ -4,7 +4,7 @@ use market_primitives::BlockNumber;
 
 use super::bounds::out_of_bounds;
 
-/// A rule of the market that a call breaks: the pallet's errors, one for one.
+/// A rule of the market that a call breaks: the pallet's errors, as far as this client knows them.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MarketError {
     /// No market has the number.

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use super::*;
 
+/// The pallet's, as this client knows them: of another, its own words are shown.
 const PALLET_ERRORS: [&str; 46] = [
     "UnknownMarket",
     "MarketFull",
@@ -54,7 +55,7 @@ const PALLET_ERRORS: [&str; 46] = [
 ];
 
 #[test]
-fn every_error_of_the_pallet_has_its_own_words() {
+fn every_error_that_this_client_knows_has_its_own_words() {
     let words: HashSet<String> = PALLET_ERRORS
         .iter()
         .map(|name| MarketError::from_name(name).expect(name).to_string())

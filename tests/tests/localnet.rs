@@ -10,7 +10,7 @@ use std::process::Command;
 const BASE_PORT: &str = "19900";
 
 #[test]
-fn useful_miners_earn_and_useless_ones_do_not() -> Result<()> {
+fn the_trained_miner_earns_most_and_useless_ones_next_to_nothing() -> Result<()> {
     let cache = cache()?;
     let folder = tempfile::tempdir()?;
     let report = folder.path().join("out.json");
@@ -58,11 +58,10 @@ fn useful_miners_earn_and_useless_ones_do_not() -> Result<()> {
     for other in ["scratch", "noise", "late"] {
         ensure!(trained > pay(other)?, "{other} earns more than trained");
     }
-    let useless = (pay("noise")? + pay("late")?) / minted;
-    ensure!(
-        useless < 0.02,
-        "noise and late earn {useless} of the emission"
-    );
+    // Who is never heard cannot seem useful by chance, as noise may.
+    ensure!(pay("late")? == 0.0, "late earns");
+    let noise = pay("noise")? / minted;
+    ensure!(noise < 0.02, "noise earns {noise} of the emission");
     Ok(())
 }
 

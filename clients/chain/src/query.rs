@@ -12,9 +12,6 @@ use subxt::{
 
 use crate::{rehearsal::Block, AccountId, Chain, ChainError, MarketError, Metagraph, StateError};
 
-/// Most markets that are looked through.
-const MOST_MARKETS: MarketId = 64;
-
 /// The part of `frame_system::AccountInfo` that is needed here.
 #[derive(DecodeAsType)]
 #[decode_as_type(crate_path = "scale_decode")]
@@ -133,7 +130,7 @@ impl Chain {
     pub async fn markets_at(&self, block: BlockNumber) -> Result<Vec<Metagraph>, ChainError> {
         let hash = self.hash_of(block).await?;
         let mut found = Vec::new();
-        for market in 0..MOST_MARKETS {
+        for market in 0.. {
             match self.metagraph_at_hash(market, Some(hash)).await {
                 Ok(metagraph) => found.push(metagraph),
                 Err(ChainError::Market(MarketError::UnknownMarket)) => break,

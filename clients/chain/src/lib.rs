@@ -40,7 +40,8 @@ pub use commitment::commitment;
 pub use connection::Chain;
 pub use error::{bounds, ChainError, MarketError};
 pub use market_primitives::{
-    BlockNumber, MarketId, MarketRules, Modality, Share, SignedShare, Uid, MAX_ENDPOINT_LENGTH, NOE,
+    BlockNumber, MarketId, MarketRules, Modality, Share, SignedShare, Uid, MAX_ENDPOINT_LENGTH,
+    MAX_MINTED, NOE,
 };
 pub use market_state::MarketState;
 pub use pools::{Behind, Delegation, Earned, Holdings, Pool, PoolId, Raise, Terms};

@@ -2,16 +2,13 @@
 
 use std::{fmt, str::FromStr};
 
-use noesis_chain::{ChainError, MarketError, NOE};
+use noesis_chain::{ChainError, MarketError, MAX_MINTED};
 use serde::{Serialize, Serializer};
 
 use crate::decimal::{self, DecimalError};
 
 /// Decimals of an amount in NOE.
 const DECIMALS: usize = 9;
-
-/// All that the schedule of issuance ever mints, in units.
-const MOST: u64 = 21_000_000 * NOE;
 
 /// An amount in units; written and read as `1.5 NOE` or `1500000000 units`, a number in JSON.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,7 +46,7 @@ impl FromStr for Amount {
             _ => return Err(AmountError::UnknownUnit(unit.into())),
         };
         match decimal::parse(number, scale) {
-            Ok(units) if units <= MOST => Ok(Self(units)),
+            Ok(units) if units <= MAX_MINTED => Ok(Self(units)),
             Ok(_) | Err(DecimalError::TooLarge) => Err(AmountError::TooLarge),
             Err(DecimalError::TooManyDecimals(_)) if scale == 0 => Err(AmountError::PartOfAUnit),
             Err(DecimalError::TooManyDecimals(found)) => Err(AmountError::TooManyDecimals(found)),
@@ -84,6 +81,7 @@ impl Serialize for Amount {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use noesis_chain::NOE;
 
     fn parse(text: &str) -> Result<u64, AmountError> {
         text.parse().map(|Amount(units)| units)
@@ -102,7 +100,7 @@ mod tests {
             ("2.50000000000", 2_500_000_000),
             // No binary fraction is 0.1: a float would be off by a unit here.
             ("12345678.123456789", 12_345_678_123_456_789),
-            ("21000000", MOST),
+            ("21000000", MAX_MINTED),
         ] {
             assert_eq!(parse(text), Ok(units), "{text}");
         }

@@ -2,13 +2,10 @@
 
 use crate::{types::MAX_REVEAL_PERIOD, Error, Parameters};
 use market_mechanism::{OutOfRange, ONE};
-use market_primitives::{BlockNumber, MAX_CAPACITY, NOE};
+use market_primitives::{BlockNumber, MAX_CAPACITY, MAX_MINTED};
 
 /// Below this a price does not rise by 26 percent, for want of smaller units.
 const MIN_COST: u64 = 4;
-
-/// No more units than this are ever minted.
-const MAX_COST: u64 = 21_000_000 * NOE;
 
 /// The longest epoch, a week of blocks of six seconds: parameters change where one epoch ends and the next
 /// begins, so a longer one could not be taken back.
@@ -139,7 +136,7 @@ impl Parameters {
                 OutOfBounds::MinWeights,
             ),
             (
-                self.registration_cost <= MAX_COST,
+                self.registration_cost <= MAX_MINTED,
                 OutOfBounds::RegistrationCost,
             ),
             (
@@ -171,7 +168,7 @@ mod tests {
     use super::{OutOfBounds::*, *};
     use crate::mock::Test;
     use codec::Encode;
-    use market_primitives::Share;
+    use market_primitives::{Share, NOE};
     use std::collections::BTreeSet;
 
     type Change = fn(&mut Parameters);

@@ -3,16 +3,13 @@
 
 use std::ops::RangeInclusive;
 
-use market_primitives::{Share, MAX_CAPACITY, NOE};
+use market_primitives::{Share, MAX_CAPACITY, MAX_MINTED};
 
 use super::MarketError;
 use crate::{ParameterValue, Rules};
 
 /// The largest number of blocks that a field of the runtime holds.
 const MOST_BLOCKS: u64 = u32::MAX as u64;
-
-/// No more units than this ever exist.
-const MOST_UNITS: u64 = 21_000_000 * NOE;
 
 /// A share, in parts of 10^18.
 const SHARE: RangeInclusive<u64> = 0..=Share::ONE.0;
@@ -52,12 +49,12 @@ const BOUNDS: [(&str, RangeInclusive<u64>, &str); 18] = [
     ("reveal_period", 0..=10, "0 to 10 epochs"),
     (
         "registration_cost",
-        0..=MOST_UNITS,
+        0..=MAX_MINTED,
         "at most 21 million NOE",
     ),
     (
         "registration_cost_floor",
-        4..=MOST_UNITS,
+        4..=MAX_MINTED,
         "4 units to registration_cost",
     ),
     ("response_dim", 1..=65_536, "1 to 65536"),
@@ -179,6 +176,7 @@ impl Rules {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use market_primitives::NOE;
 
     const ONE: u64 = Share::ONE.0;
 

@@ -30,6 +30,9 @@ pub type BlockNumber = u32;
 /// genesis endows less than 18 billion.
 pub const NOE: u64 = 1_000_000_000;
 
+/// Most units that are ever minted.
+pub const MAX_MINTED: u64 = 21_000_000 * NOE;
+
 /// Most slots that a market can have.
 pub const MAX_CAPACITY: u16 = 4096;
 

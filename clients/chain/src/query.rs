@@ -226,7 +226,7 @@ fn named(name: &str, markets: &[(MarketId, Modality)]) -> Result<MarketId, Chain
     }
     let called: Vec<_> = markets
         .iter()
-        .filter(|(_, modality)| word(*modality) == name)
+        .filter(|(_, modality)| modality.word() == name)
         .map(|(market, _)| *market)
         .collect();
     match called[..] {
@@ -234,7 +234,7 @@ fn named(name: &str, markets: &[(MarketId, Modality)]) -> Result<MarketId, Chain
         [] => {
             let offered = markets
                 .iter()
-                .map(|(market, modality)| format!("{} ({market})", word(*modality)));
+                .map(|(market, modality)| format!("{} ({market})", modality.word()));
             let offered: Vec<_> = offered.collect();
             Err(ChainError::NoSuchMarket {
                 name: name.into(),
@@ -251,15 +251,6 @@ fn named(name: &str, markets: &[(MarketId, Modality)]) -> Result<MarketId, Chain
                 numbers: numbers.join(", "),
             })
         }
-    }
-}
-
-/// The name people call a modality by.
-fn word(modality: Modality) -> &'static str {
-    match modality {
-        Modality::Text => "text",
-        Modality::Image => "image",
-        Modality::Tensor => "tensor",
     }
 }
 

@@ -39,12 +39,11 @@ pub fn members_of(market: &str) -> Vec<Member> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::local::plan::{names, Plan};
+    use crate::local::plan::{names, Plan, MARKETS};
 
     #[test]
     fn nobody_of_all_markets_is_taken_for_another() {
-        let markets = ["text", "image", "tensor"];
-        let all: Vec<Member> = markets.into_iter().flat_map(members_of).collect();
+        let all: Vec<Member> = MARKETS.into_iter().flat_map(members_of).collect();
         assert_eq!(all.len(), 9);
         assert_eq!(names(&all).unwrap().len(), 9, "each has a key of its own");
         let named: std::collections::BTreeSet<_> = all.iter().map(|one| &one.name).collect();

@@ -9,7 +9,7 @@ mod report;
 use std::{path::PathBuf, time::Duration};
 
 use anyhow::Result;
-use clap::Args;
+use clap::{builder::PossibleValuesParser, Args};
 
 use crate::{
     exit::Usage,
@@ -64,7 +64,7 @@ pub struct Arguments {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// What the market trades; or all three markets on one chain, with three neurons each.
-    #[arg(long, default_value = "text", value_parser = ["text", "image", "tensor", ALL])]
+    #[arg(long, default_value = "text", value_parser = PossibleValuesParser::new(MARKETS.into_iter().chain([ALL])))]
     market: String,
     /// Steps of the trained miner's training.
     #[arg(long, default_value_t = 1500)]

@@ -10,10 +10,7 @@ use noesis_chain::{
 };
 use serde_json::json;
 
-use super::{
-    list::word,
-    value::{self, parse, rows, words, EMISSION_SHARE},
-};
+use super::value::{self, parse, rows, words, EMISSION_SHARE};
 use crate::{
     exit::Usage,
     flags::{MarketFlags, NodeFlags, SigningFlags},
@@ -121,7 +118,7 @@ pub async fn create(arguments: Create) -> Result<()> {
     let rules = changed(&model, changes)?;
     check(&rules, left, None)?;
     let mut facts = vec![
-        Fact::text("trades", word(arguments.modality.into())),
+        Fact::text("trades", Modality::from(arguments.modality).word()),
         Fact::number("like", like.into()),
     ];
     facts.extend(rows(&rules).map(|(name, new)| {

@@ -80,7 +80,7 @@ impl Summary {
         let pairs = [
             (
                 "market",
-                format!("{} ({})", self.market, word(self.modality)),
+                format!("{} ({})", self.market, self.modality.word()),
             ),
             ("neurons", format!("{} of {}", self.neurons, self.capacity)),
             ("stake", Amount(self.stake).to_string()),
@@ -112,7 +112,12 @@ pub async fn run(arguments: Arguments) -> Result<()> {
         |header, cell: fn(&Summary) -> String| Column::numbers(header, markets.iter().map(cell));
     let columns = vec![
         column("market", |market| market.market.to_string()),
-        Column::words("trades", markets.iter().map(|market| word(market.modality))),
+        Column::words(
+            "trades",
+            markets
+                .iter()
+                .map(|market| market.modality.word().to_string()),
+        ),
         column("neurons", |market| market.neurons.to_string()),
         column("slots", |market| market.capacity.to_string()),
         column("stake NOE", |market| words::noe(market.stake)),
@@ -126,11 +131,6 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     ];
     say(&table::text(columns, &DISPENSABLE));
     Ok(())
-}
-
-/// What a market trades, in a word.
-pub fn word(modality: Modality) -> String {
-    format!("{modality:?}").to_lowercase()
 }
 
 #[cfg(test)]

@@ -6,7 +6,6 @@ use anyhow::Result;
 use clap::Args;
 use noesis_chain::{Metagraph, Neuron, Pool, Uid};
 
-use super::list::word;
 use crate::{
     flags::{MarketFlags, OutputFlags},
     row::{rows, with_pools, Answers, Names},
@@ -55,7 +54,7 @@ fn text(metagraph: &Metagraph, pools: &BTreeMap<Uid, Pool>) -> String {
         "market {} ({}), epoch {} at block {}{running}, next epoch at block {}\n\
          consensus loss {:.3} ({}), minted {} NOE, registration costs {} NOE\n",
         metagraph.market,
-        word(metagraph.modality),
+        metagraph.modality.word(),
         metagraph.epoch,
         metagraph.block,
         metagraph.next_epoch_block,

@@ -66,6 +66,17 @@ pub enum Modality {
     Tensor,
 }
 
+impl Modality {
+    /// The name that people call it by.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Image => "image",
+            Self::Tensor => "tensor",
+        }
+    }
+}
+
 /// One neuron in a [`Metagraph`]: who it is, and what the last finished epoch gave it.
 #[derive(
     Clone, Debug, Default, PartialEq, Eq, Encode, Decode, TypeInfo, Serialize, Deserialize,

@@ -1,7 +1,7 @@
 //! A network of programs that are none.
 
 use super::*;
-use crate::{localnet::neuron::Neuron, row::tests::market, Command};
+use crate::{local::plan::MARKETS, localnet::neuron::Neuron, row::tests::market, Command};
 use clap::Parser;
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
@@ -140,7 +140,7 @@ async fn all_markets_run_beside_each_other_and_each_pays_as_often() {
         report.display()
     );
     let arguments = arguments(&line);
-    let plans: Vec<Plan> = (["text", "image", "tensor"].into_iter().zip([0, 3, 6]))
+    let plans: Vec<Plan> = (MARKETS.into_iter().zip([0, 3, 6]))
         .map(|(market, before)| {
             let members = crate::localnet::members_of(market);
             let data = if market == "text" { &text } else { &images };
@@ -164,7 +164,7 @@ async fn all_markets_run_beside_each_other_and_each_pays_as_often() {
     }
     assert!(network.paid_enough());
     let json: serde_json::Value = serde_json::from_slice(&fs::read(&report).unwrap()).unwrap();
-    for market in ["text", "image", "tensor"] {
+    for market in MARKETS {
         assert_eq!(json["markets"][market]["epochs"][0]["minted"], 10, "{json}");
     }
 }

@@ -135,13 +135,12 @@ pub fn chain_spec(flags: &[&str]) -> Result<Value> {
 }
 
 /// The specification of the chain of that name, as the node writes it with these flags.
-fn export_chain_spec(chain: &str, flags: &[&str]) -> Result<Value> {
-    let output = Command::new(program("noesis-node")?)
+pub fn export_chain_spec(chain: &str, flags: &[&str]) -> Result<Value> {
+    let mut command = Command::new(program("noesis-node")?);
+    command
         .args(["export-chain-spec", "--chain", chain])
-        .args(flags)
-        .output()?;
-    serde_json::from_slice(&output.stdout)
-        .with_context(|| String::from_utf8_lossy(&output.stderr).into_owned())
+        .args(flags);
+    Ok(serde_json::from_slice(&run(&mut command)?.stdout)?)
 }
 
 /// What a node on this machine answers to a JSON-RPC question: `result`, or `error`.

@@ -5,9 +5,9 @@
 
 use anyhow::{ensure, Context, Result};
 use noesis_chain::{keypair, AccountId, Chain};
-use noesis_tests::{foreign, free_port, program, Node};
-use serde_json::{json, Value};
-use std::{path::PathBuf, process::Command};
+use noesis_tests::{export_chain_spec, foreign, free_port, Node};
+use serde_json::json;
+use std::path::PathBuf;
 use tempfile::TempDir;
 
 /// The key of the first node on the network, and the name that others find it by.
@@ -26,10 +26,7 @@ struct Network {
 impl Network {
     fn new() -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        let output = Command::new(program("noesis-node")?)
-            .args(["export-chain-spec", "--chain", "local"])
-            .output()?;
-        let mut spec: Value = serde_json::from_slice(&output.stdout)?;
+        let mut spec = export_chain_spec("local", &[])?;
         *spec
             .pointer_mut("/genesis/runtimeGenesis/patch/authorities/sessionLength")
             .context("the preset has no sessions")? = json!(8);

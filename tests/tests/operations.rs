@@ -3,7 +3,7 @@
 
 use anyhow::{ensure, Context, Result};
 use noesis_chain::{keypair, ChainError, NOE};
-use noesis_tests::{ask, cache, free_port, http, program, Node};
+use noesis_tests::{ask, cache, export_chain_spec, free_port, http, program, Node};
 use serde_json::{json, Value};
 use std::{
     collections::BTreeSet,
@@ -334,10 +334,7 @@ fn a_network_of_ones_own_has_no_key_that_everybody_knows() -> Result<()> {
     let spec: Value = serde_json::from_str(&printed)?;
     let own = &spec["genesis"]["runtimeGenesis"]["patch"];
     ensure!(own["authorities"]["authorities"] == json!(accounts));
-    let known = Command::new(program("noesis-node")?)
-        .args(["export-chain-spec", "--chain", "staging"])
-        .output()?;
-    let known: Value = serde_json::from_slice(&known.stdout)?;
+    let known = export_chain_spec("staging", &[])?;
     let known = &known["genesis"]["runtimeGenesis"]["patch"];
     let mut keys = known["session"]["keys"].to_string();
     keys += &known["sudo"]["key"].to_string();
@@ -347,13 +344,6 @@ fn a_network_of_ones_own_has_no_key_that_everybody_knows() -> Result<()> {
     }
 
     std::fs::write(file("own.json"), printed)?;
-    let raw = Command::new(program("noesis-node")?)
-        .args(["export-chain-spec", "--chain", &file("own.json"), "--raw"])
-        .output()?;
-    ensure!(
-        raw.status.success(),
-        "{}",
-        String::from_utf8_lossy(&raw.stderr)
-    );
+    export_chain_spec(&file("own.json"), &["--raw"])?;
     Ok(())
 }

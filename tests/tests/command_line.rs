@@ -2,7 +2,7 @@
 //! with its exit code.
 
 use anyhow::{ensure, Context, Result};
-use noesis_chain::{keypair, Call, ParameterValue};
+use noesis_chain::{keypair, Call, ParameterValue, NOE};
 use noesis_tests::{ask_at, free_port, program, Node};
 use serde_json::{json, Value};
 use std::{
@@ -12,8 +12,6 @@ use std::{
     process::{Command, Output, Stdio},
     time::{Duration, Instant},
 };
-
-const NOE: u64 = 1_000_000_000;
 
 /// A user with a home folder and a password in a file, at no terminal.
 struct User {

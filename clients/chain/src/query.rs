@@ -130,7 +130,7 @@ impl Chain {
     pub async fn markets_at(&self, block: BlockNumber) -> Result<Vec<Metagraph>, ChainError> {
         let hash = self.hash_of(block).await?;
         let mut found = Vec::new();
-        for market in 0.. {
+        for market in 0..=MarketId::MAX {
             match self.metagraph_at_hash(market, Some(hash)).await {
                 Ok(metagraph) => found.push(metagraph),
                 Err(ChainError::Market(MarketError::UnknownMarket)) => break,
@@ -156,7 +156,7 @@ impl Chain {
     async fn modalities(&self) -> Result<Vec<(MarketId, Modality)>, StateError> {
         let state = self.state_after(self.finalized_block().await?).await?;
         let mut found = Vec::new();
-        for market in 0.. {
+        for market in 0..=MarketId::MAX {
             let Some(listed) = state.value::<Listed>(market, "Markets").await? else {
                 break;
             };

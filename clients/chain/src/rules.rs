@@ -73,7 +73,7 @@ impl Chain {
     pub async fn emission_left(&self, except: Option<MarketId>) -> Result<Share, StateError> {
         let state = self.state_after(self.finalized_block().await?).await?;
         let mut left = Share::ONE.0;
-        for market in 0.. {
+        for market in 0..=MarketId::MAX {
             let Some(rules) = state.rules(market).await? else {
                 break;
             };

@@ -5,6 +5,7 @@
 // The configuration lets tests unwrap, and does not take their helpers for tests.
 #![allow(clippy::unwrap_used)]
 
+use market_primitives::Share;
 use noesis_miner::{Fault, Faulty, FeedbackRules, Settings as MinerSettings, Worker};
 use noesis_model::{
     tch::{CModule, Device, Tensor},

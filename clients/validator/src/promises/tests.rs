@@ -100,7 +100,7 @@ fn commitments_outlive_the_program() {
     };
     assert_eq!(
         Kept::open(path.clone()).unwrap().promises().due(9, 1),
-        [shown.clone()],
+        std::slice::from_ref(&shown),
         "that it may have been shown is not forgotten"
     );
     again.change(|kept| kept.remove(&shown));

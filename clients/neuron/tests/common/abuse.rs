@@ -153,7 +153,8 @@ async fn calls_without_stake(address: SocketAddr, told: Count) {
         for _ in 0..AT_ONCE {
             let (client, peer, told) = (client.clone(), peer.clone(), told.clone());
             calls.spawn(async move {
-                let inputs = tokens([1, 8]);
+                // As many as the answer has that the benchmark's neuron gives to all.
+                let inputs = tokens([1, 64]);
                 let answer = client.forward(&peer, Modality::Text, &inputs, SOON).await;
                 count(matches!(answer, Ok(_) | Err(Failure::Busy)), &told);
             });

@@ -17,8 +17,8 @@ use noesis_model::{
 
 /// The largest change of an example's loss, in nats, that is squared: what is larger counts for so much. `<g, dF>` is the
 /// change to first order, and of a large one tells no more than that it is large, but a mean of squares is all about those: on
-/// images a single example of 256 trebled a score that averages over twenty assessments. With it the scores of an assessment
-/// vary half as much, and their order is that of the ablations more surely.
+/// images one assessment of 256 examples trebled a score that averages over twenty. In a simulation of that market the scores of
+/// an assessment vary half as much with it, and their order is that of the ablations more surely.
 const MOST_NATS: f64 = 1.0;
 
 /// The scores of the members over `coalitions` random coalitions an example, each keeping every member with probability

@@ -324,7 +324,15 @@ impl Learner {
 
         let gradients = self.backward(&loss, &answers);
         // Who never answered has a part that says nothing, and of a large market many do not.
-        self.parts.retain(|_, part| part.step_count() > 0);
+        for peer in round.draws.keys() {
+            if self
+                .parts
+                .get(peer)
+                .is_some_and(|part| part.step_count() == 0)
+            {
+                self.parts.remove(peer);
+            }
+        }
         self.train_twin(&round);
         self.train_student(&round, taught.as_ref());
         self.step += 1;

@@ -53,8 +53,10 @@ impl Attending {
 
     /// Takes up what is new in the market.
     pub(super) fn look(&mut self, validator: &mut Validator) {
-        let new = self.view.has_changed().unwrap_or(false) || self.drawn_for.is_none();
-        let Some(view) = self.view.borrow_and_update().clone().filter(|_| new) else {
+        if !self.view.has_changed().unwrap_or(false) && self.drawn_for.is_some() {
+            return;
+        }
+        let Some(view) = self.view.borrow_and_update().clone() else {
             return;
         };
         let (metagraph, modality) = (&view.metagraph, validator.learner().modality());

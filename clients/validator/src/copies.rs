@@ -105,6 +105,8 @@ pub fn positions(sequence: usize) -> Vec<i64> {
 pub struct Beyond {
     fitted: Tensor,
     held: Tensor,
+    /// Of the first half, once for all fits from it.
+    solver: Tensor,
 }
 
 /// Takes from answers `[b, p, d]` what a linear map of our own representations `[b, p, f]` explains.
@@ -112,10 +114,12 @@ pub fn beyond(answer: &Tensor, known: &Tensor) -> Beyond {
     let (known_fitted, known_held) = halves(known);
     let (known_fitted, known_held) = strongest(known_fitted, known_held);
     let (fitted, held) = halves(&crate::join::normalised(answer));
-    let map = fit(&known_fitted, &fitted);
+    let map = solver(&known_fitted).matmul(&fitted);
+    let fitted = fitted - known_fitted.matmul(&map);
     Beyond {
-        fitted: fitted - known_fitted.matmul(&map),
+        solver: solver(&fitted),
         held: held - known_held.matmul(&map),
+        fitted,
     }
 }
 
@@ -141,7 +145,7 @@ pub fn agreement(first: &Beyond, second: &Beyond) -> f64 {
 
 /// The share of the second's variance that a linear map of the first explains, on examples it was not fitted to.
 fn explained(first: &Beyond, second: &Beyond) -> f64 {
-    let map = fit(&first.fitted, &second.fitted);
+    let map = first.solver.matmul(&second.fitted);
     let left = (&second.held - first.held.matmul(&map))
         .square()
         .sum(Kind::Double);
@@ -170,19 +174,14 @@ fn halves(x: &Tensor) -> (Tensor, Tensor) {
     )
 }
 
-/// The linear map `[f, d]` of ridge regression from `[n, f]` to `[n, d]`.
-fn fit(from: &Tensor, to: &Tensor) -> Tensor {
+/// What, times numbers `[n, d]`, is the linear map `[f, d]` of ridge regression to them from `[n, f]`.
+fn solver(from: &Tensor) -> Tensor {
     let size = from.size()[1];
     let products = from.tr().matmul(from);
     let ridge = products.trace() * (RIDGE / size as f64) + f64::MIN_POSITIVE.sqrt();
     let unit = Tensor::eye(size, (Kind::Double, from.device()));
     // Positive definite because of the ridge; `ex` does not fail where rounding says otherwise.
-    let solved = Tensor::linalg_solve_ex(
-        &(products + unit * ridge),
-        &from.tr().matmul(to),
-        true,
-        false,
-    );
+    let solved = Tensor::linalg_solve_ex(&(products + unit * ridge), &from.tr(), true, false);
     solved.0.nan_to_num(0.0, 0.0, 0.0)
 }
 

@@ -7,6 +7,7 @@ use market_primitives::{BlockNumber, Modality, Uid};
 use noesis_chain::Metagraph;
 use noesis_neuron::{Fingerprint, Hotkey, Peer};
 use rand::{seq::SliceRandom, Rng};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A peer that may be asked.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,15 +60,15 @@ pub fn candidates(metagraph: &Metagraph, ourselves: &Hotkey, modality: Modality)
 }
 
 /// At most `places` of them: the best by incentive (of equals the newest), and for the share `exploration` of
-/// the places a choice among those left: first those who are not `known`, in random order, then a random choice.
+/// the places those left whose turn it is, of equals a random choice.
 ///
-/// Where everybody is known who was asked, whether it answered or not, and the choice is drawn anew in every epoch, it
-/// comes to everybody, and to a newcomer soon, however many others stand around.
+/// With places drawn anew in every epoch everybody has a turn before anybody has a second one, and a newcomer soon,
+/// however many others stand around.
 pub fn attend(
     mut candidates: Vec<Candidate>,
     places: usize,
     exploration: f64,
-    known: impl Fn(&Hotkey) -> bool,
+    turns: &Turns,
     rng: &mut impl Rng,
 ) -> Vec<Candidate> {
     candidates.sort_by(|a, b| {
@@ -79,10 +80,41 @@ pub fn attend(
     let explored = (places as f64 * exploration.clamp(0.0, 1.0)).round() as usize;
     let mut others = candidates.split_off(places - explored.min(places));
     others.shuffle(rng);
-    others.sort_by_cached_key(|candidate| known(&candidate.hotkey)); // stable
+    others.sort_by_cached_key(|candidate| turns.order(&candidate.hotkey)); // stable
     others.truncate(places - candidates.len());
     candidates.extend(others);
     candidates
+}
+
+/// When each peer was last attended to.
+#[derive(Clone, Debug, Default)]
+pub struct Turns {
+    epoch: u64,
+    last: BTreeMap<Hotkey, u64>,
+}
+
+impl Turns {
+    /// An epoch begins, with these members of the market.
+    pub fn begin(&mut self, epoch: u64, members: &BTreeSet<Hotkey>) {
+        self.epoch = epoch;
+        self.last.retain(|peer, _| members.contains(peer));
+    }
+
+    /// These are attended to in it.
+    pub fn take(&mut self, peers: &[Candidate]) {
+        let turns = peers.iter().map(|peer| (peer.hotkey, self.epoch));
+        self.last.extend(turns);
+    }
+
+    /// The lower, the sooner: who has its turn keeps it to the end of the epoch, whoever else comes, goes or moves;
+    /// then who never had one, then who had none for longest.
+    fn order(&self, peer: &Hotkey) -> (u8, u64) {
+        match self.last.get(peer) {
+            Some(epoch) if *epoch == self.epoch => (0, 0),
+            None => (1, 0),
+            Some(epoch) => (2, *epoch),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -102,44 +134,66 @@ mod tests {
         }
     }
 
+    /// Of these the first three earn.
+    fn crowd(count: Uid) -> Vec<Candidate> {
+        let earns = |uid| if uid < 3 { 0.3 } else { 0.0 };
+        (0..count).map(|uid| candidate(uid, earns(uid))).collect()
+    }
+
+    fn uids(candidates: &[Candidate]) -> Vec<Uid> {
+        candidates.iter().map(|candidate| candidate.uid).collect()
+    }
+
     #[test]
     fn all_are_attended_to_where_there_is_room() {
         let mut rng = StdRng::seed_from_u64(1);
-        let chosen = attend(
-            vec![candidate(0, 0.1), candidate(1, 0.9)],
-            2,
-            0.5,
-            |_| true,
-            &mut rng,
-        );
-        assert_eq!([chosen[0].uid, chosen[1].uid], [1, 0]);
-        assert!(attend(Vec::new(), 4, 0.5, |_| true, &mut rng).is_empty());
+        let turns = Turns::default();
+        let two = vec![candidate(0, 0.1), candidate(1, 0.9)];
+        assert_eq!(uids(&attend(two, 2, 0.5, &turns, &mut rng)), [1, 0]);
+        assert!(attend(Vec::new(), 4, 0.5, &turns, &mut rng).is_empty());
     }
 
     #[test]
-    fn the_best_stay_and_everybody_else_gets_a_turn() {
+    fn the_best_stay_and_everybody_else_has_a_turn_before_anybody_has_two() {
         let mut rng = StdRng::seed_from_u64(2);
-        let all: Vec<Candidate> = (0..20)
-            .map(|uid| candidate(uid, if uid < 3 { 0.3 } else { 0.0 }))
-            .collect();
-        let mut seen = std::collections::BTreeSet::new();
-        for _ in 0..100 {
-            let chosen = attend(all.clone(), 4, 0.25, |_| true, &mut rng);
-            assert_eq!(chosen.len(), 4);
-            assert!((0..3).all(|uid| chosen.iter().any(|candidate| candidate.uid == uid)));
-            seen.extend(chosen.iter().map(|candidate| candidate.uid));
+        let all = crowd(20);
+        let members = all.iter().map(|candidate| candidate.hotkey).collect();
+        let mut turns = Turns::default();
+        for round in 0..3 {
+            let mut seen = BTreeSet::new();
+            for epoch in 0..17 {
+                turns.begin(1 + round * 17 + epoch, &members);
+                let chosen = attend(all.clone(), 4, 0.25, &turns, &mut rng);
+                turns.take(&chosen);
+                assert_eq!(uids(&chosen)[..3], [0, 1, 2]);
+                seen.insert(chosen[3].uid);
+            }
+            assert_eq!(seen, (3..20).collect());
         }
-        assert_eq!(seen.len(), 20);
     }
 
+    /// Who comes, goes or moves has the places drawn again: that must not cut anybody's turn short.
     #[test]
-    fn a_newcomer_comes_before_those_who_had_their_turn() {
+    fn a_turn_lasts_an_epoch_and_the_next_is_a_newcomers() {
         let mut rng = StdRng::seed_from_u64(3);
-        let all: Vec<Candidate> = (0..100)
-            .map(|uid| candidate(uid, if uid < 3 { 0.3 } else { 0.0 }))
-            .collect();
-        let chosen = attend(all, 4, 0.25, |peer| peer[0] != 77, &mut rng);
-        assert_eq!(chosen[3].uid, 77);
+        let mut all = crowd(100);
+        let newcomer = all.pop().unwrap();
+        let mut members: BTreeSet<Hotkey> = all.iter().map(|one| one.hotkey).collect();
+        let mut turns = Turns::default();
+        for epoch in 1..=200 {
+            turns.begin(epoch, &members);
+            turns.take(&attend(all.clone(), 4, 0.25, &turns, &mut rng));
+        }
+        let now = attend(all.clone(), 4, 0.25, &turns, &mut rng)[3].uid;
+        members.insert(newcomer.hotkey);
+        all.push(newcomer);
+        turns.begin(200, &members);
+        for _ in 0..20 {
+            let chosen = attend(all.clone(), 4, 0.25, &turns, &mut rng);
+            assert_eq!(chosen[3].uid, now);
+        }
+        turns.begin(201, &members);
+        assert_eq!(attend(all, 4, 0.25, &turns, &mut rng)[3].uid, 99);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::Attention;
 use crate::{
-    discover::{attend, candidates, Candidate},
+    discover::{attend, candidates, Candidate, Turns},
     market::View,
     validator::Validator,
 };
@@ -21,6 +21,7 @@ pub(super) struct Attending {
     peers: Vec<Candidate>,
     /// Epoch, and how many there were to choose from. None before the market was seen.
     drawn_for: Option<(u64, usize)>,
+    turns: Turns,
     rng: StdRng,
 }
 
@@ -32,6 +33,7 @@ impl Attending {
             view,
             peers: Vec::new(),
             drawn_for: None,
+            turns: Turns::default(),
             rng: StdRng::from_os_rng(),
         }
     }
@@ -67,13 +69,14 @@ impl Attending {
         let state = (metagraph.epoch, found.len());
         if self.drawn_for != Some(state) || self.peers.iter().any(moved) {
             self.drawn_for = Some(state);
-            let known = |peer: &Hotkey| validator.ledger().takes(peer).is_finite();
+            self.turns.begin(metagraph.epoch, &members);
             let Attention {
                 places,
                 exploration,
                 ..
             } = self.attention;
-            self.peers = attend(found, places, exploration, known, &mut self.rng);
+            self.peers = attend(found, places, exploration, &self.turns, &mut self.rng);
+            self.turns.take(&self.peers);
         }
     }
 }

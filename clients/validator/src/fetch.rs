@@ -85,7 +85,11 @@ pub async fn fetch(
             one(&client, &peer, batches, &model, deadline).await
         }
     });
-    let answers = answers.await.into_iter().map(|answer| answer.outcome);
+    let answers = answers
+        .await
+        .answers
+        .into_iter()
+        .map(|answer| answer.outcome);
     peers.iter().map(|peer| peer.hotkey).zip(answers).collect()
 }
 

@@ -2,7 +2,8 @@
 //!
 //! There is a deadline for all. As soon as enough peers have answered, the rest get a short grace, and then
 //! the step goes on without them; with nobody answering it goes on too, at the deadline. The grace is a share of the
-//! time that those took, so that a step with dead and slow peers takes no longer, as a share, than one without.
+//! time that those took, or of what a step usually takes without such waiting ([`Pace`]) if that is more, so that dead
+//! and slow peers lengthen a step by no more than that share.
 
 use noesis_neuron::{Failure, Peer};
 use std::{future::Future, time::Duration};
@@ -21,7 +22,7 @@ pub struct Patience {
     pub k_min: f64,
     /// For the rest, once there are enough: this share of the time that those took.
     pub grace: f64,
-    /// The least of it, since answers that come at once say little of how long the others need.
+    /// The least of it, since answers that come at once say little of how long the others need. [`Pace`] raises it.
     pub shortest_grace: Duration,
 }
 
@@ -36,6 +37,40 @@ impl Patience {
         enough
             .mul_f64(self.grace.clamp(0.0, 1.0))
             .max(self.shortest_grace)
+    }
+}
+
+/// What a step takes apart from its wait for the rest, a moving average.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace(Duration);
+
+impl Default for Pace {
+    /// Half a second, until the first steps were taken.
+    fn default() -> Self {
+        Self(Duration::from_millis(500))
+    }
+}
+
+impl Pace {
+    /// What one step keeps of the average.
+    const MEMORY: f64 = 0.9;
+
+    /// A step took so long, and waited so long for the rest once enough had answered. One in which there never were enough
+    /// waited to the deadline, and says nothing.
+    pub fn took(&mut self, step: Duration, rest: Option<Duration>) {
+        if let Some(rest) = rest {
+            let own = step.saturating_sub(rest);
+            self.0 = self.0.mul_f64(Self::MEMORY) + own.mul_f64(1.0 - Self::MEMORY);
+        }
+    }
+
+    /// The patience of the next step.
+    pub fn patience(self, patience: Patience) -> Patience {
+        let shortest_grace = patience.shortest_grace.max(patience.grace_after(self.0));
+        Patience {
+            shortest_grace,
+            ..patience
+        }
     }
 }
 
@@ -59,13 +94,18 @@ pub struct Answer<T> {
     pub took: Duration,
 }
 
-/// Asks all `peers` at once; the answers are in the order of the peers. `call` must refuse what cannot be
+/// What came of asking them all.
+#[derive(Debug)]
+pub struct Asked<T> {
+    /// In the order of the peers.
+    pub answers: Vec<Answer<T>>,
+    /// How long the rest were waited for once enough had answered; none where there never were enough.
+    pub rest: Option<Duration>,
+}
+
+/// Asks all `peers` at once. `call` must refuse what cannot be
 /// used (not finite, wrong shape), so that it does not count as an answer. Calls still open at the end are dropped.
-pub async fn query<T, C>(
-    peers: &[Peer],
-    patience: Patience,
-    call: impl Fn(Peer) -> C,
-) -> Vec<Answer<T>>
+pub async fn query<T, C>(peers: &[Peer], patience: Patience, call: impl Fn(Peer) -> C) -> Asked<T>
 where
     T: Send + 'static,
     C: Future<Output = Result<T, Failure>> + Send + 'static,
@@ -78,7 +118,7 @@ where
     }
     let mut answers: Vec<Option<Answer<T>>> = peers.iter().map(|_| None).collect();
     let mut until = started + patience.deadline;
-    let mut usable = 0;
+    let (mut usable, mut enough) = (0, None);
     while let Ok(Some(ended)) = timeout_at(until, calls.join_next()).await {
         let Ok((place, outcome)) = ended else {
             continue; // a call that panicked counts as one that never came
@@ -87,6 +127,7 @@ where
         if outcome.is_ok() {
             usable += 1;
             if usable == patience.enough(peers.len()) {
+                enough = Some(now);
                 until = until.min(now + patience.grace_after(now - started));
             }
         }
@@ -99,10 +140,12 @@ where
         outcome: Err(Missed::Late),
         took: started.elapsed(),
     };
-    answers
-        .into_iter()
-        .map(|answer| answer.unwrap_or_else(late))
-        .collect()
+    Asked {
+        rest: enough.map(|enough| enough.elapsed()),
+        answers: (answers.into_iter())
+            .map(|answer| answer.unwrap_or_else(late))
+            .collect(),
+    }
 }
 
 #[cfg(test)]
@@ -127,7 +170,7 @@ mod tests {
             })
             .collect();
         let started = Instant::now();
-        let answers = query(&peers, PATIENCE, |peer| {
+        let asked = query(&peers, PATIENCE, |peer| {
             let after = after[usize::from(peer.hotkey[0])];
             async move {
                 match after {
@@ -138,7 +181,7 @@ mod tests {
             }
         })
         .await;
-        let answered = answers.iter().map(|answer| answer.outcome.is_ok());
+        let answered = asked.answers.iter().map(|answer| answer.outcome.is_ok());
         (answered.collect(), started.elapsed())
     }
 
@@ -161,6 +204,29 @@ mod tests {
         assert_eq!(answered, [true, false, true]);
         let expected = Duration::from_millis(2100);
         assert!(took >= expected && took < 2 * expected, "{took:?}");
+    }
+
+    #[test]
+    fn the_grace_follows_what_a_step_takes_without_waiting() {
+        let milliseconds = Duration::from_millis;
+        let mut pace = Pace::default();
+        let least = Patience {
+            shortest_grace: milliseconds(20),
+            ..PATIENCE
+        };
+        for _ in 0..100 {
+            // However long the rest had.
+            pace.took(milliseconds(1100), Some(milliseconds(1000)));
+            pace.took(milliseconds(100), Some(milliseconds(0)));
+            pace.took(milliseconds(4000), None);
+        }
+        let grace = pace.patience(least).shortest_grace;
+        assert!(
+            grace > milliseconds(39) && grace < milliseconds(41),
+            "{grace:?}"
+        );
+        (0..100).for_each(|_| pace.took(milliseconds(1), Some(milliseconds(0))));
+        assert_eq!(pace.patience(least).shortest_grace, milliseconds(20));
     }
 
     #[tokio::test]
@@ -193,11 +259,12 @@ mod tests {
             endpoint: String::new(),
             certificate: None,
         };
-        let answers = query::<(), _>(&[peer.clone(), peer], PATIENCE, |_| async {
+        let asked = query::<(), _>(&[peer.clone(), peer], PATIENCE, |_| async {
             Err(Failure::NotFinite)
         })
         .await;
-        for answer in answers {
+        assert_eq!(asked.rest, None);
+        for answer in asked.answers {
             assert!(matches!(
                 answer.outcome,
                 Err(Missed::Failed(Failure::NotFinite))

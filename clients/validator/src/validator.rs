@@ -14,7 +14,7 @@ use crate::{
     kept_answers::KeptAnswers,
     learner::{Diverged, Learner, LearnerConfig},
     ledger::{Ledger, Memory},
-    query::{query, Missed, Patience},
+    query::{query, Missed, Pace, Patience},
     saved::{self, State},
     wire,
 };
@@ -75,7 +75,7 @@ impl Default for Settings {
                 deadline: Duration::from_secs(2),
                 k_min: 0.7,
                 grace: 0.4,
-                shortest_grace: Duration::from_millis(200),
+                shortest_grace: Duration::from_millis(20),
             },
             unhurried: Duration::from_secs(3),
             keep: 0.5,
@@ -168,6 +168,7 @@ pub struct Validator {
     ledger: Ledger,
     copies: Copies,
     back_off: BackOff,
+    pace: Pace,
     backward: Backward,
     fetching: Option<Fetching>,
     /// When an assessment last said of somebody that it missed it.
@@ -218,6 +219,7 @@ impl Validator {
             ledger: Ledger::default(),
             copies: Copies::default(),
             back_off: BackOff::default(),
+            pace: Pace::default(),
             fetching: None,
             counted: Instant::now(),
             kept_answers: KeptAnswers::default(),
@@ -297,7 +299,7 @@ impl Validator {
             .collect();
 
         let questions = self.questions(&asked, &round.inputs());
-        let (answers, answered) = self.ask(&asked, &questions).await;
+        let (answers, answered, rest) = self.ask(&asked, &questions).await;
         let finished = self.learner.finish(round, answers)?;
 
         // Through an adapter that has learned nothing yet, a gradient is noise to its peer.
@@ -319,6 +321,7 @@ impl Validator {
         for peer in finished.joined {
             self.ledger.took_part(peer);
         }
+        self.pace.took(now.elapsed(), rest);
         let step = self.learner.step_count();
         if step.is_multiple_of(self.settings.assess_every) && self.fetching.is_none() {
             self.begin_assessment(candidates);
@@ -356,14 +359,16 @@ impl Validator {
         questions
     }
 
-    /// Asks them all; returns the usable answers in the order of the batch, and what came of each for the record.
+    /// Asks them all; returns the usable answers in the order of the batch, what came of each for the record, and how long
+    /// the rest were waited for.
     async fn ask(
         &mut self,
         asked: &[&Candidate],
         questions: &HashMap<Hotkey, Question>,
-    ) -> (Vec<(Hotkey, Tensor)>, Vec<Answered>) {
+    ) -> (Vec<(Hotkey, Tensor)>, Vec<Answered>, Option<Duration>) {
         let (modality, model) = (self.learner.modality(), self.settings.learner.model.clone());
-        let (patience, device) = (self.settings.patience, self.learner.device());
+        let patience = self.pace.patience(self.settings.patience);
+        let device = self.learner.device();
         let asked: Vec<(&Candidate, &Question)> = (asked.iter())
             .filter_map(|candidate| Some((*candidate, questions.get(&candidate.hotkey)?)))
             .collect();
@@ -385,7 +390,7 @@ impl Validator {
         })
         .await;
         let (mut answers, mut answered) = (Vec::new(), Vec::new());
-        for ((candidate, question), result) in asked.into_iter().zip(results) {
+        for ((candidate, question), result) in asked.into_iter().zip(results.answers) {
             let outcome = result.outcome.and_then(|values| {
                 let answer = wire::torch(&values, &shape(question), device);
                 let answer = answer.map_err(Missed::Failed)?;
@@ -415,7 +420,7 @@ impl Validator {
                 milliseconds: milliseconds(result.took),
             });
         }
-        (answers, answered)
+        (answers, answered, results.rest)
     }
 
     fn failed(&mut self, peer: Hotkey, uid: Uid, missed: &Missed) {

@@ -25,8 +25,6 @@ use std::{
 use tokio::sync::watch;
 
 const GENESIS: [u8; 32] = [7; 32];
-/// What a healthy peer takes: long beside the validator's own work.
-const HEALTHY: Duration = Duration::from_millis(500);
 const DIM: usize = 64;
 
 /// A model that answers numbers after a while; never where that is `u64::MAX` milliseconds.
@@ -145,21 +143,20 @@ async fn p95(delays: &[Option<Arc<AtomicU64>>], steps: usize) -> Duration {
     times[steps * 95 / 100]
 }
 
-/// Side by side, so that whatever else the machine does, it does to both.
-#[tokio::test(flavor = "multi_thread")]
-async fn with_three_in_ten_dead_or_slow_a_step_takes_hardly_longer() {
-    noesis_model::set_threads(1);
-    let healthy = HEALTHY.as_millis() as u64;
+/// How many times as long a step takes where six of twenty peers fail as where all are healthy, p95 against p95. Side by
+/// side, so that whatever else the machine does, it does to both.
+///
+/// Of the six two are not there, two take calls and never answer, one answers long after the deadline, and one `slow`.
+async fn lengthened(healthy: u64, slow: u64) -> f64 {
     let good: Vec<_> = (0..20).map(|_| delay(healthy)).collect();
     let mut mixed = good.clone();
-    // Nobody there; takes calls and never answers; answers long after the deadline; slow, but within it.
     let bad = [
         None,
         None,
         delay(u64::MAX),
         delay(u64::MAX),
         delay(10_000),
-        delay(3 * healthy),
+        delay(slow),
     ];
     mixed.splice(..bad.len(), bad);
     let (good, mixed) = tokio::join!(p95(&good, 60), p95(&mixed, 60));
@@ -167,7 +164,18 @@ async fn with_three_in_ten_dead_or_slow_a_step_takes_hardly_longer() {
     println!(
         "p95 of a step: {good:?} with healthy peers, {mixed:?} with 6 of 20 failing: {ratio:.2}"
     );
-    assert!(good >= HEALTHY && ratio < 1.5, "{ratio}");
+    assert!(good >= Duration::from_millis(healthy));
+    ratio
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_three_in_ten_dead_or_slow_a_step_takes_hardly_longer() {
+    noesis_model::set_threads(1);
+    let ratio = lengthened(500, 1500).await;
+    assert!(ratio < 1.5, "{ratio}");
+    // Where the healthy are quick, who is slow beside them must not be waited for as if they were not.
+    let ratio = lengthened(200, 400).await;
+    assert!(ratio < 1.5, "{ratio}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

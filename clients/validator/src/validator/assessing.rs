@@ -63,7 +63,7 @@ impl Validator {
             self.client.clone(),
             questions,
             model,
-            self.settings.patience,
+            self.pace.patience(self.settings.patience),
             self.settings.unhurried,
         );
         self.fetching = Some(Fetching {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use tch::{nn, no_grad, Device, Kind, TchError, Tensor, TrainableCModule};
 
-use crate::inputs::InputShape;
+use crate::{inputs::InputShape, optimizer::trainable};
 
 /// What a TorchScript file is, and what it turned out to do.
 #[derive(Clone, Debug, Eq, Serialize, Deserialize)]
@@ -70,6 +70,16 @@ pub enum ScriptError {
         /// What libtorch said.
         what: String,
     },
+    /// Its parameters are of another precision than what is trained and kept.
+    #[error("the parameter `{name}` of {file} is {kind:?}, and only f32 is trained and kept: export the module after .float(), or after .requires_grad_(False) to have it served as it is")]
+    Precision {
+        /// The file.
+        file: PathBuf,
+        /// Of the parameter.
+        name: String,
+        /// What it is.
+        kind: Kind,
+    },
     /// It failed on random inputs of the market's shape.
     #[error("{file} fails on random inputs {shape:?} of {inputs} ({what}): its forward must take one tensor of that type and any batch size, see docs/models.md")]
     Fails {
@@ -126,7 +136,15 @@ impl ScriptConfig {
         };
         let store = nn::VarStore::new(device);
         let script = Script::load(&store.root(), &config)?;
-        config.trainable = !store.trainable_variables().is_empty();
+        let trained = trainable(&store);
+        if let Some((name, other)) = trained.iter().find(|(_, one)| one.kind() != Kind::Float) {
+            return Err(ScriptError::Precision {
+                file: file.to_owned(),
+                name: name.clone(),
+                kind: other.kind(),
+            });
+        }
+        config.trainable = !trained.is_empty();
         for (batch, sequence) in [(3, i64::MAX), (1, 1)] {
             // Random, but the same each time: what is refused is refused at every start.
             let random = crate::seeded(0, || inputs.random(batch, device));

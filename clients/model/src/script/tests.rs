@@ -14,13 +14,20 @@ const DIM: i64 = 4;
 /// A TorchScript file as Python's `torch.jit.save` writes it: a zip of code and pickles. One trainable
 /// parameter `table`, `f32 [rows, DIM]`, and this body of `forward(self, x)`.
 pub(crate) fn module(path: &Path, rows: u8, body: &str) {
+    module_of(path, "FloatStorage", rows, body, |value| {
+        value.to_le_bytes().to_vec()
+    });
+}
+
+/// The same of a storage of numbers, which lie there as these bytes.
+fn module_of(path: &Path, storage: &str, rows: u8, body: &str, bytes: impl Fn(f32) -> Vec<u8>) {
     let code = format!(
         "class Net(Module):\n  __parameters__ = [\"table\", ]\n  __buffers__ = []\n  table : Tensor\n  \
          training : bool\n  def forward(self: __torch__.Net,\n    x: Tensor) -> Tensor:\n    {body}\n"
     );
     let (rows, dim, count) = (i64::from(rows) + 1, DIM, (i64::from(rows) + 1) * DIM);
     let values = (0..count).map(|place| (place as f32 * 0.7).sin());
-    let data: Vec<u8> = values.flat_map(f32::to_le_bytes).collect();
+    let data: Vec<u8> = values.flat_map(bytes).collect();
     let mut pickle = b"\x80\x02c__torch__\nNet\n)\x81}(".to_vec();
     let word = |pickle: &mut Vec<u8>, word: &str| {
         pickle.push(b'X');
@@ -34,7 +41,7 @@ pub(crate) fn module(path: &Path, rows: u8, body: &str) {
     word(&mut pickle, "table");
     pickle.extend(b"ctorch._utils\n_rebuild_tensor_v2\n((");
     word(&mut pickle, "storage");
-    pickle.extend(b"ctorch\nFloatStorage\n");
+    pickle.extend(format!("ctorch\n{storage}\n").bytes());
     word(&mut pickle, "0");
     word(&mut pickle, "cpu");
     number(&mut pickle, count);
@@ -188,6 +195,19 @@ fn a_traced_module_is_served_but_not_trained() {
     let inputs = images.random(5, Device::Cpu);
     let answer = network.f_represent(&inputs).unwrap();
     assert_eq!(answer.size(), [5, config.positions(&inputs.size()), DIM]);
+}
+
+/// A checkpoint keeps f32: it could be trained, and never be started again.
+#[test]
+fn a_module_of_another_precision_is_told_when_it_is_loaded() {
+    let place = Place::new();
+    let body = "return torch.embedding(self.table, torch.remainder(x, 256))";
+    module_of(&place.file(), "DoubleStorage", 255, body, |value| {
+        f64::from(value).to_le_bytes().to_vec()
+    });
+    let told = place.examined(TEXT).unwrap_err().to_string();
+    assert!(told.contains("table") && told.contains("Double"), "{told}");
+    assert!(told.contains(".float()"), "{told}");
 }
 
 #[test]

@@ -18,10 +18,7 @@ use tch::{Device, Tensor};
 use crate::{
     images::{Images, ImagesError},
     network::NetworkConfig,
-    patches::PatchesConfig,
-    perceptron::PerceptronConfig,
     text::Text,
-    transformer::TransformerConfig,
 };
 
 /// What a part of the data is for.
@@ -115,12 +112,17 @@ pub enum DataSet {
     /// IMAGE.
     Images(Images),
     /// TENSOR: the same files.
-    Vectors(Images),
+    Vectors {
+        /// The images, each a vector.
+        images: Images,
+        /// Vectors that are answered at once at most. Each example is one.
+        length: usize,
+    },
 }
 
 impl DataSet {
     /// Loads the data of a modality: a text file, of which examples read `length` tokens; or a folder of
-    /// images.
+    /// images, of which, laid flat, the built-in network takes up to `length` at once.
     ///
     /// # Errors
     ///
@@ -132,7 +134,10 @@ impl DataSet {
                 length,
             },
             Modality::Image => Self::Images(Images::load(path)?),
-            Modality::Tensor => Self::Vectors(Images::load(path)?),
+            Modality::Tensor => Self::Vectors {
+                images: Images::load(path)?,
+                length,
+            },
         })
     }
 
@@ -141,32 +146,30 @@ impl DataSet {
         match self {
             Self::Text { .. } => Modality::Text,
             Self::Images(_) => Modality::Image,
-            Self::Vectors(_) => Modality::Tensor,
+            Self::Vectors { .. } => Modality::Tensor,
         }
     }
 
-    /// The built-in network for them.
+    /// The built-in network of their modality, with their sizes and classes.
     pub fn builtin(&self, response_dim: i64) -> NetworkConfig {
-        match self {
-            Self::Text { length, .. } => NetworkConfig::Transformer(TransformerConfig {
-                context: dimension(*length),
-                response_dim,
-                ..TransformerConfig::default()
-            }),
-            Self::Images(images) => NetworkConfig::Patches(PatchesConfig {
-                height: dimension(images.height()),
-                width: dimension(images.width()),
-                classes: dimension(images.classes()),
-                response_dim,
-                ..PatchesConfig::default()
-            }),
-            Self::Vectors(images) => NetworkConfig::Perceptron(PerceptronConfig {
-                dim: dimension(images.height() * images.width()),
-                classes: dimension(images.classes()),
-                response_dim,
-                ..PerceptronConfig::default()
-            }),
+        let length = match self {
+            Self::Text { length, .. } | Self::Vectors { length, .. } => *length,
+            Self::Images(_) => 1,
+        };
+        let mut network = NetworkConfig::builtin(self.modality(), dimension(length), response_dim);
+        match (&mut network, self) {
+            (NetworkConfig::Patches(config), Self::Images(images)) => {
+                config.height = dimension(images.height());
+                config.width = dimension(images.width());
+                config.classes = dimension(images.classes());
+            }
+            (NetworkConfig::Perceptron(config), Self::Vectors { images, .. }) => {
+                config.dim = dimension(images.height() * images.width());
+                config.classes = dimension(images.classes());
+            }
+            _ => {} // a text has no sizes
         }
+        network
     }
 
     /// Random examples of a split, on the CPU; each is as likely as any other.
@@ -190,7 +193,7 @@ impl DataSet {
                 })
             }
             Self::Images(images) => Ok(images.sample(split, batch, rng)),
-            Self::Vectors(images) => {
+            Self::Vectors { images, .. } => {
                 let batch = images.sample(split, batch, rng);
                 Ok(Batch {
                     inputs: batch.inputs.flatten(2, 3),
@@ -246,8 +249,10 @@ mod tests {
     fn the_builtin_network_takes_what_the_data_give() {
         let place = folder(120, 24);
         for modality in [Modality::Image, Modality::Tensor] {
-            let data = DataSet::load(modality, place.path(), 0).unwrap();
+            let data = DataSet::load(modality, place.path(), 3).unwrap();
             let config = data.builtin(6);
+            let limit = (modality == Modality::Tensor).then_some(3);
+            assert_eq!(config.inputs().sequence_limit(), limit);
             assert_eq!((config.modality(), config.classes()), (modality, 3));
             let store = tch::nn::VarStore::new(Device::Cpu);
             let network = crate::Network::new(&store.root(), &config).unwrap();

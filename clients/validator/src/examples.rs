@@ -45,7 +45,7 @@ impl OwnData {
                 })?;
                 Ok(Self::Text { pieces, window })
             }
-            DataSet::Images(images) | DataSet::Vectors(images) => {
+            DataSet::Images(images) | DataSet::Vectors { images, .. } => {
                 let count = bytes / (images.height() * images.width()).max(1);
                 let chosen = some(images, Split::Training, count, rng);
                 Ok(Self::Labelled(labelled(
@@ -122,7 +122,7 @@ impl KeptApart {
                 let (chosen, _) = places.partial_shuffle(rng, most);
                 next_tokens(&text.pieces(chosen, length + 1))
             }
-            DataSet::Images(images) | DataSet::Vectors(images) => {
+            DataSet::Images(images) | DataSet::Vectors { images, .. } => {
                 let chosen = some(images, Split::Validation, most, rng);
                 labelled(data, images, Split::Validation, &chosen)
             }
@@ -186,7 +186,7 @@ fn some(images: &Images, split: Split, most: usize, rng: &mut impl Rng) -> Vec<u
 fn labelled(data: &DataSet, images: &Images, split: Split, numbers: &[usize]) -> Batch {
     let batch = images.examples(split, numbers);
     match data {
-        DataSet::Vectors(_) => Batch {
+        DataSet::Vectors { .. } => Batch {
             inputs: batch.inputs.flatten(2, 3),
             targets: batch.targets,
         },

@@ -534,7 +534,7 @@ async fn pictures_and_vectors_are_traded_as_text_is() {
     let folder = tempfile::tempdir().unwrap();
     pictures(folder.path());
     for modality in [Modality::Image, Modality::Tensor] {
-        let data = DataSet::load(modality, folder.path(), 0).unwrap();
+        let data = DataSet::load(modality, folder.path(), 4).unwrap();
         let model = data.builtin(64);
         let trainer = |seed, steps| {
             let config = TrainingConfig {

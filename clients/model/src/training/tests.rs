@@ -185,7 +185,7 @@ fn images_and_vectors_are_learned_and_resumed_as_text_is() {
     crate::set_threads(1);
     let place = crate::images::tests::folder(600, 60);
     for modality in [Modality::Image, Modality::Tensor] {
-        let data = DataSet::load(modality, place.path(), 0).unwrap();
+        let data = DataSet::load(modality, place.path(), 4).unwrap();
         let training = TrainingConfig {
             batch: 16,
             warmup_steps: 5,

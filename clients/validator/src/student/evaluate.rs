@@ -256,7 +256,7 @@ mod tests {
             let numbers = (0..24).map(|number| (number % classes) as u8);
             write(&labels, 0x0801, &[24], numbers.collect());
         }
-        DataSet::load(Modality::Tensor, folder.path(), 0).unwrap()
+        DataSet::load(Modality::Tensor, folder.path(), 4).unwrap()
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::{
     data::{Batch, DataError, DataSet, Split},
     network::{cross_entropy, ConfigError, Network, NetworkConfig},
     optimizer::{trainable, AdamW},
+    script::telling_line,
     seeded,
 };
 
@@ -76,13 +77,13 @@ pub enum TrainingError {
     #[error(transparent)]
     Data(#[from] DataError),
     /// The network itself failed, as a TorchScript module may. The parameters are those before the step.
-    #[error("the model failed: {0}; mend the module, or train the built-in one")]
+    #[error("the model failed: {}; mend the module, or train the built-in one", telling_line(.0))]
     Model(#[from] TchError),
     /// The checkpoint could not be written or read.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
     /// The loss is no number any more. The parameters are those before the step.
-    #[error("the loss of step {step} is not finite: lower the learning rate, or go back to an earlier checkpoint")]
+    #[error("the loss of step {step} is not finite: go back to an earlier checkpoint, or start anew with another --seed or --batch")]
     Diverged {
         /// Which step.
         step: u64,

@@ -36,7 +36,7 @@ pub enum Event<'a> {
         caller: String,
         /// Sequences in it.
         batch: usize,
-        /// Time that the model took, from the call's turn on.
+        /// Time that the model took; its share, where calls were computed together.
         milliseconds: f64,
         /// `ok`, or what was wrong, in words.
         outcome: &'a str,
@@ -106,20 +106,20 @@ impl Events {
         }
     }
 
-    /// Records a call that the model answered, or failed at, whose turn came at `begin`.
+    /// Records a call that the model answered, or failed at, and that `took` so much of its time.
     pub(crate) fn served(
         &self,
         method: &str,
         caller: &Caller,
         batch: usize,
-        begin: Instant,
+        took: Duration,
         failure: Option<&Failure>,
     ) {
         self.record(&Event::Served {
             method,
             caller: hex::encode(caller.hotkey),
             batch,
-            milliseconds: begin.elapsed().as_secs_f64() * 1e3,
+            milliseconds: took.as_secs_f64() * 1e3,
             outcome: &failure.map_or("ok".to_owned(), ToString::to_string),
         });
     }

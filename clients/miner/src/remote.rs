@@ -285,7 +285,13 @@ impl Remote {
                 Ok(answer) => read(answer.map(Response::into_inner)),
                 Err(_) => Err(Failure::Deadline),
             };
-            events.served(method, &caller, batch, begin, answer.as_ref().err());
+            events.served(
+                method,
+                &caller,
+                batch,
+                begin.elapsed(),
+                answer.as_ref().err(),
+            );
             answer
         });
         match asked.await {

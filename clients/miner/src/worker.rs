@@ -214,7 +214,8 @@ impl ModelThread {
             match self.next_job(waiting) {
                 Next::Closed => break,
                 Next::Job(job) => self.answer(job, waiting),
-                Next::Nothing => self.train_a_step(),
+                Next::Nothing if self.trains() => self.train_a_step(),
+                Next::Nothing => {} // a checkpoint is due
             }
             if self.changed && Instant::now() >= self.next_checkpoint {
                 // Training goes on without: the next one may succeed, and the last one must.
@@ -230,7 +231,9 @@ impl ModelThread {
     /// The next job, or nothing when a step of training is due and none waits or enough went before it.
     fn next_job(&mut self, waiting: &Receiver<Job>) -> Next<Job> {
         if !self.trains() {
-            return waiting.next(None);
+            let keeps = self.changed && self.settings.keeping.is_some();
+            let until = self.next_checkpoint;
+            return waiting.next(keeps.then(|| until.saturating_duration_since(Instant::now())));
         }
         if self.went_before >= JOBS_BEFORE_A_STEP {
             return Next::Nothing;
@@ -307,7 +310,8 @@ impl ModelThread {
             } => {
                 let begin = Instant::now();
                 let result = self.backward(&inputs, &gradient);
-                self.served("backward", &caller, &inputs, begin, result.as_ref().err());
+                let failure = result.as_ref().err();
+                self.served("backward", &caller, &inputs, begin.elapsed(), failure);
                 let _ = answer.send(result);
             }
         }
@@ -329,9 +333,11 @@ impl ModelThread {
                 .map(|call| self.forward(&call.inputs))
                 .collect(),
         };
+        // Each its share, so that all together are the time that the model took.
+        let took = begin.elapsed() / calls.len().max(1) as u32;
         for (call, answer) in calls.into_iter().zip(answers) {
             let failure = answer.as_ref().err();
-            self.served("forward", &call.caller, &call.inputs, begin, failure);
+            self.served("forward", &call.caller, &call.inputs, took, failure);
             let _ = call.answer.send(answer);
         }
     }
@@ -377,13 +383,13 @@ impl ModelThread {
         method: &str,
         caller: &Caller,
         inputs: &Inputs,
-        begin: Instant,
+        took: Duration,
         failure: Option<&Failure>,
     ) {
         let batch = inputs.batch_len();
         self.settings
             .events
-            .served(method, caller, batch, begin, failure);
+            .served(method, caller, batch, took, failure);
     }
 
     /// A model of the user's own may fail on some inputs: that call is told, and the next one is served.

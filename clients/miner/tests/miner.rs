@@ -509,6 +509,29 @@ async fn calls_without_end_do_not_end_its_training() {
     assert!(steps >= 8 * CALLS / 9 - 8, "{steps} steps");
 }
 
+/// A crash hours later would lose it.
+#[tokio::test]
+async fn what_was_learned_last_is_written_though_nobody_calls_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    let (_worker, miner) = start(Settings {
+        keeping: Some(Keeping {
+            path: path.clone(),
+            every: Duration::from_secs(1),
+        }),
+        ..settings()
+    });
+    let zero = Tensor::f32(vec![2, 5, DIM], vec![0.0; 10 * DIM]).unwrap();
+    let applied = miner.backward(caller(1), tokens(), zero).await;
+    assert_eq!(applied, Ok(Treatment::Applied));
+    assert!(!path.exists(), "too soon to tell");
+    let began = std::time::Instant::now();
+    while !path.exists() {
+        assert!(began.elapsed() < Duration::from_secs(20), "never written");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
 #[tokio::test]
 async fn a_checkpoint_that_cannot_be_written_is_told_at_the_end() {
     let folder = tempfile::tempdir().unwrap();

@@ -35,7 +35,8 @@ pub fn measure(
 ) -> Vec<Option<f64>> {
     let (mut sums, mut counts) = (Tensor::from(0.0), Tensor::from(0.0));
     for _ in 0..coalitions {
-        let kept = setting.kept(&setting.draw(members, &mut uniform));
+        let coalition = setting.draw(members, &mut uniform);
+        let kept = setting.kept(&coalition);
         let joined = setting
             .joined(&setting.weights(&kept))
             .detach()
@@ -47,7 +48,8 @@ pub fn measure(
             let changes = removals(setting.adapted, setting.scores, &kept);
             sums =
                 &sums + squares(&gradients[0], &changes).sum_dim_intlist(-1, false, Kind::Double);
-            counts = &counts + kept.sum_dim_intlist(0, false, Kind::Double);
+            // Whom the gate left out of its coalition was of no use there, as in its ablation.
+            counts = &counts + coalition.sum_dim_intlist(0, false, Kind::Double);
         });
     }
     let means: Vec<f64> = Vec::try_from((sums / counts).contiguous()).unwrap_or_default();
@@ -117,6 +119,7 @@ impl MovingAverage {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use noesis_model::tch::Device;
 
     fn tensor(values: &[f32], shape: &[i64]) -> Tensor {
         Tensor::from_slice(values).view(shape)
@@ -162,6 +165,30 @@ mod tests {
         let scores = measure(&setting, &members, 2, Tensor::shallow_clone, uniform);
         assert!((scores[0].unwrap() - 1.0).abs() < 1e-6, "{scores:?}");
         assert_eq!(scores[1], None);
+    }
+
+    /// Else one that the gate seldom keeps would be paid as if it always did.
+    #[test]
+    fn where_the_gate_does_not_keep_a_peer_of_the_coalition_it_counts_as_nothing() {
+        let adapted = tensor(&[2.0, 0.0, 2.0, 0.0, 9.0, 9.0, 9.0, 9.0], &[2, 2, 2]);
+        let setting = Setting {
+            local: &tensor(&[0.0, 0.0, 0.0, 0.0], &[2, 2]),
+            adapted: &adapted,
+            // In the first example the first peer, in the second the other.
+            scores: &tensor(&[1.0, 0.0, 0.0, 1.0], &[2, 2]),
+            targets: &Tensor::from_slice(&[0i64, 0]),
+            k: 1,
+        };
+        let score = |members: [bool; 2]| {
+            let all = |shape: &[i64]| Tensor::zeros(shape, (Kind::Float, Device::Cpu));
+            let members = Tensor::from_slice(&members);
+            measure(&setting, &members, 1, Tensor::shallow_clone, all)[0].unwrap()
+        };
+        let (alone, half) = (score([true, false]), score([true, true]));
+        assert!(
+            alone > 0.0 && (half - alone / 2.0).abs() < 1e-6,
+            "{half} of {alone}"
+        );
     }
 
     #[test]

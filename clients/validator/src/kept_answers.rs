@@ -2,7 +2,7 @@
 //! with its student when no peer is there.
 
 use crate::saved::hotkey;
-use noesis_model::{checkpoint, tch::Tensor, Batch, CheckpointError};
+use noesis_model::{checkpoint, tch::Tensor, Batch, CheckpointError, NetworkConfig};
 use noesis_neuron::Hotkey;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -26,9 +26,14 @@ pub struct Kept {
 #[derive(Debug, Default)]
 pub struct KeptAnswers(VecDeque<Kept>);
 
-/// What is kept beside the tensors: whose answers each assessment has.
+/// What is kept beside the tensors.
 #[derive(Serialize, Deserialize)]
-struct Peers(Vec<Vec<String>>);
+struct Saved {
+    /// The validator's model, which the examples are for.
+    model: NetworkConfig,
+    /// Whose answers each assessment has.
+    peers: Vec<Vec<String>>,
+}
 
 impl KeptAnswers {
     /// The file, beside the checkpoint at `path`.
@@ -54,32 +59,46 @@ impl KeptAnswers {
     /// # Errors
     ///
     /// [`CheckpointError::File`] when the system refuses.
-    pub fn save(&self, path: &Path, step: u64) -> Result<(), CheckpointError> {
+    pub fn save(
+        &self,
+        path: &Path,
+        model: &NetworkConfig,
+        step: u64,
+    ) -> Result<(), CheckpointError> {
         let name = |kept: &Kept| {
             kept.answers
                 .iter()
                 .map(|(one, _)| hex::encode(one))
                 .collect()
         };
-        let peers = Peers(self.0.iter().map(name).collect());
-        checkpoint::save(path, step, &peers, &self.named(&peers))
+        let saved = Saved {
+            model: model.clone(),
+            peers: self.0.iter().map(name).collect(),
+        };
+        checkpoint::save(path, step, &saved, &self.named(&saved.peers))
     }
 
     /// Reads them; none where there is no file.
     ///
     /// # Errors
     ///
-    /// [`CheckpointError`] when the file is damaged.
-    pub fn load(path: &Path) -> Result<Self, CheckpointError> {
+    /// [`CheckpointError`] when the file is damaged, or left by a validator of another model.
+    pub fn load(path: &Path, model: &NetworkConfig) -> Result<Self, CheckpointError> {
         let Some(checkpoint) = checkpoint::load(path)? else {
             return Ok(Self::default());
         };
-        let Peers(peers) = checkpoint.config()?;
+        let saved: Saved = checkpoint.config()?;
+        if saved.model != *model {
+            let found = saved.model;
+            return Err(checkpoint.mismatch(format!(
+                "it was left by a validator of {found:?}, and this one has {model:?}: move it away"
+            )));
+        }
         let tensor = |name: String| {
             let missing = || checkpoint.mismatch(format!("it has no `{name}`"));
             checkpoint.tensor(&name).ok_or_else(missing)
         };
-        let assessments = peers.iter().enumerate().map(|(number, peers)| {
+        let assessments = saved.peers.iter().enumerate().map(|(number, peers)| {
             let examples = Batch {
                 inputs: tensor(format!("{number}/inputs"))?,
                 targets: tensor(format!("{number}/targets"))?,
@@ -99,9 +118,9 @@ impl KeptAnswers {
         Ok(Self(assessments.collect::<Result<_, CheckpointError>>()?))
     }
 
-    fn named(&self, peers: &Peers) -> Vec<(String, Tensor)> {
+    fn named(&self, peers: &[Vec<String>]) -> Vec<(String, Tensor)> {
         let mut named = Vec::new();
-        for (number, (kept, peers)) in self.0.iter().zip(&peers.0).enumerate() {
+        for (number, (kept, peers)) in self.0.iter().zip(peers).enumerate() {
             let Batch { inputs, targets } = &kept.examples;
             named.push((format!("{number}/inputs"), inputs.shallow_clone()));
             named.push((format!("{number}/targets"), targets.shallow_clone()));
@@ -116,13 +135,18 @@ impl KeptAnswers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use noesis_model::tch::{Device, Kind};
+    use noesis_model::{
+        tch::{Device, Kind},
+        Modality,
+    };
 
     #[test]
     fn the_last_ones_are_kept_across_a_restart() {
         let folder = tempfile::tempdir().unwrap();
         let path = KeptAnswers::beside(&folder.path().join("validator.safetensors"));
-        assert_eq!(KeptAnswers::load(&path).unwrap().assessments().count(), 0);
+        let model = NetworkConfig::builtin(Modality::Text, 5, 2);
+        let load = || KeptAnswers::load(&path, &model);
+        assert_eq!(load().unwrap().assessments().count(), 0);
         let mut kept = KeptAnswers::default();
         for number in 0..10 {
             kept.add(Kept {
@@ -136,8 +160,8 @@ mod tests {
                 )],
             });
         }
-        kept.save(&path, 4).unwrap();
-        let loaded = KeptAnswers::load(&path).unwrap();
+        kept.save(&path, &model, 4).unwrap();
+        let loaded = load().unwrap();
         let numbers: Vec<i64> = (loaded.assessments())
             .map(|kept| kept.examples.inputs.int64_value(&[0, 0]))
             .collect();
@@ -145,5 +169,9 @@ mod tests {
         let last = loaded.assessments().last().unwrap();
         assert_eq!(last.answers[0].0, [7; 32]);
         assert_eq!(last.answers[0].1.double_value(&[2, 1]), 0.5);
+        // Of a validator of images, which was started in the same folder.
+        let other = NetworkConfig::builtin(Modality::Image, 5, 2);
+        let refused = KeptAnswers::load(&path, &other).unwrap_err().to_string();
+        assert!(refused.contains("move it away"), "{refused}");
     }
 }

@@ -110,7 +110,7 @@ pub struct Config {
     #[arg(long, value_name = "FILE or FOLDER")]
     pub data: Option<PathBuf>,
     /// Folder of the checkpoint; a start goes on from it, or from the one before, whose name ends in .previous: to start
-    /// anew, move both away. A remote model keeps its own checkpoint; the folder has then the certificate of --tls.
+    /// anew, move both away. A remote model keeps its own checkpoint; the folder then holds only the certificate of --tls.
     #[arg(long, value_name = "FOLDER")]
     pub checkpoint: Option<PathBuf>,
     /// Seconds between checkpoints at least; 0: after each step, as long as they take a tenth of the time at most.
@@ -122,9 +122,10 @@ pub struct Config {
     /// Threads with which to compute on the CPU.
     #[arg(long, default_value_t = 1)]
     pub threads: u16,
-    /// Decides the first parameters and the order of the data.
-    #[arg(long, default_value_t = 0)]
-    pub seed: u64,
+    /// Decides the first parameters and the order of the data [default: drawn anew at each start]. Two miners of one seed
+    /// and the same data are one model, and one of them is paid.
+    #[arg(long)]
+    pub seed: Option<u64>,
     /// Train until so many steps have been taken in all, those of the checkpoint included; 0: only
     /// serve. Without it, --train-only takes 1500, and serving trains a built-in model without end and a
     /// TorchScript module not at all.
@@ -134,7 +135,7 @@ pub struct Config {
     #[arg(long)]
     pub train_only: bool,
     /// Without a chain and without training, tell the model's loss where validators take scores (of a text the
-    /// last token alone), over so many examples that nobody learns from, and end.
+    /// last token alone), over this many held-out examples, and end.
     #[arg(long, value_name = "EXAMPLES", conflicts_with = "train_only", value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
     pub evaluate: Option<u32>,
     /// Share of the time that training takes while serving, from 0.01 to 1.
@@ -149,16 +150,16 @@ pub struct Config {
     /// Gradients that a caller may send in a minute; 0 refuses all.
     #[arg(long, value_name = "COUNT", default_value_t = FeedbackRules::default().quota)]
     pub gradient_quota: u32,
-    /// Stake that each gradient of a caller takes: who has ten times as much may send ten in a minute, up to
-    /// --gradient-quota, and who has less may send none, nor questions of more than 4096 positions (256 to a remote
-    /// model); 0: whoever is registered may.
+    /// Stake behind each gradient: a caller with ten times as much may send ten a minute, up to --gradient-quota; one with
+    /// less may send none, and no question of more than 4096 positions (256 to a remote model). 0: any registered caller
+    /// may.
     #[arg(long, value_name = "NOE", default_value_t = 1)]
     pub gradient_stake: u64,
     /// Learning rate for gradients of callers.
     #[arg(long, value_name = "RATE", default_value_t = FeedbackRules::default().rate)]
     pub gradient_rate: f64,
-    /// Calls that wait for the model at most; of one more than that, the one with the least stake, of equals the last to
-    /// come, is answered `busy`. For each of them, and for eight more, callers can claim up to 128 MiB of memory.
+    /// Most calls that may wait for the model. When one more comes, the one with the least stake is answered `busy`, among
+    /// equals the latest. Callers can claim up to 128 MiB of memory for each of these, and for eight more.
     #[arg(long, value_name = "CALLS", default_value_t = QUEUE, value_parser = clap::value_parser!(u16).range(1..=MOST_QUEUE))]
     pub queue: u16,
     /// Append what happens to this file, as JSON lines.
@@ -391,7 +392,7 @@ impl Config {
                 .steps
                 .filter(|steps| *steps > 0)
                 .unwrap_or(DEFAULT_STEPS),
-            seed: self.seed,
+            seed: self.seed.unwrap_or_else(rand::random),
             ..TrainingConfig::default()
         }
     }

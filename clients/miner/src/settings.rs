@@ -19,7 +19,7 @@ pub struct FeedbackRules {
     pub clip: f64,
     /// Gradients that a caller may send in a window; none: all are refused.
     pub quota: u32,
-    /// Stake that each of these takes, in units; 0: none. Who has less is no caller to go far for:
+    /// Stake that each of these takes, in units; 0: none. Callers with less may ask for fewer positions: see
     /// [`Settings::positions_a_batch`].
     pub stake: u64,
     /// Length of that window.

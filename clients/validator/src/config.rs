@@ -160,9 +160,10 @@ pub struct Config {
     /// Threads of the tensor library.
     #[arg(long, default_value_t = 1)]
     pub threads: u16,
-    /// Decides initial parameters, batches, coalitions and examples.
-    #[arg(long, default_value_t = 0)]
-    pub seed: u64,
+    /// Decides initial parameters, own data, batches, coalitions and examples [default: drawn at the first start, and kept in
+    /// the checkpoint]. Who knows it knows what peers are scored by.
+    #[arg(long)]
+    pub seed: Option<u64>,
     /// Bytes of the data to train on, a pixel a byte [default: 256 KiB of a text, 3 MB of images]. A newcomer has little; with
     /// much less the local model learns them by heart within minutes, and the peers' worth sinks with it.
     #[arg(long, value_name = "BYTES")]
@@ -176,7 +177,7 @@ pub struct Config {
     /// Most peers in a gate.
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub top_k: u16,
-    /// Most peers attended to at a time; a quarter of them drawn at random.
+    /// Most peers attended to at a time. A quarter of the places are for those that are not the best, in turn.
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub peers: u16,
     /// Steps between two assessments of the peers.
@@ -193,16 +194,16 @@ pub struct Config {
     /// Distil a student from the network beside the training.
     #[arg(long)]
     pub student: bool,
-    /// Ask peers without a TLS certificate as well, in the clear, for all on the way to read. Those on this machine
-    /// are asked in any case.
+    /// Ask peers without a TLS certificate as well, in the clear, where anybody on the way can read along. Those on this
+    /// machine are asked in any case.
     #[arg(long)]
     pub allow_cleartext: bool,
     /// End after so many steps in all, those of the checkpoint included [default: never].
     #[arg(long, value_name = "STEPS")]
     pub steps: Option<u64>,
-    /// At the end, ask the peers for their answers to so many examples that nobody learns from or is scored by, and
-    /// tell in the events what the network, the model alone and the student lose on them.
-    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
+    /// When --steps are done, ask the peers for their answers to this many examples that nobody learns from or is scored
+    /// by, and tell in the events what the network, the model alone and the student lose on them.
+    #[arg(long, value_name = "NUMBER", requires = "steps", value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
     pub evaluate: Option<u32>,
     /// File to append events to, as JSON lines: one a step, hundreds of megabytes a day.
     #[arg(long, value_name = "FILE")]
@@ -264,6 +265,7 @@ mod tests {
             ["--rate", "nan"],
             ["--rate", "0"],
             ["--peers", "257"],
+            ["--evaluate", "9"],
         ] {
             let error = with(&wrong).unwrap_err().to_string();
             assert!(error.contains(wrong[0]), "{error}");

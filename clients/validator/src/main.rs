@@ -76,7 +76,7 @@ fn student(command: StudentCommand) -> anyhow::Result<()> {
     };
     let modality = learner.modality();
     let set = DataSet::load(modality, &data, SEQUENCE)?;
-    let answers = KeptAnswers::load(&KeptAnswers::beside(&path))?;
+    let answers = KeptAnswers::load(&KeptAnswers::beside(&path), &learner.config().model)?;
     let comparison = compare(&learner, &answers, &set)?;
     match to {
         Some(to) => {
@@ -135,7 +135,11 @@ async fn validate(config: Config) -> anyhow::Result<()> {
     if config.allow_cleartext {
         client = client.in_the_clear();
     }
-    let settings = settings(&config, data.builtin(metagraph.rules.response_dim.into()));
+    // Of public data a seed that anybody knows would tell everybody what peers are scored by.
+    let kept = saved::seed(&checkpoint)?;
+    let seed = config.seed.or(kept).unwrap_or_else(rand::random);
+    let model = data.builtin(metagraph.rules.response_dim.into());
+    let settings = settings(&config, model, seed);
     let mut validator = Validator::new(settings, client, &data, device, events)?;
     if validator.resume(&checkpoint)? {
         let step = validator.learner().step_count();
@@ -240,7 +244,7 @@ fn not_followed(ended: Result<Result<(), ChainError>, JoinError>) -> anyhow::Err
     }
 }
 
-fn settings(config: &Config, model: NetworkConfig) -> Settings {
+fn settings(config: &Config, model: NetworkConfig, seed: u64) -> Settings {
     // A text has a target a byte, an image one in all.
     let own_data = match model.modality() {
         Modality::Text => 256 * 1024,
@@ -252,14 +256,14 @@ fn settings(config: &Config, model: NetworkConfig) -> Settings {
             rate: config.rate,
             k: config.top_k.into(),
             student: config.student.then(Distillation::default),
-            seed: config.seed,
+            seed,
             ..LearnerConfig::default()
         },
         batch: config.batch.into(),
         own_data: config.own_data.unwrap_or(own_data),
         assess_every: config.assess_every,
         examples: config.examples.into(),
-        seed: config.seed,
+        seed,
         ..Settings::default()
     }
 }

@@ -50,7 +50,7 @@ pub struct Attention {
     pub ourselves: Hotkey,
     /// Most peers at a time.
     pub places: usize,
-    /// Share of the places for a random choice among those that are not the best.
+    /// Share of the places for those that are not the best, in turn.
     pub exploration: f64,
 }
 

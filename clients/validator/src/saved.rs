@@ -95,7 +95,7 @@ pub fn save(path: &Path, learner: &Learner, state: &State) -> Result<(), Checkpo
 ///
 /// # Errors
 ///
-/// [`CheckpointError`] when the file is damaged, of a model of other sizes, or has a student that the learner is to do
+/// [`CheckpointError`] when the file is damaged, of a model of other sizes or of another seed, or has a student that the learner is to do
 /// without: the next checkpoint would be without it. The learner is then to be thrown away.
 pub fn load(path: &Path, learner: &mut Learner) -> Result<Option<State>, CheckpointError> {
     let Some(checkpoint) = checkpoint::load(path)? else {
@@ -109,6 +109,13 @@ pub fn load(path: &Path, learner: &mut Learner) -> Result<Option<State>, Checkpo
             learner.config().model
         )));
     }
+    // Another seed is another choice of own data: it would train on what peers are scored by.
+    let (kept, wanted) = (saved.learner.seed, learner.config().seed);
+    if kept != wanted {
+        return Err(checkpoint.mismatch(format!(
+            "it was begun with --seed {kept}, and this run has {wanted}: leave --seed out, or name another folder"
+        )));
+    }
     if saved.learner.student.is_some() && learner.student().is_none() {
         return Err(checkpoint.mismatch(
             "it has a student, which this run would lose: say --student, or name another folder"
@@ -116,6 +123,19 @@ pub fn load(path: &Path, learner: &mut Learner) -> Result<Option<State>, Checkpo
         ));
     }
     restore(&checkpoint, saved, learner).map(Some)
+}
+
+/// The seed of the checkpoint at `path`, if there is one.
+///
+/// # Errors
+///
+/// [`CheckpointError`] when the file is damaged.
+pub fn seed(path: &Path) -> Result<Option<u64>, CheckpointError> {
+    let Some(checkpoint) = checkpoint::load(path)? else {
+        return Ok(None);
+    };
+    let saved: Saved = checkpoint.config()?;
+    Ok(Some(saved.learner.seed))
 }
 
 /// The learner of the checkpoint at `path`, with the settings it was made with, and the rest of the state.
@@ -180,6 +200,25 @@ mod tests {
             ..LearnerConfig::default()
         };
         Learner::new(config, Device::Cpu).unwrap()
+    }
+
+    #[test]
+    fn a_run_goes_on_with_the_seed_of_its_checkpoint_and_with_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE);
+        assert_eq!(seed(&path).unwrap(), None);
+        let of = |seed| {
+            let config = LearnerConfig {
+                seed,
+                ..LearnerConfig::default()
+            };
+            Learner::new(config, Device::Cpu).unwrap()
+        };
+        save(&path, &of(7), &State::default()).unwrap();
+        assert_eq!(seed(&path).unwrap(), Some(7));
+        assert!(load(&path, &mut of(7)).unwrap().is_some());
+        let refused = load(&path, &mut of(8)).unwrap_err().to_string();
+        assert!(refused.contains("--seed 7"), "{refused}");
     }
 
     /// The next checkpoint would be without it, and the one after that would replace the last that had it.

@@ -106,7 +106,7 @@ pub enum StartError {
     #[error("the data do not fit the model: {0}")]
     Inputs(#[from] InputError),
     /// Every peer would refuse every question.
-    #[error("batches of {batch} make questions of {positions} positions, and peers take at most {POSITIONS_A_CALL} of who has stake: choose a smaller --batch")]
+    #[error("batches of {batch} make questions of {positions} positions, and peers take at most {POSITIONS_A_CALL} from a caller with stake: choose a smaller --batch")]
     Batch {
         /// Examples in a batch.
         batch: usize,
@@ -299,7 +299,8 @@ impl Validator {
             .collect();
 
         let questions = self.questions(&asked, &round.inputs());
-        let (answers, answered, rest) = self.ask(&asked, &questions).await;
+        let patience = self.pace.patience(self.settings.patience);
+        let (answers, answered, rest) = self.ask(&asked, &questions, patience).await;
         let finished = self.learner.finish(round, answers)?;
 
         // Through an adapter that has learned nothing yet, a gradient is noise to its peer.
@@ -365,9 +366,9 @@ impl Validator {
         &mut self,
         asked: &[&Candidate],
         questions: &HashMap<Hotkey, Question>,
+        patience: Patience,
     ) -> (Vec<(Hotkey, Tensor)>, Vec<Answered>, Option<Duration>) {
         let (modality, model) = (self.learner.modality(), self.settings.learner.model.clone());
-        let patience = self.pace.patience(self.settings.patience);
         let device = self.learner.device();
         let asked: Vec<(&Candidate, &Question)> = (asked.iter())
             .filter_map(|candidate| Some((*candidate, questions.get(&candidate.hotkey)?)))
@@ -410,7 +411,7 @@ impl Validator {
                     "ok".to_owned()
                 }
                 Err(missed) => {
-                    self.failed(candidate.hotkey, candidate.uid, &missed);
+                    self.failed(candidate.hotkey, Some(candidate.uid), &missed);
                     missed.to_string()
                 }
             };
@@ -423,12 +424,16 @@ impl Validator {
         (answers, answered, results.rest)
     }
 
-    fn failed(&mut self, peer: Hotkey, uid: Uid, missed: &Missed) {
+    /// Leaves it alone for a while; it has no slot any more where it is no candidate.
+    fn failed(&mut self, peer: Hotkey, uid: Option<Uid>, missed: &Missed) {
         let pause = match missed {
             Missed::Failed(Failure::Busy) => self.back_off.busy(peer, Instant::now()),
             _ => self.back_off.failed(peer, Instant::now()),
         };
-        tracing::debug!(uid, "no usable answer ({missed}): left alone for {pause:?}");
+        tracing::debug!(
+            ?uid,
+            "no usable answer ({missed}): left alone for {pause:?}"
+        );
     }
 
     /// Goes on from the checkpoint at `path`, if there is one. Returns whether there was.
@@ -443,7 +448,8 @@ impl Validator {
         self.ledger = state.ledger;
         self.copies = state.copies;
         self.kept_apart.go_on_from(state.position);
-        self.kept_answers = KeptAnswers::load(&KeptAnswers::beside(path)).unwrap_or_else(|error| {
+        let kept = KeptAnswers::load(&KeptAnswers::beside(path), &self.settings.learner.model);
+        self.kept_answers = kept.unwrap_or_else(|error| {
             tracing::warn!("the student cannot be compared with answers of before: {error}");
             KeptAnswers::default()
         });
@@ -477,7 +483,8 @@ impl Validator {
             return Ok(());
         }
         let path = KeptAnswers::beside(path);
-        self.kept_answers.save(&path, self.learner.step_count())
+        let (model, step) = (&self.settings.learner.model, self.learner.step_count());
+        self.kept_answers.save(&path, model, step)
     }
 }
 

@@ -12,7 +12,7 @@ use noesis_model::{
 /// Bytes, which are the tokens that a text consists of.
 const BYTES: i64 = 256;
 
-/// Part of a text of the validator's own from which the student writes on: one in so many tokens.
+/// The student is given one in this many tokens of a text of the validator's own, and writes the rest.
 const BEGINNING: i64 = 8;
 
 /// Texts that the student writes in a step: writing takes a call of the model for each token.

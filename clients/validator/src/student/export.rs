@@ -80,7 +80,7 @@ pub fn export(student: &Trained, training: &Training, folder: &Path) -> Result<(
     fs::create_dir_all(folder).map_err(|source| file(folder, source))?;
     let student = on_the_cpu(student)?;
     let parameters = folder.join("student.safetensors");
-    Tensor::write_safetensors(&trainable_now(&student.store), &parameters).map_err(|source| {
+    Tensor::write_safetensors(&student.named, &parameters).map_err(|source| {
         ExportError::Torch {
             path: parameters,
             source,
@@ -113,27 +113,21 @@ pub fn export(student: &Trained, training: &Training, folder: &Path) -> Result<(
 /// A copy for tracing: constants on the CPU, not parameters, which a trace cannot hold.
 struct Copied {
     model: Network,
-    store: VarStore,
+    /// Its parameters, in the order of their names.
+    named: Vec<(String, Tensor)>,
 }
 
 fn on_the_cpu(student: &Trained) -> Result<Copied, ConfigError> {
     let mut store = VarStore::new(Device::Cpu);
     let model = Network::new(&store.root(), student.network(Parameters::Average).config())?;
-    let from = student.averages();
+    let mut named = trainable(&store);
     no_grad(|| {
-        for ((_, mut to), (_, from)) in trainable(&store).into_iter().zip(from) {
+        for ((_, to), (_, from)) in named.iter_mut().zip(student.averages()) {
             to.copy_(from);
         }
     });
     store.freeze();
-    Ok(Copied { model, store })
-}
-
-/// All tensors of a frozen store, in the order of their names.
-fn trainable_now(store: &VarStore) -> Vec<(String, Tensor)> {
-    let mut named: Vec<_> = store.variables().into_iter().collect();
-    named.sort_by(|a, b| a.0.cmp(&b.0));
-    named
+    Ok(Copied { model, named })
 }
 
 /// Traces, saves, loads again, compares on inputs of another size than that of the trace.

@@ -97,7 +97,7 @@ impl Validator {
                     answers.push((peer, judged));
                     compared.push((peer, some));
                 }
-                Err(missed) => self.failed(peer, uid(&peer).unwrap_or_default(), &missed),
+                Err(missed) => self.failed(peer, uid(&peer), &missed),
             }
         }
         self.compare(&fetching.examples, &compared, &uid);

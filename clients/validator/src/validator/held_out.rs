@@ -40,7 +40,7 @@ impl Validator {
     /// the mean losses at the kept-back targets to the events. Nothing is learned.
     pub async fn hold_out(&mut self, candidates: &[Candidate], batches: &[Batch]) {
         // There is no hurry at the end, and who is cut off would be missing from the network.
-        self.settings.patience = Patience {
+        let patience = Patience {
             deadline: self.settings.unhurried,
             k_min: 1.0,
             ..self.settings.patience
@@ -61,7 +61,7 @@ impl Validator {
                 })
                 .collect();
             let questions = self.questions(&asked, &batch.inputs);
-            let (answers, _) = self.ask(&asked, &questions).await;
+            let (answers, _, _) = self.ask(&asked, &questions, patience).await;
             let answers: Vec<(Hotkey, Tensor)> = answers
                 .into_iter()
                 .map(|(peer, answer)| (peer, self.learner.summarised(&answer)))

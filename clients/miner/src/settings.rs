@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use noesis_model::DataSet;
-use noesis_neuron::{Caller, Failure, Hotkey};
+use noesis_neuron::{Caller, Failure, Hotkey, POSITIONS_A_CALL};
 
 use crate::events::Events;
 
@@ -88,7 +88,7 @@ impl Settings {
         Self {
             hotkey,
             queue: QUEUE.into(),
-            positions_a_call: 1 << 14,
+            positions_a_call: POSITIONS_A_CALL,
             positions_a_batch: 1 << 12,
             feedback: FeedbackRules::default(),
             training: None,

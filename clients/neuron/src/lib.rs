@@ -42,7 +42,7 @@ pub use description::{modality_to_wire, Description, Treatment};
 pub use failure::{Failure, FAILURE_KEY};
 pub use formats::Formats;
 pub use inputs::{check_answer, check_inputs};
-pub use limits::{ClientLimits, Limits};
+pub use limits::{ClientLimits, Limits, POSITIONS_A_CALL};
 pub use market_primitives::Modality;
 pub use model::{Caller, Model};
 pub use server::{serve, ServeError};

@@ -5,6 +5,10 @@ use std::time::Duration;
 /// Longest message unless said otherwise, in bytes.
 pub(crate) const MESSAGE_BYTES: usize = 16 * 1024 * 1024;
 
+/// Positions, over its whole batch, that a miner answers in one call of a caller with stake, unless it was built otherwise;
+/// no validator asks for more.
+pub const POSITIONS_A_CALL: usize = 1 << 14;
+
 /// Bounds of a server. The memory that callers can claim is at most about
 /// `calls * message_bytes * 8`: a body and its tensors decompressed (together one message), these as numbers
 /// (four bytes for one of int8), the answer, the answer's bytes, and those on their way.

@@ -18,7 +18,7 @@ use noesis_model::{
 use serde::{Deserialize, Serialize};
 
 /// Standard errors a mean must be away from zero to have a sign.
-pub const SIGNIFICANCE: f64 = 2.0;
+const SIGNIFICANCE: f64 = 2.0;
 
 /// A mean difference of loss, in nats, and what it rests on.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -46,7 +46,7 @@ impl Measurement {
 
     /// Whether it is negative by two standard errors.
     pub fn harms(&self) -> bool {
-        self.mean < -SIGNIFICANCE * self.error
+        Sign::of(self.mean, self.error) == Sign::Negative
     }
 }
 
@@ -59,6 +59,20 @@ pub enum Sign {
     Unclear,
     /// The peer harms.
     Negative,
+}
+
+impl Sign {
+    /// Of a mean with this standard error.
+    pub fn of(mean: f64, error: f64) -> Self {
+        let margin = SIGNIFICANCE * error;
+        if mean > margin {
+            Self::Positive
+        } else if mean < -margin {
+            Self::Negative
+        } else {
+            Self::Unclear
+        }
+    }
 }
 
 /// Measurements of one peer on disjoint sets of examples, the older counting less: a peer's worth changes as
@@ -103,14 +117,7 @@ impl Evidence {
 
     /// Whether the mean is away from zero by two standard errors.
     pub fn sign(&self) -> Sign {
-        let margin = SIGNIFICANCE * self.error();
-        if self.mean() > margin {
-            Sign::Positive
-        } else if self.mean() < -margin {
-            Sign::Negative
-        } else {
-            Sign::Unclear
-        }
+        Sign::of(self.mean(), self.error())
     }
 }
 

@@ -23,7 +23,7 @@ use noesis_model::{
     tch::{Device, Kind, Tensor},
     Batch, CheckpointError, ConfigError, DataError, DataSet, InputError, NetworkConfig, Values,
 };
-use noesis_neuron::{Client, Failure, Hotkey};
+use noesis_neuron::{Client, Failure, Hotkey, POSITIONS_A_CALL};
 use rand::{rngs::StdRng, SeedableRng};
 use std::{
     collections::{BTreeSet, HashMap},
@@ -124,9 +124,6 @@ pub enum StartError {
 /// Examples that a mean with an error takes.
 const FEWEST_EXAMPLES: usize = 2;
 
-/// Positions that a miner answers in one call, unless it was built otherwise.
-const POSITIONS_A_CALL: i64 = 1 << 14;
-
 /// What one step gave.
 #[derive(Debug)]
 pub struct Step {
@@ -199,7 +196,7 @@ impl Validator {
         let learner = Learner::new(settings.learner.clone(), device)?;
         let rows = learner.most_question_rows(batch as i64);
         let positions = rows.saturating_mul(model.positions(&one.size()));
-        if positions > POSITIONS_A_CALL {
+        if positions > POSITIONS_A_CALL as i64 {
             return Err(StartError::Batch { batch, positions });
         }
         let kept_apart = KeptApart::take(data, settings.examples, &mut rng)?;

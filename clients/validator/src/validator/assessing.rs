@@ -2,7 +2,7 @@
 
 use super::{Fetching, Validator};
 use crate::{
-    ablation,
+    ablation::Sign,
     backoff::LONGEST_PAUSE,
     copies::{agreements, positions, Order},
     discover::Candidate,
@@ -254,11 +254,10 @@ fn in_words(scores: &[Scored]) -> String {
         let (uid, fisher, ablation) = (scored.uid, scored.fisher, scored.ablation);
         match scored.error {
             Some(error) => {
-                let margin = ablation::SIGNIFICANCE * error;
-                let sign = match ablation {
-                    mean if mean > margin => "helps",
-                    mean if mean < -margin => "harms",
-                    _ => "unclear",
+                let sign = match Sign::of(ablation, error) {
+                    Sign::Positive => "helps",
+                    Sign::Negative => "harms",
+                    Sign::Unclear => "unclear",
                 };
                 format!(
                     "uid {uid}: fisher {fisher:.4}, ablation {ablation:+.3} ± {error:.3} ({sign})"

@@ -31,6 +31,8 @@ pub struct HeldOut {
     pub student_alone: f64,
     /// Spearman's correlation of Fisher scores and ablations among those who are paid.
     pub correlation: Option<f64>,
+    /// Of those whose ablation does not show that they help, the share whose Fisher score is below all of the others'.
+    pub others_below: Option<f64>,
 }
 
 /// What one seed gave. Losses are means over the validators.
@@ -55,6 +57,8 @@ pub struct Figures {
     pub loss_student_alone: f64,
     /// Spearman's correlation of Fisher scores and ablations among those who are paid.
     pub spearman_fisher_ablation: Option<f64>,
+    /// Of those whose ablation does not show that they help, the share whose Fisher score is below all of the others'.
+    pub others_below: Option<f64>,
     /// What it took.
     pub minutes: f64,
     /// The miners.
@@ -69,26 +73,23 @@ impl Figures {
             .iter()
             .filter_map(|miner| Some((miner.incentive, -miner.loss?)))
             .unzip();
-        let mean = |field: fn(&HeldOut) -> f64| {
-            let values: Vec<f64> = validators.iter().map(field).collect();
+        let mean = |field: fn(&HeldOut) -> Option<f64>| {
+            let values: Vec<f64> = validators.iter().filter_map(field).collect();
             Spread::of(&values).map(|spread| spread.mean)
         };
-        let correlations: Vec<f64> = validators
-            .iter()
-            .filter_map(|one| one.correlation)
-            .collect();
         let losses: Vec<f64> = miners.iter().filter_map(|miner| miner.loss).collect();
         let worthless = miners.iter().filter(|miner| miner.steps.is_none());
         Some(Self {
             seed,
             spearman_incentive_usefulness: spearman(&incentives, &usefulness),
             worthless_emission_share: worthless.map(|miner| miner.emission_share).sum(),
-            loss_joined: mean(|one| one.joined)?,
+            loss_joined: mean(|one| Some(one.joined))?,
             loss_best_peer: Spread::of(&losses)?.least,
-            loss_alone: mean(|one| one.alone)?,
-            loss_student: mean(|one| one.student)?,
-            loss_student_alone: mean(|one| one.student_alone)?,
-            spearman_fisher_ablation: Spread::of(&correlations).map(|spread| spread.mean),
+            loss_alone: mean(|one| Some(one.alone))?,
+            loss_student: mean(|one| Some(one.student))?,
+            loss_student_alone: mean(|one| Some(one.student_alone))?,
+            spearman_fisher_ablation: mean(|one| one.correlation),
+            others_below: mean(|one| one.others_below),
             minutes,
             miners,
         })
@@ -112,7 +113,7 @@ struct Line {
 }
 
 /// What is measured, in the order of the table.
-const LINES: [Line; 10] = [
+const LINES: [Line; 11] = [
     Line {
         name: "spearman_incentive_usefulness",
         aim: "0.9 or more",
@@ -166,6 +167,12 @@ const LINES: [Line; 10] = [
         aim: "0.9 or more",
         value: |one| one.spearman_fisher_ablation,
         holds: |one| Some(one.spearman_fisher_ablation? >= 0.9),
+    },
+    Line {
+        name: "others_below",
+        aim: "1: all of them",
+        value: |one| one.others_below,
+        holds: |one| Some(one.others_below? >= 1.0),
     },
     Line {
         name: "minutes",
@@ -231,14 +238,20 @@ mod tests {
             miner("c", Some(0), 0.28, Some(3.0)),
             miner("noise", None, 0.02, None),
         ];
-        let validator = |joined| HeldOut {
+        let validator = |joined, others_below| HeldOut {
             joined,
             alone: 2.0,
             student: 1.7,
             student_alone: 2.1,
             correlation: Some(0.95),
+            others_below,
         };
-        Figures::of(7, 12.0, miners, &[validator(1.5), validator(1.7)]).unwrap()
+        let validators = [
+            validator(1.5, Some(1.0)),
+            validator(1.7, Some(0.5)),
+            validator(1.6, None),
+        ];
+        Figures::of(7, 12.0, miners, &validators).unwrap()
     }
 
     #[test]
@@ -249,6 +262,8 @@ mod tests {
         assert!((figures.worthless_emission_share - 0.01).abs() < 1e-12);
         assert!((figures.loss_joined - 1.6).abs() < 1e-12);
         assert_eq!(figures.loss_best_peer, 1.7);
+        // Of the two who could tell.
+        assert_eq!(figures.others_below, Some(0.75));
         assert!((figures.gain_kept().unwrap() - 0.8).abs() < 1e-9);
         assert!(Figures::of(1, 1.0, figures.miners.clone(), &[]).is_none());
         assert!(Figures::of(1, 1.0, Vec::new(), &[]).is_none());
@@ -260,6 +275,7 @@ mod tests {
         let line = |name: &str| table.lines().find(|line| line.starts_with(name)).unwrap();
         assert!(line("spearman_incentive").ends_with("0 of 2"), "{table}");
         assert!(line("loss_joined").ends_with("2 of 2"), "{table}");
+        assert!(line("others_below").ends_with("0 of 2"), "{table}");
         assert!(line("minutes").contains("12.0000"), "{table}");
         assert!(table.lines().all(|line| line.len() <= 96), "{table}");
         assert!(line("minutes").contains(" 0.0000 "), "{table}");
@@ -309,6 +325,7 @@ mod tests {
             "loss_student",
             "loss_student_alone",
             "spearman_fisher_ablation",
+            "others_below",
             "minutes",
         ] {
             assert!(json[field].is_number(), "{field}");

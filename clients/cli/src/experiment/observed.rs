@@ -5,7 +5,10 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use super::figures::HeldOut;
-use crate::local::events::Event;
+use crate::local::events::{Event, Scored};
+
+/// Standard errors that an ablation must be above zero to show that a peer helps: those that a validator pays by.
+const SIGNIFICANCE: f64 = 2.0;
 
 /// Losses of a validator on the way, at the kept-back targets of the examples by which it scores its peers.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -22,7 +25,8 @@ pub struct Point {
 
 /// What a validator measured: on the way, and at the end.
 pub fn validator(path: &Path) -> Result<(Vec<Point>, HeldOut)> {
-    let (mut curve, mut correlation, mut held_out) = (Vec::new(), None, None);
+    let (mut curve, mut held_out) = (Vec::new(), None);
+    let (mut correlation, mut below) = (None, None);
     for line in lines(path)? {
         match line.event.as_str() {
             "evaluation" => {
@@ -35,7 +39,10 @@ pub fn validator(path: &Path) -> Result<(Vec<Point>, HeldOut)> {
                     });
                 }
             }
-            "scores" => correlation = line.rank_correlation,
+            "scores" => {
+                correlation = line.rank_correlation;
+                below = others_below(&line.scores);
+            }
             "held_out" => held_out = Some(line),
             _ => {}
         }
@@ -49,6 +56,7 @@ pub fn validator(path: &Path) -> Result<(Vec<Point>, HeldOut)> {
             // The student is a model like the validator's own: alone, they are one.
             student_alone: last.alone?,
             correlation,
+            others_below: below,
         })
     };
     let held_out = held_out().with_context(|| {
@@ -58,6 +66,21 @@ pub fn validator(path: &Path) -> Result<(Vec<Point>, HeldOut)> {
         )
     })?;
     Ok((curve, held_out))
+}
+
+/// Of the peers that were measured and whose ablation is not above two standard errors, the share whose Fisher score is
+/// below that of everybody whose ablation is; `None` where there is nobody to be below.
+///
+/// While a peer harms no Fisher score is taken of it: it has that of before, 0 where there is none. Copies count like
+/// everybody, by their own ablations.
+fn others_below(scores: &[Scored]) -> Option<f64> {
+    let measured = scores
+        .iter()
+        .filter_map(|one| Some((one.fisher, one.ablation > SIGNIFICANCE * one.error?)));
+    let (useful, others): (Vec<_>, Vec<_>) = measured.partition(|(_, helps)| *helps);
+    let least = useful.iter().map(|(fisher, _)| *fisher).reduce(f64::min)?;
+    let not_below = others.iter().filter(|(fisher, _)| *fisher >= least).count();
+    Some(1.0 - not_below as f64 / others.len().max(1) as f64)
 }
 
 /// The loss of a miner's own model that its evaluation measured.
@@ -102,7 +125,7 @@ no JSON
         let error = validator(&path).unwrap_err().to_string();
         assert!(error.contains("events.jsonl"), "{error}");
         assert!(miner(&path).is_err());
-        let more = r#"{"event":"scores","scores":[],"rank_correlation":0.9}
+        let more = r#"{"event":"scores","scores":[{"uid":0,"fisher":0.5,"ablation":0.25,"error":0.0625},{"uid":1,"fisher":0.25,"ablation":0.0,"error":0.0625}],"rank_correlation":0.9}
 {"event":"held_out","step":20,"joined":2.0,"alone":3.0,"student":2.5}
 {"event":"held_out","loss":1.75,"examples":64,"joined":1.9,"alone":3.0,"student":2.5}
 "#;
@@ -119,6 +142,33 @@ no JSON
             }]
         );
         assert_eq!((held_out.joined, held_out.correlation), (1.9, Some(0.9)));
+        assert_eq!(held_out.others_below, Some(1.0));
         assert_eq!(miner(&path).unwrap(), 1.75);
+    }
+
+    #[test]
+    fn whoever_is_not_known_to_help_is_to_have_the_lesser_fisher_score() {
+        let scored = |fisher, ablation, error| Scored {
+            fisher,
+            ablation,
+            error,
+        };
+        // Two who help; of the third it cannot be told, the fourth harms, the fifth was never measured.
+        let mut scores = vec![
+            scored(0.5, 0.25, Some(0.0625)),
+            scored(0.25, 0.5, Some(0.0625)),
+            scored(0.125, 0.125, Some(0.0625)),
+            scored(0.0, -0.5, Some(0.0625)),
+            scored(9.0, 0.0, None),
+        ];
+        assert_eq!(others_below(&scores), Some(1.0));
+        // The least of those who help is what counts, and as much is not below.
+        scores[2].fisher = 0.25;
+        assert_eq!(others_below(&scores), Some(0.5));
+        // It harmed only of late.
+        scores[3].fisher = 0.375;
+        assert_eq!(others_below(&scores), Some(0.0));
+        assert_eq!(others_below(&scores[2..]), None, "nobody helps");
+        assert_eq!(others_below(&scores[..2]), Some(1.0), "nobody is left");
     }
 }

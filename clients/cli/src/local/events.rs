@@ -41,8 +41,22 @@ pub struct Event {
     pub alone: Option<f64>,
     /// Loss of the student.
     pub student: Option<f64>,
+    /// Each peer's standing with a validator.
+    #[serde(default)]
+    pub scores: Vec<Scored>,
     /// Spearman's correlation of Fisher scores and ablations.
     pub rank_correlation: Option<f64>,
+}
+
+/// What a validator knows of one peer.
+#[derive(Debug, Deserialize)]
+pub struct Scored {
+    /// Its Fisher score.
+    pub fisher: f64,
+    /// Its ablation.
+    pub ablation: f64,
+    /// The ablation's standard error; none before the first.
+    pub error: Option<f64>,
 }
 
 /// What one neuron answered in one step.

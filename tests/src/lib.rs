@@ -4,6 +4,7 @@
 
 pub mod finality;
 pub mod foreign;
+pub mod localnet;
 pub mod namespaces;
 pub mod network;
 

@@ -1,5 +1,6 @@
 //! Gradients of others make a model better by its own measure: of two miners alike, the one that follows a
-//! validator's gradients between its own steps is ahead of the one that does not.
+//! validator's gradients between its own steps is ahead of the one that does not. With a validator as small as can be, so
+//! that it can be looked at on the way and repeated to the bit; with a real one see `clients/validator/tests/gradients.rs`.
 
 #![allow(clippy::unwrap_used)] // in a test, a panic is the message
 

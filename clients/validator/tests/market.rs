@@ -1,24 +1,25 @@
 //! The market without its chain, in one process: a validator and miners over real gRPC on loopback, on the King
-//! James text. Shows that the validator's loss falls because of its peers, that its gradients make a miner's
-//! contribution better, and that what is no contribution gets no weight.
+//! James text. Shows that the validator's loss falls because of its peers, and that what is no contribution gets no
+//! weight.
 
 // The configuration lets tests unwrap, and does not take their helpers for tests.
 #![allow(clippy::unwrap_used)]
 
+mod common;
+
+use common::{data, held_out, model, refuses, settings, Market, ALONE, BEGUN, TRAINED};
 use market_primitives::Share;
-use noesis_miner::{Fault, Faulty, FeedbackRules, Settings as MinerSettings, Worker};
+use noesis_miner::{Fault, FeedbackRules};
 use noesis_model::{
     tch::{CModule, Device, Tensor},
-    Batch, DataSet, NetworkConfig, Split, Text, Trainer, TrainingConfig, TransformerConfig,
+    DataSet, Trainer, TrainingConfig,
 };
-use noesis_neuron::{serve, Callers, Client, Hotkey, Limits, Modality};
+use noesis_neuron::{Hotkey, Modality};
 use noesis_validator::{
     ablation::Sign,
-    backward::Treated,
     discover::Candidate,
     events::Events,
     kept_answers::KeptAnswers,
-    learner::LearnerConfig,
     part::Parameters,
     run::{run, Attention, Connections, End},
     saved,
@@ -28,185 +29,10 @@ use noesis_validator::{
         Distillation,
     },
     validator::{Settings, Step, Validator},
-    weights, wire,
+    weights,
 };
 use rand::{rngs::StdRng, Rng, SeedableRng};
-use std::{
-    collections::HashMap,
-    future::pending,
-    path::PathBuf,
-    sync::{Arc, LazyLock, OnceLock},
-    time::Duration,
-};
-use tokio::sync::{watch, Mutex};
-
-const GENESIS: [u8; 32] = [7; 32];
-/// Steps of the well-trained miner: about 20 seconds on one core.
-const TRAINED: u64 = 500;
-/// Steps of the one that is not yet.
-const BEGUN: u64 = 200;
-
-/// The tests measure, so they run one after the other.
-static ALONE: LazyLock<Mutex<()>> = LazyLock::new(Mutex::default);
-
-fn text() -> &'static Text {
-    static TEXT: OnceLock<Text> = OnceLock::new();
-    TEXT.get_or_init(|| {
-        let cache = std::env::var_os("NOESIS_CACHE").map(PathBuf::from);
-        let cache = cache.unwrap_or_else(|| {
-            let home = std::env::var_os("HOME").expect("HOME or NOESIS_CACHE is set");
-            PathBuf::from(home).join(".cache/noesis")
-        });
-        Text::load(cache.join("data/king-james.txt")).expect("run scripts/setup first")
-    })
-}
-
-fn data() -> DataSet {
-    DataSet::Text {
-        text: text().clone(),
-        length: 64,
-    }
-}
-
-/// A miner's model after so many steps on its own text; every call gives the same.
-fn model(steps: u64) -> Trainer {
-    static FOLDER: LazyLock<tempfile::TempDir> = LazyLock::new(|| tempfile::tempdir().unwrap());
-    noesis_model::set_threads(1);
-    let config = TrainingConfig {
-        decay_steps: steps,
-        seed: 11,
-        ..TrainingConfig::default()
-    };
-    let path = FOLDER.path().join(format!("{steps}.safetensors"));
-    let mut trainer = Trainer::resume(
-        &path,
-        &TransformerConfig::default().into(),
-        config,
-        Device::Cpu,
-    )
-    .unwrap();
-    while trainer.step_count() < steps {
-        trainer.train_step(&data()).unwrap();
-    }
-    trainer.save(&path).unwrap();
-    trainer
-}
-
-/// One validator's peers, each on a port of its own.
-struct Market {
-    client: Client,
-    callers: watch::Receiver<Arc<Callers>>,
-    candidates: Vec<Candidate>,
-    workers: Vec<Worker>,
-}
-
-impl Market {
-    fn new() -> Self {
-        let validator = noesis_chain::keypair("//Validator").unwrap();
-        let callers = Callers::from_iter([(validator.public_key().0, 1000)]);
-        Self {
-            client: Client::new(validator, GENESIS),
-            callers: watch::channel(Arc::new(callers)).1,
-            candidates: Vec::new(),
-            workers: Vec::new(),
-        }
-    }
-
-    /// Adds a miner with this model; returns its hotkey.
-    async fn add(
-        &mut self,
-        trainer: Trainer,
-        fault: Option<Fault>,
-        feedback: FeedbackRules,
-    ) -> Hotkey {
-        let uid = self.candidates.len() as u16;
-        let identity = noesis_chain::keypair(&format!("//Miner//{uid}")).unwrap();
-        let hotkey = identity.public_key().0;
-        let settings = MinerSettings {
-            feedback,
-            ..MinerSettings::new(hotkey)
-        };
-        let (worker, miner) = Worker::spawn(trainer, settings).unwrap();
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        self.candidates.push(Candidate {
-            uid,
-            hotkey,
-            endpoint: listener.local_addr().unwrap().to_string(),
-            certificate: None,
-            incentive: 0.0,
-            registered_at: 0,
-        });
-        // One clock for all: nothing before the start can be replayed.
-        let limits = Limits {
-            clock_skew: Duration::ZERO,
-            ..Limits::default()
-        };
-        let serving = serve(
-            listener,
-            Faulty::new(miner, fault),
-            identity,
-            GENESIS,
-            self.callers.clone(),
-            limits,
-            pending(),
-        );
-        tokio::spawn(async move { serving.await.unwrap() });
-        self.workers.push(worker);
-        hotkey
-    }
-
-    fn validator(&self, settings: Settings) -> Validator {
-        let client = self.client.clone();
-        Validator::new(settings, client, &data(), Device::Cpu, Events::default()).unwrap()
-    }
-
-    /// Their answers.
-    async fn answers(&self, peers: &[Hotkey], batch: &Batch) -> Vec<(Hotkey, Tensor)> {
-        let inputs = wire::inputs(&batch.inputs).unwrap();
-        let mut shape = inputs.shape.clone();
-        shape.push(64);
-        let mut answers = Vec::new();
-        for candidate in &self.candidates {
-            if peers.contains(&candidate.hotkey) {
-                let deadline = Duration::from_secs(30);
-                let peer = candidate.peer();
-                let answer = self
-                    .client
-                    .forward(&peer, Modality::Text, &inputs, deadline);
-                let values = wire::answer(answer.await.unwrap(), &shape).unwrap();
-                let tensor = wire::torch(&values, &shape, Device::Cpu).unwrap();
-                answers.push((candidate.hotkey, tensor));
-            }
-        }
-        answers
-    }
-}
-
-/// Text that neither validator nor miners ever learn from.
-fn held_out() -> Batch {
-    let mut rng = StdRng::seed_from_u64(99);
-    data().sample(Split::Evaluation, 128, &mut rng).unwrap()
-}
-
-fn refuses() -> FeedbackRules {
-    FeedbackRules {
-        quota: 0,
-        ..FeedbackRules::default()
-    }
-}
-
-fn settings(seed: u64) -> Settings {
-    Settings {
-        learner: LearnerConfig {
-            seed,
-            ..LearnerConfig::default()
-        },
-        // As little as a newcomer has.
-        own_data: 40 * 1024,
-        seed,
-        ..Settings::default()
-    }
-}
+use tokio::sync::watch;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_loss_falls_because_of_the_peers() {
@@ -230,72 +56,6 @@ async fn the_loss_falls_because_of_the_peers() {
     assert!(joined < alone - 0.1, "joined {joined}, alone {alone}");
     let standing = validator.ledger().get(&trained).unwrap();
     assert_eq!(standing.evidence.sign(), Sign::Positive);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn gradients_make_a_miners_contribution_better() {
-    let _alone = ALONE.lock().await;
-    let mut market = Market::new();
-    let eager = FeedbackRules {
-        quota: 10_000,
-        ..FeedbackRules::default()
-    };
-    let learns = market.add(model(BEGUN), None, eager).await;
-    let refuses = market.add(model(BEGUN), None, refuses()).await;
-    let tokens = held_out();
-    let before = market.answers(&[learns, refuses], &tokens).await;
-    assert_eq!(before[0].1, before[1].1, "they begin as twins");
-
-    // A small local model and plenty of text: what is gained is gained by the peers.
-    let mut settings = Settings {
-        own_data: 1 << 20,
-        ..settings(2)
-    };
-    settings.learner.model = NetworkConfig::Transformer(TransformerConfig {
-        width: 16,
-        layers: 1,
-        ..TransformerConfig::default()
-    });
-    let mut validator = market.validator(settings);
-    let mut treated: HashMap<(u16, Treated), u32> = HashMap::new();
-    for _ in 0..600 {
-        let step = validator.step(&market.candidates).await.unwrap();
-        for gradient in step.gradients {
-            *treated.entry(gradient).or_default() += 1;
-        }
-    }
-    let count = |uid: u16, how: Treated| treated.get(&(uid, how)).copied().unwrap_or(0);
-    let taken = |uid: u16| count(uid, Treated::Applied) + count(uid, Treated::Queued);
-    assert!(taken(0) > 50, "{treated:?}");
-    assert!(
-        taken(1) == 0 && count(1, Treated::Refused) > 50,
-        "{treated:?}"
-    );
-
-    let after = market.answers(&[learns, refuses], &tokens).await;
-    assert_eq!(before[1].1, after[1].1, "who refuses stays as it was");
-    assert_ne!(before[0].1, after[0].1);
-    let loss = |place: usize| {
-        validator
-            .learner()
-            .evaluate(&tokens, &after[place..=place])
-            .0
-    };
-    let (with_learner, with_refuser) = (loss(0), loss(1));
-    let ablation = |peer| validator.ledger().get(peer).unwrap().evidence;
-    let (first, second) = (ablation(&learns), ablation(&refuses));
-    println!(
-        "gradients by slot {treated:?}; \
-         held-out loss with the one that learns {with_learner:.3}, with its twin {with_refuser:.3}; \
-         ablations {:.3} ± {:.3} and {:.3} ± {:.3}",
-        first.mean(),
-        first.error(),
-        second.mean(),
-        second.error()
-    );
-    assert!(with_learner < with_refuser - 0.02);
-    let error = first.error().hypot(second.error());
-    assert!(first.mean() - second.mean() > 2.0 * error);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,10 @@
 //! What independent models share, and what copies do: the measurement behind the threshold.
 //!
-//! `NOESIS_TRIALS=1000` runs the thousand of a nightly run, over more models.
+//! A trial has eight peers, as a validator examines them: two assessments, in whose questions each peer finds the rows in an
+//! order of its own. Six answer with models of their own, one relays its questions to one of these, and one answers what that
+//! one was asked in place of what it was asked itself.
+//!
+//! `NOESIS_TRIALS=1000` runs the thousand of a nightly run, over three hundred pairs of models in place of 28.
 
 // The configuration lets tests unwrap, and does not take their helpers for tests.
 #![allow(clippy::unwrap_used)]
@@ -10,11 +14,18 @@ use noesis_model::{
     DataSet, Modality, Split, Trainer, TrainingConfig,
 };
 use noesis_neuron::Hotkey;
-use noesis_validator::copies::{agreements, positions, THRESHOLD};
+use noesis_validator::copies::{agreements, positions, Copies, Order, THRESHOLD};
 use rand::{rngs::StdRng, seq::SliceRandom, Rng, SeedableRng};
 use std::path::PathBuf;
 
+/// Examples in an assessment.
 const EXAMPLES: usize = 256;
+/// Of them in a question, which is as large as one of the training.
+const QUESTION: usize = 16;
+/// Peers in a trial that answer with models of their own.
+const HONEST: usize = 6;
+/// Trials over the same two assessments: who is who differs, and the models answer once for all of them.
+const TRIALS_A_ROUND: usize = 8;
 const LENGTH: usize = 64;
 const RESPONSE_DIM: i64 = 64;
 
@@ -93,20 +104,113 @@ fn plain_copies_of_vectors_are_found_and_independent_models_are_not_taken_for_th
     find(Modality::Tensor, &ALL[..2]);
 }
 
+/// The orders in which one peer is sent the questions of an assessment.
+struct Orders(Vec<Order>);
+
+impl Orders {
+    fn draw(rng: &mut StdRng) -> Self {
+        let questions = 0..EXAMPLES / QUESTION;
+        Self(questions.map(|_| Order::draw(QUESTION, rng)).collect())
+    }
+
+    /// The examples as this peer is sent them.
+    fn sent(&self, examples: &Tensor) -> Tensor {
+        self.each(examples, Order::sent)
+    }
+
+    /// What it answered, in the order of the examples.
+    fn returned(&self, answers: &Tensor) -> Tensor {
+        self.each(answers, Order::returned)
+    }
+
+    fn each(&self, rows: &Tensor, change: impl Fn(&Order, &Tensor) -> Tensor) -> Tensor {
+        let questions = rows.split(QUESTION as i64, 0);
+        let changed = self.0.iter().zip(&questions);
+        let changed: Vec<Tensor> = changed.map(|(order, rows)| change(order, rows)).collect();
+        Tensor::cat(&changed, 0)
+    }
+}
+
+/// New examples, and what the models say of them.
+struct Assessment {
+    /// What the validator knows itself.
+    known: Tensor,
+    /// Each model's orders, and what it answered to what it was sent.
+    answered: Vec<(Orders, Tensor)>,
+}
+
+impl Assessment {
+    fn draw(data: &DataSet, pool: &[Trainer], own: &[Trainer; 2], rng: &mut StdRng) -> Self {
+        let batch = data.sample(Split::Validation, EXAMPLES, rng).unwrap();
+        let inputs = batch.inputs;
+        let ask = |model: &Trainer| {
+            let orders = Orders::draw(rng);
+            let answered = answer(model, &orders.sent(&inputs));
+            (orders, answered)
+        };
+        Self {
+            answered: pool.iter().map(ask).collect(),
+            known: Tensor::cat(&own.each_ref().map(|model| answer(model, &inputs)), -1),
+        }
+    }
+
+    /// The answers of a trial's peers, in the order of the examples: of those with models of their own, of who relays its
+    /// questions to the victim and disguises what comes back, and of who returns what the victim answered to its own.
+    fn answers(
+        &self,
+        members: &[usize],
+        victim: usize,
+        disguise: usize,
+        rng: &mut StdRng,
+    ) -> Vec<(Hotkey, Tensor)> {
+        let in_order = |member: usize| {
+            let (orders, answered) = &self.answered[member];
+            orders.returned(answered)
+        };
+        let (relay, tap) = (Orders::draw(rng), Orders::draw(rng));
+        // What a model says of an example depends on no other: so it would have answered the relay.
+        let relayed = relay.sent(&in_order(members[victim]));
+        let heard = &self.answered[members[victim]].1;
+        let copied = [
+            relay.returned(&disguised(&relayed, disguise)),
+            tap.returned(heard),
+        ];
+        let honest = members.iter().map(|member| in_order(*member));
+        let places = (0..).map(key);
+        places.zip(honest.chain(copied)).collect()
+    }
+}
+
+/// The hotkey at a place.
+fn key(place: usize) -> Hotkey {
+    [place as u8; 32]
+}
+
 fn find(modality: Modality, disguises: &[usize]) {
     noesis_model::set_threads(1);
     let trials: usize = (std::env::var("NOESIS_TRIALS").ok()).map_or(24, |trials| {
         trials.parse().expect("NOESIS_TRIALS is a number")
     });
     let data = data(modality);
-    // From well trained, as far as a test has time for, to not at all.
-    let steps: &[u64] = if trials >= 500 {
+    // From well trained, as far as a test has time for, to not at all: each as many models of so many steps.
+    let steps: &[(usize, u64)] = if trials >= 200 {
         &[
-            1000, 1000, 600, 600, 600, 300, 300, 300, 150, 150, 80, 40, 0,
+            (3, 1000),
+            (2, 800),
+            (4, 600),
+            (3, 400),
+            (4, 300),
+            (4, 150),
+            (2, 80),
+            (2, 40),
+            (1, 0),
         ]
     } else {
-        &[300, 300, 300, 150, 150, 80, 40, 0]
+        &[(3, 300), (2, 150), (1, 80), (1, 40), (1, 0)]
     };
+    let steps: Vec<u64> = (steps.iter())
+        .flat_map(|(models, steps)| std::iter::repeat_n(*steps, *models))
+        .collect();
     let pool: Vec<Trainer> = (steps.iter().zip(100..))
         .map(|(steps, seed)| trained(&data, seed, *steps))
         .collect();
@@ -114,47 +218,63 @@ fn find(modality: Modality, disguises: &[usize]) {
     let own = [trained(&data, 1, 60), trained(&data, 2, 60)];
 
     let mut rng = StdRng::seed_from_u64(7);
-    let (mut found, mut wrong, mut pairs) = (0, 0, 0);
-    let (mut lowest_copy, mut highest_other) = (f64::INFINITY, f64::NEG_INFINITY);
-    for trial in 0..trials {
-        let inputs = data
-            .sample(Split::Validation, EXAMPLES, &mut rng)
-            .unwrap()
-            .inputs;
-        let known = Tensor::cat(&own.each_ref().map(|model| answer(model, &inputs)), -1);
-        let mut members: Vec<usize> = (0..pool.len()).collect();
-        members.shuffle(&mut rng);
-        members.truncate(7);
-        let mut answers: Vec<(Hotkey, Tensor)> = (members.iter().zip(0u8..))
-            .map(|(member, place)| ([place; 32], answer(&pool[*member], &inputs)))
-            .collect();
-        // A relay of one that has learned something: there is nothing else worth copying.
-        let worth: Vec<u8> = (members.iter().zip(0u8..))
-            .filter(|(member, _)| steps[**member] >= 150)
-            .map(|(_, place)| place)
-            .collect();
-        let victim = worth[rng.random_range(0..worth.len())];
-        let disguise = disguises[trial % disguises.len()];
-        let copy = disguised(&answers[usize::from(victim)].1, disguise);
-        answers.push(([7; 32], copy));
-        for (first, second, agreement) in agreements(&answers, &known) {
-            let is_copy = (first, second) == ([victim; 32], [7; 32]);
-            if is_copy {
-                found += usize::from(agreement >= THRESHOLD);
-                lowest_copy = lowest_copy.min(agreement);
-            } else {
-                pairs += 1;
-                wrong += usize::from(agreement >= THRESHOLD);
-                highest_other = highest_other.max(agreement);
+    let (mut found, mut wrong, mut pairs, mut believed) = (0, 0, 0, 0);
+    let mut lowest_copy = f64::INFINITY;
+    let (mut highest_other, mut highest_tap) = (f64::NEG_INFINITY, f64::NEG_INFINITY);
+    let (relay, tap) = (key(HONEST), key(HONEST + 1));
+    let numbers: Vec<usize> = (0..trials).collect();
+    for round in numbers.chunks(TRIALS_A_ROUND) {
+        let assessments = [(); 2].map(|()| Assessment::draw(&data, &pool, &own, &mut rng));
+        for trial in round {
+            let mut members: Vec<usize> = (0..pool.len()).collect();
+            members.shuffle(&mut rng);
+            members.truncate(HONEST);
+            // A copy of one that has learned something: there is nothing else worth copying.
+            let worth: Vec<usize> = (0..HONEST)
+                .filter(|place| steps[members[*place]] >= 150)
+                .collect();
+            let victim = worth[rng.random_range(0..worth.len())];
+            let disguise = disguises[trial % disguises.len()];
+            let is_copy = |peers: (Hotkey, Hotkey)| peers == (key(victim), relay);
+            let (mut copies, mut changes) = (Copies::default(), Vec::new());
+            for assessment in &assessments {
+                let answers = assessment.answers(&members, victim, disguise, &mut rng);
+                let agreements = agreements(&answers, &assessment.known);
+                for (first, second, agreement) in agreements.iter().copied() {
+                    if is_copy((first, second)) {
+                        lowest_copy = lowest_copy.min(agreement);
+                    } else if second == tap {
+                        highest_tap = highest_tap.max(agreement);
+                    } else {
+                        highest_other = highest_other.max(agreement);
+                    }
+                }
+                changes.extend(copies.measured(&agreements));
+            }
+            // All but the copy and the seven pairs of who answers another's questions.
+            pairs += (HONEST + 1) * HONEST / 2 - 1;
+            for peers in changes.iter().map(|change| change.peers) {
+                if is_copy(peers) {
+                    found += 1;
+                } else if peers.1 == tap {
+                    believed += 1;
+                } else {
+                    wrong += 1;
+                }
             }
         }
     }
     println!(
-        "{modality:?}, {trials} trials: {found} copies found, {wrong} of {pairs} other pairs taken for copies; \
-         lowest agreement of a copy {lowest_copy:.3}, highest of others {highest_other:.3}"
+        "{modality:?}, {trials} trials of {} models: by two assessments in a row {found} copies found, {wrong} of {pairs} \
+         other pairs taken for copies; by a single one the lowest agreement of a copy {lowest_copy:.3}, the highest of \
+         others {highest_other:.3}, of who answers another's questions with anybody {highest_tap:.3}",
+        pool.len()
     );
     assert!(found * 100 >= trials * 99, "{found} of {trials}");
     assert!(wrong * 100 <= trials, "{wrong} in {trials} trials");
+    // Whose answers they are cannot be seen, for they are to other rows: they are worth nothing.
+    assert_eq!(believed, 0, "answers to another's questions agree");
+    assert!(highest_tap < THRESHOLD, "{highest_tap}");
 }
 
 /// Two miners that started from one checkpoint are one until training on has led them apart.

@@ -35,7 +35,10 @@ fn main() {
     noesis_model::set_threads(1);
     let data = peers::data();
     let peers: Vec<_> = (PEERS.iter().zip(1u8..))
-        .map(|(steps, seed)| ([seed; 32], peers::trained(&data, seed.into(), *steps)))
+        .map(|(steps, seed)| {
+            let peer = peers::trained(&data, seed.into(), *steps, Device::Cpu);
+            ([seed; 32], peer)
+        })
         .collect();
     let keys: Vec<Hotkey> = peers.iter().map(|(hotkey, _)| *hotkey).collect();
     let held_out = held_out(&data, EXAMPLES).unwrap();

@@ -14,14 +14,14 @@ pub fn data() -> DataSet {
 }
 
 /// A model of this seed after so many steps.
-pub fn trained(data: &DataSet, seed: u64, steps: u64) -> Trainer {
+pub fn trained(data: &DataSet, seed: u64, steps: u64, device: Device) -> Trainer {
     let config = TrainingConfig {
         decay_steps: steps.max(100),
         seed,
         ..TrainingConfig::default()
     };
     let sizes = TransformerConfig::default().into();
-    let mut trainer = Trainer::new(&sizes, config, Device::Cpu).unwrap();
+    let mut trainer = Trainer::new(&sizes, config, device).unwrap();
     while trainer.step_count() < steps {
         trainer.train_step(data).unwrap();
     }

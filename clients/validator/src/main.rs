@@ -198,7 +198,7 @@ async fn validate(config: Config) -> anyhow::Result<()> {
         steps: config.steps,
         held_out: held_out.transpose()?.unwrap_or_default(),
     };
-    let progress = progress();
+    let progress = progress(validator.learner().step_count(), config.steps);
     run(
         &mut validator,
         connections,
@@ -268,20 +268,20 @@ fn settings(config: &Config, model: NetworkConfig, seed: u64) -> Settings {
     }
 }
 
-/// A line that is kept up to date on a terminal; elsewhere a line of the log now and then.
-fn progress() -> impl FnMut(&Step, &[Candidate]) {
-    let bar = std::io::stderr().is_terminal().then(|| {
-        let style = ProgressStyle::with_template("{spinner} {msg}");
-        ProgressBar::new_spinner()
-            .with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()))
-    });
-    let (mut began, mut steps, mut rate) = (Instant::now(), 0u32, 0.0);
+/// A line that is kept up to date on a terminal, with a bar and the time left where it is said how many steps there are;
+/// elsewhere a line of the log now and then.
+fn progress(done: u64, steps: Option<u64>) -> impl FnMut(&Step, &[Candidate]) {
+    let bar = std::io::stderr().is_terminal().then(|| bar(done, steps));
+    let of = steps
+        .map(|steps| format!(" of {steps}"))
+        .unwrap_or_default();
+    let (mut began, mut taken, mut rate) = (Instant::now(), 0u32, 0.0);
     move |step, peers| {
-        steps += 1;
+        taken += 1;
         let elapsed = began.elapsed().as_secs_f64();
         if elapsed >= 5.0 {
-            rate = f64::from(steps) / elapsed;
-            (began, steps) = (Instant::now(), 0);
+            rate = f64::from(taken) / elapsed;
+            (began, taken) = (Instant::now(), 0);
         }
         let answered = step
             .answers
@@ -289,7 +289,7 @@ fn progress() -> impl FnMut(&Step, &[Candidate]) {
             .filter(|one| one.outcome == "ok")
             .count();
         let words = format!(
-            "step {}, loss {:.3}, {} of {} asked answered, {} peers, {rate:.1} steps/s",
+            "step {}{of}, loss {:.3}, {} of {} asked answered, {} peers, {rate:.1} steps/s",
             step.step,
             step.loss,
             answered,
@@ -299,10 +299,26 @@ fn progress() -> impl FnMut(&Step, &[Candidate]) {
         match &bar {
             Some(bar) => {
                 bar.set_message(words);
-                bar.tick();
+                bar.set_position(step.step);
             }
-            None if steps == 0 => tracing::info!("{words}"),
+            None if taken == 0 => tracing::info!("{words}"),
             None => {}
         }
     }
+}
+
+/// A bar of so many steps, of which some are done; a spinner where there is no end to them.
+fn bar(done: u64, steps: Option<u64>) -> ProgressBar {
+    let (bar, template) = match steps {
+        Some(steps) => (
+            ProgressBar::new(steps).with_position(done),
+            "{bar:30} {eta} left, {msg}",
+        ),
+        None => (ProgressBar::new_spinner(), "{spinner} {msg}"),
+    };
+    bar.set_style(ProgressStyle::with_template(template).expect("the templates are fixed"));
+    // What was done before this run says nothing of how long the rest takes: it is taken note of, and no time with it.
+    bar.tick();
+    bar.reset_eta();
+    bar
 }

@@ -220,7 +220,7 @@ async fn a_student_keeps_what_the_peers_gave() {
     drop((validator, market));
 
     let (learner, state) = saved::open(&path, Device::Cpu).unwrap();
-    let kept = KeptAnswers::load(&KeptAnswers::beside(&path)).unwrap();
+    let kept = KeptAnswers::load(&KeptAnswers::beside(&path), &learner.config().model).unwrap();
     let comparison = compare(&learner, &kept, &data()).unwrap();
     println!("{comparison}");
     let over_all = |line: usize| comparison.lines[line].evaluation.unwrap();
@@ -350,7 +350,7 @@ async fn pictures_and_vectors_are_traded_as_text_is() {
         validator.save(&path).unwrap();
         validator.save_answers(&path).unwrap();
         let (learner, _) = saved::open(&path, Device::Cpu).unwrap();
-        let kept = KeptAnswers::load(&KeptAnswers::beside(&path)).unwrap();
+        let kept = KeptAnswers::load(&KeptAnswers::beside(&path), &learner.config().model).unwrap();
         let training = Training {
             data: "pictures".into(),
             own_bytes: 0,

@@ -2,7 +2,8 @@
 //!
 //! `cargo bench -p noesis-neuron --bench abuse` measures calls of a caller with stake in calm and, in turn, while
 //! callers without stake open connections, send bytes slowly, call without a signature, call with one and
-//! send compression bombs (`tests/common/abuse.rs`). Of several rounds the calmest of each counts. The
+//! send compression bombs (`tests/common/abuse.rs`), all of that within the bounds of the neuron; and while they
+//! open more streams, calls and connections than these let in beside it. Of several rounds the calmest of each counts. The
 //! abusers have a core of their own, as they would have machines of their own; neuron and caller share another, in calm, too.
 
 #[path = "../tests/common/mod.rs"]
@@ -10,13 +11,18 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use common::{abuse::abuse, limits, start, tokens, validator, Mood, Running, Toy, DIM, SOON};
+use common::{
+    abuse::{abuse, abuse_above, Abuse},
+    limits, start, tokens, validator, Mood, Running, Toy, DIM, SOON,
+};
 use noesis_neuron::{Client, Limits, Modality, Tensor};
 use rustix::thread::{sched_getaffinity, sched_setaffinity, CpuSet};
-use tokio::runtime::Runtime;
+use tokio::{runtime::Runtime, time::sleep};
 
 const ROUNDS: usize = 6;
 const CALLS: usize = 5000;
+/// Until all that begins, or ends, has done so.
+const SETTLED: Duration = Duration::from_millis(300);
 
 fn main() {
     // `cargo test --benches` asks every benchmark to list itself.
@@ -46,7 +52,7 @@ fn on(core: usize) -> Runtime {
     Runtime::new().expect("a runtime")
 }
 
-/// Calm and abuse in turn, the abusers in a runtime of `theirs`.
+/// Calm and abuse, within the bounds and above them, in turn, the abusers in a runtime of `theirs`.
 async fn compare(theirs: &Runtime) {
     let values = vec![0.5; 64 * DIM as usize];
     let answer = Tensor::f32([1, 64, DIM as usize], values).expect("fits");
@@ -59,32 +65,50 @@ async fn compare(theirs: &Runtime) {
         replay_capacity_per_caller: 1 << 18,
         ..limits()
     };
-    let neuron = start(toy, limits).await;
+    let neuron = start(toy, limits.clone()).await;
     let client = validator();
     calls(&neuron, &client).await;
-    let mut best = [[f64::MAX; 2]; 2];
+    let mut best = [[f64::MAX; 2]; 3];
+    let [calm, within, above] = &mut best;
     for _ in 0..ROUNDS {
-        keep(&mut best[0], calls(&neuron, &client).await);
-        let mut abusers = {
-            let _entered = theirs.enter();
-            abuse(neuron.address)
-        };
-        abusers.goes_on().await;
-        // Until it has settled: all begin at once.
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        keep(&mut best[1], calls(&neuron, &client).await);
-        abusers.goes_on().await;
-        drop(abusers);
-        tokio::time::sleep(Duration::from_millis(300)).await;
-    }
-    for (name, [median, late]) in ["calm", "abused"].iter().zip(best) {
-        println!("{name:>8}: median {median:.3} ms, 99th percentile {late:.3} ms");
+        keep(calm, calls(&neuron, &client).await);
+        let begin = || abuse(neuron.address);
+        keep(within, abused(&neuron, &client, theirs, begin).await);
+        let begin = || abuse_above(neuron.address, &limits);
+        keep(above, abused(&neuron, &client, theirs, begin).await);
     }
     println!(
-        "   ratio: median {:.2}, 99th percentile {:.2}",
-        best[1][0] / best[0][0],
-        best[1][1] / best[0][1]
+        "{:>17} {:>10} {:>6} {:>19} {:>6}",
+        "", "median, ms", "ratio", "99th percentile, ms", "ratio"
     );
+    let names = ["calm", "within the bounds", "above the bounds"];
+    for (name, [median, late]) in names.iter().zip(best) {
+        println!(
+            "{name:>17} {median:>10.3} {:>6.2} {late:>19.3} {:>6.2}",
+            median / best[0][0],
+            late / best[0][1]
+        );
+    }
+}
+
+/// What [`calls`] finds while the abusers that `begin` gives are at it.
+async fn abused(
+    neuron: &Running,
+    client: &Client,
+    theirs: &Runtime,
+    begin: impl FnOnce() -> Abuse,
+) -> [f64; 2] {
+    let mut abusers = {
+        let _entered = theirs.enter();
+        begin()
+    };
+    abusers.goes_on().await;
+    sleep(SETTLED).await;
+    let found = calls(neuron, client).await;
+    abusers.goes_on().await;
+    drop(abusers);
+    sleep(SETTLED).await;
+    found
 }
 
 fn keep(best: &mut [f64; 2], found: [f64; 2]) {

@@ -4,7 +4,9 @@ mod common;
 
 use std::{sync::Arc, time::Duration};
 
-use common::{echo, envelope, key, limits, message, start, tokens, validator, Mood, Toy, SOON};
+use common::{
+    echo, envelope, key, limits, message, rude::Rude, start, tokens, validator, Mood, Toy, SOON,
+};
 use noesis_neuron::{
     signature::{Envelope, Method},
     Client, Failure, Limits, Modality,
@@ -14,6 +16,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     sync::Notify,
+    task::JoinSet,
     time::{timeout, Instant},
 };
 
@@ -291,6 +294,77 @@ async fn a_flood_of_connections_is_bounded_and_keeps_nobody_with_stake_out() {
 }
 
 #[tokio::test]
+async fn streams_beyond_a_connections_bound_are_refused_and_others_are_answered() {
+    let limits = Limits {
+        streams_per_connection: 4,
+        ..limits()
+    };
+    let neuron = start(Toy::default(), limits).await;
+    let mut rude = Rude::open(neuron.address.ip(), neuron.address)
+        .await
+        .expect("connects");
+    rude.call(10).await.expect("written");
+    neuron.assert_answers().await;
+    let mut refused = 0;
+    let all = async {
+        while refused < 6 {
+            refused += rude.refused().await.expect("it stays open");
+        }
+    };
+    timeout(SOON, all).await.expect("refused");
+    assert_eq!(refused, 6);
+    neuron.assert_answers().await;
+}
+
+#[tokio::test]
+async fn streams_beyond_a_connections_bound_wait_and_keep_nobody_else_waiting() {
+    let (toy, go) = waiting();
+    let limits = Limits {
+        streams_per_connection: 2,
+        ..limits()
+    };
+    let neuron = start(toy, limits).await;
+    let poor = Client::new(key("//Poor"), common::GENESIS);
+    // Now the client knows the bound.
+    assert!(poor.describe(&neuron.peer(), SOON).await.is_ok());
+    let mut calls = JoinSet::new();
+    for _ in 0..5 {
+        let (poor, peer) = (poor.clone(), neuron.peer());
+        calls.spawn(async move {
+            poor.forward(&peer, Modality::Text, &tokens([1, 3]), SOON)
+                .await
+        });
+    }
+    let reached = |calls| {
+        let neuron = &neuron;
+        async move {
+            while neuron.reached() < calls {
+                tokio::task::yield_now().await;
+            }
+        }
+    };
+    reached(2).await;
+    for _ in 0..3 {
+        assert!(validator().describe(&neuron.peer(), SOON).await.is_ok());
+    }
+    assert_eq!(neuron.reached(), 2);
+    // Each that is answered lets one in.
+    for calls in 3..=5 {
+        go.notify_one();
+        reached(calls).await;
+    }
+    go.notify_one();
+    go.notify_one();
+    let answers = calls.join_all().await;
+    assert!(
+        answers
+            .iter()
+            .all(|answer| *answer == Ok(echo(&tokens([1, 3])))),
+        "{answers:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_caller_that_sends_slowly_is_cut_off_and_delays_nobody() {
     let limits = Limits {
         call_time: Duration::from_millis(300),
@@ -369,7 +443,7 @@ async fn a_caller_that_reads_slowly_holds_only_its_own_places() {
 }
 
 /// Two calls of a caller that never reads their answers.
-async fn slow_readers(neuron: &common::Running, uri: &str) -> tokio::task::JoinSet<bool> {
+async fn slow_readers(neuron: &common::Running, uri: &str) -> JoinSet<bool> {
     // Window of zero: the answer's bytes can never be sent.
     let channel = tonic::transport::Endpoint::from_shared(format!("http://{}", neuron.address))
         .expect("an address")
@@ -377,7 +451,7 @@ async fn slow_readers(neuron: &common::Running, uri: &str) -> tokio::task::JoinS
         .connect()
         .await
         .expect("connects");
-    let mut calls = tokio::task::JoinSet::new();
+    let mut calls = JoinSet::new();
     for _ in 0..2 {
         let body = message().encode_to_vec();
         let (sender, receiver) = (common::hotkey(uri), common::hotkey("//Miner"));

@@ -1,7 +1,7 @@
 //! Callers without stake that do what they can to keep a neuron from the others.
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::{
         atomic::{AtomicUsize, Ordering},
         Arc,
@@ -9,7 +9,9 @@ use std::{
     time::Duration,
 };
 
-use noesis_neuron::{signature::Envelope, signature::Method, Client, Failure, Modality, Peer};
+use noesis_neuron::{
+    signature::Envelope, signature::Method, Client, Failure, Limits, Modality, Peer,
+};
 use noesis_proto::v1::{self, neuron_client::NeuronClient};
 use prost::Message;
 use tokio::{
@@ -18,9 +20,14 @@ use tokio::{
     task::JoinSet,
     time::{sleep, Instant},
 };
-use tonic::{transport::Endpoint, Request};
+use tonic::{
+    client::Grpc,
+    codegen::http::uri::PathAndQuery,
+    transport::{Channel, Endpoint},
+    Request,
+};
 
-use super::{hotkey, key, message, tokens, GENESIS, SOON};
+use super::{bytes::BytesCodec, hotkey, key, message, rude::Rude, tokens, GENESIS, SOON};
 
 /// Connections that send a byte now and then.
 const SLOW: usize = 24;
@@ -28,15 +35,12 @@ const SLOW: usize = 24;
 const AT_ONCE: usize = 8;
 /// Between two waves of a flood.
 const PAUSE: Duration = Duration::from_millis(50);
-
-/// What is counted of each attack.
-const COUNTED: [&str; 5] = [
-    "bytes sent slowly",
-    "connections opened",
-    "calls without a signature refused",
-    "calls without stake answered, or told that the neuron is busy",
-    "bombs refused",
-];
+/// Until a connection is opened again that was to be held.
+const AGAIN: Duration = Duration::from_millis(250);
+/// How many more than a bound lets in.
+const MORE: usize = 8;
+/// Who begins calls without an end: each has half of the places at most.
+pub const UNENDING: [&str; 3] = ["//Poor//1", "//Poor//2", "//Poor//3"];
 
 /// How often an attack has come so far.
 type Count = Arc<AtomicUsize>;
@@ -44,46 +48,87 @@ type Count = Arc<AtomicUsize>;
 /// The attacks, until this is dropped.
 pub struct Abuse {
     abusers: JoinSet<()>,
-    counts: [Count; COUNTED.len()],
+    /// What is counted of each, and how often it has come.
+    counts: Vec<(&'static str, Count)>,
 }
 
-/// All of it at once.
+/// All of it at once that stays within the bounds of a neuron.
 pub fn abuse(address: SocketAddr) -> Abuse {
-    let counts: [Count; COUNTED.len()] = Default::default();
-    let [bytes, opened, unsigned, poor, bombed] = counts.clone();
-    let mut abusers = JoinSet::new();
+    let mut all = Abuse {
+        abusers: JoinSet::new(),
+        counts: Vec::new(),
+    };
+    let sent = all.counted("bytes sent slowly");
     for _ in 0..SLOW {
-        abusers.spawn(slow_bytes(address, bytes.clone()));
+        all.abusers.spawn(slow_bytes(address, sent.clone()));
     }
-    abusers.spawn(connections(address, opened));
-    abusers.spawn(unsigned_streams(address, unsigned));
-    abusers.spawn(calls_without_stake(address, poor));
-    abusers.spawn(bombs(address, bombed));
-    Abuse { abusers, counts }
+    let opened = all.counted("connections opened");
+    all.abusers.spawn(connections(address, opened));
+    let refused = all.counted("calls without a signature refused");
+    all.abusers.spawn(unsigned_streams(address, refused));
+    let told = all.counted("calls without stake answered, or told that the neuron is busy");
+    all.abusers.spawn(calls_without_stake(address, told));
+    let refused = all.counted("bombs refused, or told that the neuron is busy");
+    all.abusers.spawn(bombs(address, refused));
+    all
+}
+
+/// The same and, beside it, more streams on a connection, more calls, and more connections, of an address and in all, than
+/// these bounds let in.
+pub fn abuse_above(address: SocketAddr, limits: &Limits) -> Abuse {
+    let mut all = abuse(address);
+    let refused = all.counted("streams refused");
+    let streams = limits.streams_per_connection as usize + MORE;
+    all.abusers.spawn(many_streams(address, streams, refused));
+    let busy = all.counted("calls without an end told that the neuron is busy");
+    for uri in UNENDING {
+        let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address");
+        let channel = endpoint.connect_lazy();
+        for _ in 0..limits.calls_per_caller + MORE {
+            all.abusers
+                .spawn(unending_calls(channel.clone(), uri, busy.clone()));
+        }
+    }
+    let ended = all.counted("held connections ended");
+    let addresses = limits.connections.div_ceil(limits.connections_per_address);
+    for number in 0..addresses {
+        // 127.0.0.1 is everybody else's.
+        let from = IpAddr::from(Ipv4Addr::new(127, 0, 1, number as u8 + 1));
+        for _ in 0..limits.connections_per_address + MORE {
+            all.abusers
+                .spawn(held_connection(from, address, ended.clone()));
+        }
+    }
+    all
 }
 
 impl Abuse {
+    /// The count of one more attack.
+    fn counted(&mut self, what: &'static str) -> Count {
+        let count = Count::default();
+        self.counts.push((what, count.clone()));
+        count
+    }
+
     /// Waits until each attack has come once more. It panics where one has not by [`SOON`], or has ended: whoever
     /// measures abuse that does not take place measures calm.
     pub async fn goes_on(&mut self) {
-        let (before, begun) = (self.counted(), Instant::now());
+        let times = |count: &Count| count.load(Ordering::Relaxed);
+        let before: Vec<usize> = self.counts.iter().map(|(_, count)| times(count)).collect();
+        let begun = Instant::now();
         loop {
             if let Some(ended) = self.abusers.try_join_next() {
                 panic!("an attack has ended: {ended:?}");
             }
-            let mut counts = COUNTED.iter().zip(before).zip(self.counted());
-            let Some(((what, _), _)) = counts.find(|((_, before), now)| now <= before) else {
+            let mut attacks = self.counts.iter().zip(&before);
+            let Some(((what, _), _)) =
+                attacks.find(|((_, count), before)| times(count) <= **before)
+            else {
                 return;
             };
             assert!(begun.elapsed() < SOON, "no more {what}");
             sleep(PAUSE).await;
         }
-    }
-
-    fn counted(&self) -> [usize; COUNTED.len()] {
-        self.counts
-            .each_ref()
-            .map(|count| count.load(Ordering::Relaxed))
     }
 }
 
@@ -184,7 +229,57 @@ async fn bombs(address: SocketAddr, refused: Count) {
         envelope.write(&key("//Poor"), request.metadata_mut());
         let status = client.forward(request).await.expect_err("refused");
         let failure = Failure::from_status(&status);
-        count(matches!(failure, Failure::TooLarge(_)), &refused);
+        let told = matches!(failure, Failure::TooLarge(_) | Failure::Busy);
+        count(told, &refused);
         sleep(PAUSE).await;
+    }
+}
+
+/// Streams in waves on one connection, each of more than the neuron lets in.
+async fn many_streams(address: SocketAddr, at_once: usize, refused: Count) {
+    loop {
+        if let Ok(mut line) = Rude::open(address.ip(), address).await {
+            // Until the connection gives way to another.
+            while line.call(at_once).await.is_ok() {
+                sleep(PAUSE).await;
+                let Ok(times) = line.refused().await else {
+                    break;
+                };
+                refused.fetch_add(times, Ordering::Relaxed);
+            }
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+/// Calls of a neuron that is registered and has no stake, whose bodies never end: each holds a place until another takes it.
+async fn unending_calls(channel: Channel, uri: &'static str, busy: Count) {
+    let (identity, receiver) = (key(uri), hotkey("//Miner"));
+    let (sender, body) = (identity.public_key().0, message().encode_to_vec());
+    let path = PathAndQuery::from_static("/noesis.v1.Neuron/Forward");
+    loop {
+        let envelope = Envelope::new(GENESIS, Method::Forward, sender, receiver, &body);
+        let mut request = Request::new(tokio_stream::pending::<Vec<u8>>());
+        envelope.write(&identity, request.metadata_mut());
+        let mut grpc = Grpc::new(channel.clone());
+        if grpc.ready().await.is_ok() {
+            let answer = grpc
+                .client_streaming(request, path.clone(), BytesCodec)
+                .await;
+            let status = answer.expect_err("a call without an end has no answer");
+            count(Failure::from_status(&status) == Failure::Busy, &busy);
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+/// A connection over which nothing comes, opened again a while after the neuron has ended it.
+async fn held_connection(from: IpAddr, address: SocketAddr, ended: Count) {
+    loop {
+        if let Ok(mut line) = Rude::open(from, address).await {
+            while line.refused().await.is_ok() {}
+            count(true, &ended);
+        }
+        sleep(AGAIN).await;
     }
 }

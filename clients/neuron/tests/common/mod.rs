@@ -4,6 +4,7 @@
 
 pub mod abuse;
 pub mod bytes;
+pub mod rude;
 
 use std::{
     collections::HashMap,
@@ -170,7 +171,9 @@ pub async fn start_on(
         (hotkey("//Other"), 10),
         (hotkey("//Poor"), 0),
     ]
-    .into();
+    .into_iter()
+    .chain(abuse::UNENDING.map(|uri| (hotkey(uri), 0)))
+    .collect();
     let (callers, watched) = watch::channel(Arc::new(Callers(known)));
     let (stop, stopped) = oneshot::channel::<()>();
     let reached = model.reached.clone();

@@ -12,6 +12,8 @@ use noesis_neuron::{Caller, Failure};
 use noesis_telemetry::{Sample, Telemetry};
 use serde::Serialize;
 
+use crate::progress::Done;
+
 /// Lines of calls in a minute: whoever may call, without end, is not to fill the disk. The calls beyond are told
 /// together, and the numbers of `--metrics` have them all.
 const CALLS_A_MINUTE: u32 = 60;
@@ -69,6 +71,7 @@ pub enum Event<'a> {
 pub struct Events {
     log: Option<Arc<Mutex<Log>>>,
     telemetry: Telemetry,
+    done: Arc<Mutex<Done>>,
 }
 
 impl Events {
@@ -86,7 +89,7 @@ impl Events {
                 calls: 0,
                 more: 0,
             }))),
-            telemetry: Telemetry::default(),
+            ..Self::default()
         })
     }
 
@@ -100,10 +103,18 @@ impl Events {
     pub fn record(&self, event: &Event) {
         let (step, samples) = samples(event);
         self.telemetry.record(step, &samples);
+        let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
+        done.take(event);
+        drop(done);
         if let Some(log) = &self.log {
             let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
             log.record(event, Instant::now());
         }
+    }
+
+    /// What was done so far, as these events tell.
+    pub fn done(&self) -> Done {
+        *self.done.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Records a call that the model answered, or failed at, and that `took` so much of its time.

@@ -14,6 +14,7 @@ pub mod events;
 pub mod fault;
 pub mod miner;
 pub mod offline;
+pub mod progress;
 pub mod quota;
 pub mod relay;
 pub mod remote;

@@ -11,6 +11,7 @@ use noesis_miner::{
     enrol::{enrol, publish, Terms},
     events::{Event, Events},
     offline,
+    progress::show,
     relay::Relay,
     Faulty, Keeping, OwnTraining, Remote, Settings, Worker,
 };
@@ -64,7 +65,7 @@ fn run(config: Config) -> Result<()> {
         return runtime.block_on(async {
             let remote = Remote::connect(config.remote(address), &settings).await?;
             tracing::info!("model at {address}: {}", remote.describe().model);
-            serve(&config, Source::Remote(remote), stop).await
+            serve(&config, Source::Remote(remote), settings.events, stop).await
         });
     }
     let device = config.device.resolve()?;
@@ -101,11 +102,9 @@ fn run(config: Config) -> Result<()> {
                 }),
                 ..settings
             };
-            runtime.block_on(serve(
-                &config,
-                Source::Thread(Box::new(trainer), settings),
-                stop,
-            ))
+            let events = settings.events.clone();
+            let source = Source::Thread(Box::new(trainer), settings);
+            runtime.block_on(serve(&config, source, events, stop))
         }
     }
 }
@@ -172,7 +171,12 @@ fn evaluate(trainer: &Trainer, data: &DataSet, examples: usize, events: &Events)
 }
 
 /// Takes a place in the market and serves until told to stop.
-async fn serve(config: &Config, source: Source, stop: watch::Receiver<bool>) -> Result<()> {
+async fn serve(
+    config: &Config,
+    source: Source,
+    events: Events,
+    stop: watch::Receiver<bool>,
+) -> Result<()> {
     let (Some(coldkey), Some(hotkey)) = (&config.coldkey, &config.hotkey) else {
         bail!("--coldkey and --hotkey are needed to serve");
     };
@@ -246,6 +250,7 @@ async fn serve(config: &Config, source: Source, stop: watch::Receiver<bool>) -> 
         Source::Remote(remote) => (None, front.open(remote.serving(ours))),
     };
     tracing::info!("serving market {market} as uid {uid} at {endpoint}; Ctrl-C ends it");
+    let showing = tokio::spawn(show(events));
     let outcome = tokio::select! {
         () = stopped(stop) => {
             tracing::info!("stopping: answering what waits, then the last checkpoint");
@@ -256,6 +261,7 @@ async fn serve(config: &Config, source: Source, stop: watch::Receiver<bool>) -> 
         followed = &mut follower => followed?.map_err(anyhow::Error::from),
         () = ended(worker.as_mut()) => Ok(()), // and `stop` tells why
     };
+    showing.abort();
     follower.abort();
     server.abort();
     if let Some(worker) = worker {

@@ -9,6 +9,7 @@ use std::{
 use anyhow::{bail, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 use noesis_model::{checkpoint::pause_after, DataSet, Evaluation, Split, Trainer};
+use noesis_telemetry::terminal::below_the_log;
 
 use crate::events::{Event, Events};
 
@@ -80,10 +81,12 @@ pub fn train(
 
 /// A bar on a terminal, and nothing elsewhere.
 fn bar(steps: u64, done: u64) -> ProgressBar {
-    let bar = ProgressBar::new(steps).with_position(done);
+    let bar = below_the_log(ProgressBar::new(steps).with_position(done));
     let style =
         ProgressStyle::with_template("{bar:40} {pos}/{len} steps, {per_sec}, {eta} left, {msg}");
     bar.set_style(style.expect("the template is fixed"));
+    // What was done before says nothing of how long the rest takes: it is taken note of, and no time with it.
+    bar.tick();
     bar.reset_eta();
     bar
 }

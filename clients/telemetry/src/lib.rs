@@ -4,14 +4,15 @@
 //! A program turns what happens into [`Sample`]s and records them; where they go, its [`Flags`] say. Without flags
 //! they go nowhere. Nothing here stops a program: what cannot be written is lost, with a warning.
 //!
-//! Beside the numbers there is what else programs that run unattended have in common: their [`log`], and the
-//! [`signals`] that tell them to end.
+//! Beside the numbers there is what else programs that run unattended have in common: their [`log`], what they draw
+//! below it on a [`terminal`], and the [`signals`] that tell them to end.
 
 pub mod board;
 pub mod log;
 pub mod metrics;
 pub mod page;
 pub mod signals;
+pub mod terminal;
 
 use board::Board;
 use metrics::Metrics;

@@ -1,7 +1,6 @@
 //! `noesis-validator`: logging, config, data, model, chain, enlist, loop, shutdown.
 
 use anyhow::{bail, Context};
-use indicatif::{ProgressBar, ProgressStyle};
 use market_primitives::NOE;
 use noesis_chain::{Chain, ChainError};
 use noesis_configuration::forget_empty_variables;
@@ -10,6 +9,7 @@ use noesis_neuron::Client;
 use noesis_telemetry::{
     log,
     signals::{stop_signal, stopped},
+    terminal::Line,
     Telemetry,
 };
 use noesis_validator::{
@@ -29,7 +29,7 @@ use noesis_validator::{
     },
     validator::{Settings, Step, Validator},
 };
-use std::{io::IsTerminal, path::Path, process::ExitCode, time::Instant};
+use std::{path::Path, process::ExitCode, time::Instant};
 use tokio::{
     sync::{mpsc, watch},
     task::{JoinError, JoinHandle},
@@ -271,7 +271,10 @@ fn settings(config: &Config, model: NetworkConfig, seed: u64) -> Settings {
 /// A line that is kept up to date on a terminal, with a bar and the time left where it is said how many steps there are;
 /// elsewhere a line of the log now and then.
 fn progress(done: u64, steps: Option<u64>) -> impl FnMut(&Step, &[Candidate]) {
-    let bar = std::io::stderr().is_terminal().then(|| bar(done, steps));
+    let line = match steps {
+        Some(steps) => Line::of_steps(done, steps),
+        None => Line::on_terminal(),
+    };
     let of = steps
         .map(|steps| format!(" of {steps}"))
         .unwrap_or_default();
@@ -296,29 +299,10 @@ fn progress(done: u64, steps: Option<u64>) -> impl FnMut(&Step, &[Candidate]) {
             step.answers.len(),
             peers.len()
         );
-        match &bar {
-            Some(bar) => {
-                bar.set_message(words);
-                bar.set_position(step.step);
-            }
+        match &line {
+            Some(line) => line.say(step.step, words),
             None if taken == 0 => tracing::info!("{words}"),
             None => {}
         }
     }
-}
-
-/// A bar of so many steps, of which some are done; a spinner where there is no end to them.
-fn bar(done: u64, steps: Option<u64>) -> ProgressBar {
-    let (bar, template) = match steps {
-        Some(steps) => (
-            ProgressBar::new(steps).with_position(done),
-            "{bar:30} {eta} left, {msg}",
-        ),
-        None => (ProgressBar::new_spinner(), "{spinner} {msg}"),
-    };
-    bar.set_style(ProgressStyle::with_template(template).expect("the templates are fixed"));
-    // What was done before this run says nothing of how long the rest takes: it is taken note of, and no time with it.
-    bar.tick();
-    bar.reset_eta();
-    bar
 }

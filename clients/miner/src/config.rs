@@ -116,7 +116,7 @@ pub struct Config {
     /// Seconds between checkpoints at least; 0: after each step, as long as they take a tenth of the time at most.
     #[arg(long, value_name = "SECONDS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=YEAR))]
     pub checkpoint_every: u64,
-    /// Where to compute: auto, cpu or cuda.
+    /// Where to compute: auto, cpu or cuda. A remote model computes where its own process says.
     #[arg(long, default_value = "auto")]
     pub device: DeviceChoice,
     /// Threads with which to compute on the CPU.
@@ -282,6 +282,9 @@ impl Config {
             }
             ModelChoice::Remote(_) if self.fault.is_some() => {
                 bail!("--fault is for the models of this program: leave it out with --model remote")
+            }
+            ModelChoice::Remote(_) if self.device == DeviceChoice::Cuda => {
+                bail!("a remote model computes in its own process: choose the device there, and leave --device out")
             }
             ModelChoice::Builtin | ModelChoice::TorchScript(_) if self.checkpoint.is_none() => {
                 bail!("--checkpoint is missing: name a folder that keeps what the model learns")

@@ -43,6 +43,7 @@ fn flags_that_make_no_sense_are_refused_in_words() {
         ("--model remote 0.0.0.0:80", "address of this machine"),
         ("--model remote 127.0.0.1:80 --fault noise", "--fault"),
         ("--model remote 127.0.0.1:80 --steps 3", "--steps"),
+        ("--model remote 127.0.0.1:80 --device cuda", "--device"),
         ("--modality image", "--market text"),
     ] {
         let flags = KEYS.to_owned() + flags;
@@ -74,6 +75,7 @@ fn each_model_needs_what_it_learns_from_and_where_it_is_kept() {
     assert_eq!(check("--model torchscript net.pt --checkpoint c"), Ok(()));
     assert_eq!(check("--model remote localhost:9201"), Ok(()));
     assert_eq!(check("--model remote [::1]:9201"), Ok(()));
+    assert_eq!(check("--model remote [::1]:9201 --device cpu"), Ok(()));
     for (flags, said) in [
         ("", "--data"),
         ("--data d", "--checkpoint"),

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // in a test, a panic is the message
 
-use std::{path::Path, process::Command};
+use std::{io::Write, path::Path, process::Command};
 
 use noesis_model::{
     tch::{Device, Tensor},
@@ -21,7 +21,10 @@ fn a_module_exported_as_the_documentation_says_is_served_and_trained() {
         output.is_ok_and(|output| output.status.success())
     };
     let Some(python) = pythons.into_iter().flatten().find(has_torch) else {
-        println!("SKIPPED: no Python here has PyTorch, which the lines in docs/models.md need");
+        // Not by `println!`, which is not shown of a test that passes.
+        let _ = std::io::stderr().write_all(
+            b"SKIPPED: no Python here has PyTorch, which the lines in docs/models.md need\n",
+        );
         return;
     };
     let folder = tempfile::tempdir().unwrap();

@@ -98,7 +98,7 @@ struct Metadata {
 }
 
 /// How long to wait after a checkpoint that took so long, so that they take a tenth of the time at most. A crash then
-/// costs ten times what a checkpoint takes, some hundredths of a second, or the current step if that is longer.
+/// costs what was learned in about ten times what a checkpoint takes, some tenths of a second, and the current step.
 pub fn pause_after(took: Duration) -> Duration {
     const REST: u32 = 9;
     took.saturating_mul(REST)

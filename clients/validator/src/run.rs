@@ -74,9 +74,9 @@ pub struct Connections {
 }
 
 /// Steps until `stop` is ready or `end` is reached; writes a checkpoint after each step, unless it left parameters that are
-/// not finite, and at the end. Where a step is so short that
-/// checkpoints would take more than a tenth of the time, some steps go without: a crash then costs ten times what a
-/// checkpoint takes, some tenths of a second.
+/// not finite, and at the end. Where a step is so short that checkpoints would take more than a tenth of the time, some
+/// steps go without: a crash then costs what was learned in about ten times what a checkpoint takes, some tenths of a
+/// second, and the current step ([`pause_after`]).
 ///
 /// Without a view, peers or answers the local model goes on training alone. `progress` is told of each step.
 ///

@@ -15,20 +15,25 @@ pub mod signals;
 pub mod terminal;
 
 use board::Board;
-use metrics::Metrics;
+use metrics::{Metrics, MOST_SERIES};
 use std::{
-    io,
+    collections::BTreeMap,
+    io, mem,
     net::SocketAddr,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
+
+/// Time from one look at the sums of counters to the next that TensorBoard is told of: each call would be a line otherwise.
+const BETWEEN_SUMS: Duration = Duration::from_secs(30);
 
 /// Whether a number stands for itself or is added to those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// The newest value counts.
     Gauge,
-    /// The sum counts. Only Prometheus is told of it.
+    /// The sum counts. TensorBoard is told of it now and then, and at the end.
     Counter,
 }
 
@@ -115,7 +120,7 @@ pub struct Telemetry(Arc<Sinks>);
 
 #[derive(Debug, Default)]
 struct Sinks {
-    board: Mutex<Option<Board>>,
+    board: Mutex<Option<Shown>>,
     metrics: Option<Metrics>,
 }
 
@@ -133,6 +138,7 @@ impl Telemetry {
             })
         });
         let board = board.transpose()?;
+        let board = board.map(|board| Shown::new(board, Instant::now()));
         let metrics = flags.metrics.map(|_| Metrics::default());
         if let (Some(address), Some(metrics)) = (flags.metrics, &metrics) {
             let listener = tokio::net::TcpListener::bind(address).await;
@@ -154,18 +160,84 @@ impl Telemetry {
         }
         let mut board = self.0.board.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(open) = board.as_mut() else { return };
-        let gauges: Vec<(String, f32)> = samples
-            .iter()
-            .filter(|sample| sample.kind == Kind::Gauge && sample.value.is_finite())
-            .map(|sample| (tag(sample), sample.value as f32))
-            .collect();
-        if gauges.is_empty() {
-            return;
-        }
-        if let Err(error) = open.write(step, gauges) {
+        if let Err(error) = open.take(step, samples, Instant::now()) {
             tracing::warn!("TensorBoard files are no longer written ({error}): check the folder of --tensorboard and the free space");
             *board = None;
         }
+    }
+}
+
+/// What TensorBoard shows.
+#[derive(Debug)]
+struct Shown {
+    board: Board,
+    /// Of each counter by its tag, and whether it grew since it was told.
+    sums: BTreeMap<String, (f64, bool)>,
+    /// The last step of training; 0 where there is none.
+    step: u64,
+    opened: Instant,
+    /// When sums were told.
+    told: Instant,
+}
+
+impl Shown {
+    fn new(board: Board, now: Instant) -> Self {
+        Self {
+            board,
+            sums: BTreeMap::new(),
+            step: 0,
+            opened: now,
+            told: now,
+        }
+    }
+
+    fn take(&mut self, step: u64, samples: &[Sample], now: Instant) -> io::Result<()> {
+        self.step = self.step.max(step);
+        let mut gauges = Vec::new();
+        for sample in samples.iter().filter(|sample| sample.value.is_finite()) {
+            let tag = tag(sample);
+            match sample.kind {
+                Kind::Gauge => gauges.push((tag, sample.value as f32)),
+                Kind::Counter if self.sums.len() < MOST_SERIES || self.sums.contains_key(&tag) => {
+                    let (sum, grew) = self.sums.entry(tag).or_default();
+                    *sum += sample.value.max(0.0);
+                    *grew = true;
+                }
+                Kind::Counter => {}
+            }
+        }
+        if !gauges.is_empty() {
+            self.board.write(step, gauges)?;
+        }
+        if now.saturating_duration_since(self.told) >= BETWEEN_SUMS {
+            self.tell_sums(now)?;
+        }
+        Ok(())
+    }
+
+    /// Over steps of training or, where there is none, over seconds.
+    fn tell_sums(&mut self, now: Instant) -> io::Result<()> {
+        self.told = now;
+        let grown = self
+            .sums
+            .iter_mut()
+            .filter_map(|(tag, (sum, grew))| mem::take(grew).then(|| (tag.clone(), *sum as f32)));
+        let grown: Vec<(String, f32)> = grown.collect();
+        if grown.is_empty() {
+            return Ok(());
+        }
+        let at = match self.step {
+            0 => now.saturating_duration_since(self.opened).as_secs(),
+            step => step,
+        };
+        self.board.write(at, grown)
+    }
+}
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        // Where the folder is full, that was told when it was written to before.
+        let _ = self.tell_sums(Instant::now());
     }
 }
 
@@ -182,6 +254,42 @@ fn tag(sample: &Sample) -> String {
 mod tests {
     use super::*;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    /// A number, its step and its tag.
+    type Point = (i64, String, f32);
+
+    fn point(step: i64, tag: &str, value: f32) -> Point {
+        (step, tag.to_owned(), value)
+    }
+
+    /// All that the files in the folder of a board hold.
+    fn shown(folder: &std::path::Path) -> Vec<Point> {
+        let files = std::fs::read_dir(folder).unwrap();
+        let files = files.map(|file| std::fs::read(file.unwrap().path()).unwrap());
+        files.flat_map(|file| board::read(&file).unwrap()).collect()
+    }
+
+    #[test]
+    fn sums_reach_the_board_now_and_then_over_steps_or_else_over_seconds() {
+        let folder = tempfile::tempdir().unwrap();
+        let begin = Instant::now();
+        let at = |seconds| begin + Duration::from_secs(seconds);
+        let mut board = Shown::new(Board::create(folder.path()).unwrap(), begin);
+        let calls = [Sample::counter("calls", "Calls.", 1.0).of("outcome", "ok")];
+        for seconds in [1, 29, 31, 60] {
+            board.take(0, &calls, at(seconds)).unwrap();
+        }
+        let told = [point(31, "calls/ok", 3.0)];
+        assert_eq!(shown(folder.path()), told);
+        let step = [Sample::gauge("step", "Steps.", 7.0)];
+        for seconds in [61, 100] {
+            board.take(7, &step, at(seconds)).unwrap();
+        }
+        drop(board); // nothing more has come
+        let step = point(7, "step", 7.0);
+        let more = [step.clone(), point(7, "calls/ok", 4.0), step];
+        assert_eq!(shown(folder.path()), [&told[..], &more].concat());
+    }
 
     #[tokio::test]
     async fn samples_reach_the_board_and_the_page() {
@@ -221,12 +329,11 @@ mod tests {
         let taken = Telemetry::open(&flags).await.unwrap_err().to_string();
         assert!(taken.contains("--metrics"), "{taken}");
 
-        let file = std::fs::read_dir(folder.path().join("board"))
-            .unwrap()
-            .next()
-            .unwrap();
-        let events = board::read(&std::fs::read(file.unwrap().path()).unwrap()).unwrap();
-        assert_eq!(events, [(1, "loss".into(), 0.5), (2, "loss".into(), 1.0)]);
+        let losses = [point(1, "loss", 0.5), point(2, "loss", 1.0)];
+        assert_eq!(shown(&folder.path().join("board")), losses);
+        drop(telemetry);
+        let all = [&losses[..], &[point(2, "steps", 2.0)]].concat();
+        assert_eq!(shown(&folder.path().join("board")), all);
         Telemetry::default().record(1, &[Sample::gauge("loss", "Loss.", 1.0)]);
     }
 }

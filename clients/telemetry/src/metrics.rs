@@ -8,7 +8,7 @@ use std::{
 };
 
 /// Label sets that one name can have: who comes and goes must not fill the memory.
-const MOST_SERIES: usize = 10_000;
+pub(crate) const MOST_SERIES: usize = 10_000;
 
 /// The numbers as they stand. A clone sees the same.
 #[derive(Clone, Debug, Default)]

@@ -7,7 +7,6 @@
 use std::{ops::ControlFlow, path::Path};
 
 use rand::{rngs::StdRng, SeedableRng};
-use serde::{Deserialize, Serialize};
 use tch::{nn, no_grad, Device, Kind, TchError, Tensor};
 
 use crate::{
@@ -20,8 +19,7 @@ use crate::{
 };
 
 /// The settings of a training.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TrainingConfig {
     /// Examples a step.
     pub batch: usize,

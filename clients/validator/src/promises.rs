@@ -98,11 +98,10 @@ impl Refused {
 }
 
 /// [`Promises`] that outlive the program.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Kept {
     promises: Promises,
-    /// Without one they are kept in memory alone.
-    path: Option<PathBuf>,
+    path: PathBuf,
 }
 
 impl Kept {
@@ -122,10 +121,7 @@ impl Kept {
             }
             other => other?,
         };
-        Ok(Self {
-            promises,
-            path: Some(path),
-        })
+        Ok(Self { promises, path })
     }
 
     /// As they are.
@@ -137,13 +133,13 @@ impl Kept {
     pub fn change<R>(&mut self, change: impl FnOnce(&mut Promises) -> R) -> R {
         let before = self.promises.clone();
         let result = change(&mut self.promises);
-        let Some(path) = self.path.as_deref().filter(|_| self.promises != before) else {
+        if self.promises == before {
             return result;
-        };
-        if let Err(error) = write(path, &self.promises) {
+        }
+        if let Err(error) = write(&self.path, &self.promises) {
             tracing::warn!(
                 "the commitments cannot be kept in {} ({error}): rows not yet revealed are lost when this program ends",
-                path.display()
+                self.path.display()
             );
         }
         result

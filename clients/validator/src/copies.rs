@@ -21,6 +21,10 @@
 //! first take the pay of any newcomer by relaying it. Among those who serve the same model, the faster server is of more
 //! use. Who is one with two that are not one with each other, because it mixes both, does not make one of those: from the
 //! soonest on each is paid unless it is one with somebody who is paid already.
+//!
+//! *What this does not see.* How soon a peer answers is measured in training, since questions of an examination come again
+//! and could be answered from a memory at once. Who answers the training with a quick imitation of another's model, near enough to
+//! share its adapter, and examinations with the other's words would be the sooner of the two.
 
 use noesis_model::tch::{Kind, Tensor};
 use noesis_neuron::Hotkey;

@@ -517,7 +517,7 @@ async fn what_was_learned_last_is_written_though_nobody_calls_again() {
     let (_worker, miner) = start(Settings {
         keeping: Some(Keeping {
             path: path.clone(),
-            every: Duration::from_secs(1),
+            every: Duration::from_secs(3),
         }),
         ..settings()
     });

@@ -138,6 +138,8 @@ fn it_trains_on_images_and_on_vectors() {
         let kept = place.path(market);
         let flags = [
             "--train-only",
+            "--seed",
+            "1",
             "--steps",
             "40",
             "--market",

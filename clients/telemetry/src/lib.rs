@@ -173,8 +173,6 @@ struct Shown {
     board: Board,
     /// Of each counter by its tag, and whether it grew since it was told.
     sums: BTreeMap<String, (f64, bool)>,
-    /// The last step of training; 0 where there is none.
-    step: u64,
     opened: Instant,
     /// When sums were told.
     told: Instant,
@@ -185,14 +183,12 @@ impl Shown {
         Self {
             board,
             sums: BTreeMap::new(),
-            step: 0,
             opened: now,
             told: now,
         }
     }
 
     fn take(&mut self, step: u64, samples: &[Sample], now: Instant) -> io::Result<()> {
-        self.step = self.step.max(step);
         let mut gauges = Vec::new();
         for sample in samples.iter().filter(|sample| sample.value.is_finite()) {
             let tag = tag(sample);
@@ -215,7 +211,7 @@ impl Shown {
         Ok(())
     }
 
-    /// Over steps of training or, where there is none, over seconds.
+    /// Over seconds since the start: who only serves takes no steps.
     fn tell_sums(&mut self, now: Instant) -> io::Result<()> {
         self.told = now;
         let grown = self
@@ -226,11 +222,8 @@ impl Shown {
         if grown.is_empty() {
             return Ok(());
         }
-        let at = match self.step {
-            0 => now.saturating_duration_since(self.opened).as_secs(),
-            step => step,
-        };
-        self.board.write(at, grown)
+        let seconds = now.saturating_duration_since(self.opened).as_secs();
+        self.board.write(seconds, grown)
     }
 }
 
@@ -270,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn sums_reach_the_board_now_and_then_over_steps_or_else_over_seconds() {
+    fn sums_reach_the_board_now_and_then_over_seconds() {
         let folder = tempfile::tempdir().unwrap();
         let begin = Instant::now();
         let at = |seconds| begin + Duration::from_secs(seconds);
@@ -287,7 +280,7 @@ mod tests {
         }
         drop(board); // nothing more has come
         let step = point(7, "step", 7.0);
-        let more = [step.clone(), point(7, "calls/ok", 4.0), step];
+        let more = [step.clone(), point(61, "calls/ok", 4.0), step];
         assert_eq!(shown(folder.path()), [&told[..], &more].concat());
     }
 

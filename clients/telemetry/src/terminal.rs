@@ -3,7 +3,7 @@
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::{
-    io::{self, Write},
+    io::{self, IsTerminal, Write},
     sync::LazyLock,
 };
 
@@ -63,7 +63,8 @@ pub(crate) struct AboveLines;
 
 impl Write for AboveLines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if DRAWN.is_hidden() {
+        // A terminal that is gone is none any more, and drawing there would not only fail but panic.
+        if DRAWN.is_hidden() || !io::stderr().is_terminal() {
             return io::stderr().write(bytes);
         }
         DRAWN.suspend(|| io::stderr().write_all(bytes))?;

@@ -1,4 +1,5 @@
-//! Back-off: a peer that fails is left alone for a while, twice as long with each failure in a row.
+//! Back-off: a peer that fails is left alone for a while, twice as long with each failure in a row; first for a moment
+//! only where it was late, which may have been by little.
 
 use noesis_neuron::Hotkey;
 use std::{
@@ -9,6 +10,8 @@ use tokio::time::Instant;
 
 /// Pause after the first failure in a row.
 pub const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// The same where it was late: some steps.
+pub const LATE_PAUSE: Duration = Duration::from_millis(250);
 /// Pause after a busy peer, always the same: it says so itself, and at once.
 pub const BUSY_PAUSE: Duration = Duration::from_millis(500);
 /// Longest pause.
@@ -38,8 +41,17 @@ impl BackOff {
 
     /// The peer failed: it is left alone for 1, 2, 4, ... up to 64 seconds. Returns the pause.
     pub fn failed(&mut self, peer: Hotkey, now: Instant) -> Duration {
+        self.longer(FIRST_PAUSE, peer, now)
+    }
+
+    /// The peer was no longer waited for: the same, from a quarter of a second on.
+    pub fn late(&mut self, peer: Hotkey, now: Instant) -> Duration {
+        self.longer(LATE_PAUSE, peer, now)
+    }
+
+    fn longer(&mut self, first: Duration, peer: Hotkey, now: Instant) -> Duration {
         let before = self.0.get(&peer).map_or(0, |pause| pause.failures);
-        let pause = FIRST_PAUSE
+        let pause = first
             .saturating_mul(2u32.saturating_pow(before))
             .min(LONGEST_PAUSE);
         self.0.insert(
@@ -88,6 +100,7 @@ mod tests {
             assert_eq!(back_off.busy(peer, now), BUSY_PAUSE);
         }
         assert_eq!(back_off.failed(peer, now), 2 * FIRST_PAUSE);
+        assert_eq!(back_off.late(peer, now), 4 * LATE_PAUSE);
         back_off.keep_only(&BTreeSet::new());
         assert!(back_off.may_ask(&peer, now));
     }

@@ -3,7 +3,7 @@
 //! There is a deadline for all. As soon as enough peers have answered, the rest get a short grace, and then
 //! the step goes on without them; with nobody answering it goes on too, at the deadline. The grace is a share of the
 //! time that those took, or of what a step usually takes without such waiting ([`Pace`]) if that is more, so that dead
-//! and slow peers lengthen a step by no more than that share.
+//! and slow peers lengthen a step by no more than that share, once it is known what a step takes.
 
 use noesis_neuron::{Failure, Peer};
 use std::{future::Future, time::Duration};

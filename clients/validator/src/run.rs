@@ -36,7 +36,7 @@ pub enum RunError {
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
     /// What was learned is of no use, and was not saved.
-    #[error("parameters are not finite any more, and were not saved: the checkpoint is of the last step at which they were; go on from it with another --seed or a lower --rate")]
+    #[error("parameters are not finite any more, and were not saved: the checkpoint is of the last step at which they were; go on from it with a lower --rate, or start anew in another folder")]
     NotFinite,
     /// Nothing is learned any more. The checkpoint is of before.
     #[error(transparent)]

@@ -109,7 +109,7 @@ pub fn load(path: &Path, learner: &mut Learner) -> Result<Option<State>, Checkpo
             learner.config().model
         )));
     }
-    // Another seed is another choice of own data: it would train on what peers are scored by.
+    // With another seed the kept-apart examples lie in another order: some would score peers twice, and others never.
     let (kept, wanted) = (saved.learner.seed, learner.config().seed);
     if kept != wanted {
         return Err(checkpoint.mismatch(format!(

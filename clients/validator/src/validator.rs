@@ -425,7 +425,8 @@ impl Validator {
     fn failed(&mut self, peer: Hotkey, uid: Option<Uid>, missed: &Missed) {
         let pause = match missed {
             Missed::Failed(Failure::Busy) => self.back_off.busy(peer, Instant::now()),
-            _ => self.back_off.failed(peer, Instant::now()),
+            Missed::Late => self.back_off.late(peer, Instant::now()),
+            Missed::Failed(_) => self.back_off.failed(peer, Instant::now()),
         };
         tracing::debug!(
             ?uid,

@@ -76,7 +76,7 @@ pub fn validator(path: &Path) -> Result<(Vec<Point>, HeldOut)> {
 fn others_below(scores: &[Scored]) -> Option<f64> {
     let measured = scores
         .iter()
-        .filter_map(|one| Some((one.fisher, one.ablation > SIGNIFICANCE * one.error?)));
+        .filter_map(|one| Some((one.fisher?, one.ablation? > SIGNIFICANCE * one.error?)));
     let (useful, others): (Vec<_>, Vec<_>) = measured.partition(|(_, helps)| *helps);
     let least = useful.iter().map(|(fisher, _)| *fisher).reduce(f64::min)?;
     let not_below = others.iter().filter(|(fisher, _)| *fisher >= least).count();
@@ -149,8 +149,8 @@ no JSON
     #[test]
     fn whoever_is_not_known_to_help_is_to_have_the_lesser_fisher_score() {
         let scored = |fisher, ablation, error| Scored {
-            fisher,
-            ablation,
+            fisher: Some(fisher),
+            ablation: Some(ablation),
             error,
         };
         // Two who help; of the third it cannot be told, the fourth harms, the fifth was never measured.
@@ -163,10 +163,10 @@ no JSON
         ];
         assert_eq!(others_below(&scores), Some(1.0));
         // The least of those who help is what counts, and as much is not below.
-        scores[2].fisher = 0.25;
+        scores[2].fisher = Some(0.25);
         assert_eq!(others_below(&scores), Some(0.5));
         // It harmed only of late.
-        scores[3].fisher = 0.375;
+        scores[3].fisher = Some(0.375);
         assert_eq!(others_below(&scores), Some(0.0));
         assert_eq!(others_below(&scores[2..]), None, "nobody helps");
         assert_eq!(others_below(&scores[..2]), Some(1.0), "nobody is left");

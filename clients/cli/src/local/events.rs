@@ -51,10 +51,10 @@ pub struct Event {
 /// What a validator knows of one peer.
 #[derive(Debug, Deserialize)]
 pub struct Scored {
-    /// Its Fisher score.
-    pub fisher: f64,
-    /// Its ablation.
-    pub ablation: f64,
+    /// Its Fisher score; none where it is no number.
+    pub fisher: Option<f64>,
+    /// Its ablation; none where it is no number.
+    pub ablation: Option<f64>,
     /// The ablation's standard error; none before the first.
     pub error: Option<f64>,
 }

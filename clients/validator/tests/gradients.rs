@@ -106,10 +106,13 @@ async fn gradients_make_a_miners_contribution_better() {
 
 /// Two miners that train by themselves, on the same data and by the same seed, so that they would be one and the same
 /// model at the end, but that one of them takes gradients, by the rules that a miner has unless it is told others.
+///
+/// It is ahead while both are young: 2.46 nats a byte where its twin has 2.67. After 50 more steps of their own, which no
+/// gradients go with, they are as good as each other, 2.37 and 2.35.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_miner_that_takes_gradients_is_ahead_of_its_twin_that_does_not() {
+async fn the_loss_of_a_miner_that_takes_gradients_falls_faster_at_first_than_its_twins() {
     /// Steps of its own training that each takes.
-    const OWN_STEPS: u64 = 80;
+    const OWN_STEPS: u64 = 30;
     /// Steps of the validator meanwhile.
     const STEPS: u32 = 800;
 
@@ -178,5 +181,5 @@ async fn a_miner_that_takes_gradients_is_ahead_of_its_twin_that_does_not() {
         (refuser - alone).abs() < 1e-3,
         "nothing else than gradients makes a difference"
     );
-    assert!(fed < refuser - 0.02);
+    assert!(fed < refuser - 0.05);
 }

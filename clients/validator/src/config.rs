@@ -180,6 +180,10 @@ pub struct Config {
     /// Most peers attended to at a time. A quarter of the places are for those that are not the best, in turn.
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub peers: u16,
+    /// Least time from one step to the next. Whoever takes many a second asks its peers as often, and knows its own data by
+    /// heart before they have shown what they are worth.
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 100)]
+    pub step_every: u32,
     /// Steps between two assessments of the peers.
     #[arg(long, value_name = "STEPS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
     pub assess_every: u64,

@@ -29,7 +29,11 @@ use noesis_validator::{
     },
     validator::{Settings, Step, Validator},
 };
-use std::{path::Path, process::ExitCode, time::Instant};
+use std::{
+    path::Path,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
 use tokio::{
     sync::{mpsc, watch},
     task::{JoinError, JoinHandle},
@@ -176,6 +180,7 @@ async fn validate(config: Config) -> anyhow::Result<()> {
         ourselves,
         places: config.peers.into(),
         exploration: 0.25,
+        every: Duration::from_millis(config.step_every.into()),
     };
 
     tracing::info!(

@@ -22,9 +22,6 @@ mod attending;
 
 use attending::Attending;
 
-/// Pause after a step with nobody in the market: there is no hurry then.
-const ALONE: Duration = Duration::from_millis(100);
-
 /// Steps in a row that may fail before the run does: one batch may be to blame for one, and parameters that are not finite
 /// for all.
 const MOST_DIVERGED: u32 = 20;
@@ -52,6 +49,9 @@ pub struct Attention {
     pub places: usize,
     /// Share of the places for those that are not the best, in turn.
     pub exploration: f64,
+    /// Least time from one step to the next, with or without peers: a small model on a fast machine would ask them hundreds of
+    /// times a second, and know its own data by heart before they have shown what they are worth.
+    pub every: Duration,
 }
 
 /// When a run ends by itself, and what is measured then.
@@ -106,6 +106,7 @@ pub async fn run(
     scores.send_replace(validator.scores());
     let unfinished = |step: u64| end.steps.is_none_or(|steps| step < steps);
     while unfinished(validator.learner().step_count()) {
+        let begun = Instant::now();
         attending.look(validator);
         while let Ok(Vote { epoch, weights }) = votes.try_recv() {
             validator.events().write(&Event::Weights { epoch, weights });
@@ -149,14 +150,13 @@ pub async fn run(
                 }
             }
         }
-        if attending.peers().is_empty() {
-            tokio::select! {
-                () = &mut stop => {
-                    stopped = true;
-                    break;
-                }
-                () = tokio::time::sleep(ALONE) => {}
+        tokio::select! {
+            biased;
+            () = &mut stop => {
+                stopped = true;
+                break;
             }
+            () = tokio::time::sleep(attention.every.saturating_sub(begun.elapsed())) => {}
         }
     }
     if !validator.learner().is_finite() {

@@ -1,16 +1,23 @@
 //! A local network that runs until it has paid, and what its report says.
 
 use crate::{cache, program};
-use anyhow::{ensure, Context, Result};
+use anyhow::{bail, ensure, Context, Result};
 use serde_json::Value;
-use std::process::Command;
+use std::{
+    process::Command,
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+/// How long a network may take: one that never pays would run for ever.
+const LONG: Duration = Duration::from_secs(300);
 
 /// Runs `noesis localnet` with these flags, on the data that the set-up fetched, until it ends by itself; its report.
 pub fn localnet(flags: &[&str]) -> Result<Value> {
     let cache = cache()?;
     let folder = tempfile::tempdir()?;
     let report = folder.path().join("out.json");
-    let status = Command::new(program("noesis")?)
+    let mut network = Command::new(program("noesis")?)
         .arg("localnet")
         .args(flags)
         .arg("--json")
@@ -21,7 +28,21 @@ pub fn localnet(flags: &[&str]) -> Result<Value> {
         .arg(&cache)
         .env("NOESIS_DATA", cache.join("data/king-james.txt"))
         .env("NOESIS_IMAGES", cache.join("data/fashion-mnist"))
-        .status()?;
+        .spawn()?;
+    let begun = Instant::now();
+    let status = loop {
+        if let Some(status) = network.try_wait()? {
+            break status;
+        }
+        if begun.elapsed() >= LONG {
+            // Told to end, so that it ends its own programs.
+            let pid = network.id().to_string();
+            Command::new("kill").args(["-INT", &pid]).status()?;
+            network.wait()?;
+            bail!("noesis localnet {flags:?} has not paid after {LONG:?}");
+        }
+        sleep(Duration::from_millis(200));
+    };
     ensure!(status.success(), "noesis localnet ended with {status}");
     Ok(serde_json::from_slice(&std::fs::read(&report)?)?)
 }

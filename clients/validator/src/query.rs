@@ -64,9 +64,11 @@ impl Pace {
         }
     }
 
-    /// The patience of the next step.
-    pub fn patience(self, patience: Patience) -> Patience {
-        let shortest_grace = patience.shortest_grace.max(patience.grace_after(self.0));
+    /// The patience of the next step, where a step takes no less than `every`: what would be a pause anyhow may be waited.
+    pub fn patience(self, patience: Patience, every: Duration) -> Patience {
+        let usual = self.0.max(every);
+        let grace = usual - self.0 + patience.grace_after(usual);
+        let shortest_grace = patience.shortest_grace.max(grace);
         Patience {
             shortest_grace,
             ..patience
@@ -220,13 +222,20 @@ mod tests {
             pace.took(milliseconds(100), Some(milliseconds(0)));
             pace.took(milliseconds(4000), None);
         }
-        let grace = pace.patience(least).shortest_grace;
+        let grace = pace.patience(least, Duration::ZERO).shortest_grace;
         assert!(
             grace > milliseconds(39) && grace < milliseconds(41),
             "{grace:?}"
         );
+        // Of steps that come every 200 milliseconds it has the 100 that nothing is done in, and its share of all 200.
+        let grace = pace.patience(least, milliseconds(200)).shortest_grace;
+        assert!(
+            grace > milliseconds(179) && grace < milliseconds(181),
+            "{grace:?}"
+        );
         (0..100).for_each(|_| pace.took(milliseconds(1), Some(milliseconds(0))));
-        assert_eq!(pace.patience(least).shortest_grace, milliseconds(20));
+        let grace = pace.patience(least, Duration::ZERO).shortest_grace;
+        assert_eq!(grace, milliseconds(20));
     }
 
     #[tokio::test]

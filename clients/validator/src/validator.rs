@@ -47,6 +47,9 @@ pub struct Settings {
     pub own_data: usize,
     /// How long a step waits for whom.
     pub patience: Patience,
+    /// Least time from one step to the next, with or without peers: a small model on a fast machine would ask them hundreds of
+    /// times a second, and know its own data by heart before they have shown what they are worth.
+    pub every: Duration,
     /// How long a gradient, or an answer to a kept-apart example, may take.
     pub unhurried: Duration,
     /// Probability with which a peer is kept in a coalition.
@@ -77,6 +80,7 @@ impl Default for Settings {
                 grace: 0.4,
                 shortest_grace: Duration::from_millis(20),
             },
+            every: Duration::ZERO,
             unhurried: Duration::from_secs(3),
             keep: 0.5,
             assess_every: 20,
@@ -250,6 +254,11 @@ impl Validator {
         self.copies.share(self.ledger.scores(), takes)
     }
 
+    /// Least time from one step to the next.
+    pub fn every(&self) -> Duration {
+        self.settings.every
+    }
+
     /// Bytes of data it trains on.
     pub fn own_bytes(&self) -> usize {
         self.own.bytes()
@@ -296,7 +305,9 @@ impl Validator {
             .collect();
 
         let questions = self.questions(&asked, &round.inputs());
-        let patience = self.pace.patience(self.settings.patience);
+        let patience = self
+            .pace
+            .patience(self.settings.patience, self.settings.every);
         let (answers, answered, rest) = self.ask(&asked, &questions, patience).await;
         let finished = self.learner.finish(round, answers)?;
 

@@ -19,7 +19,6 @@ const ATTENTION: Attention = Attention {
     ourselves: [0; 32],
     places: 1,
     exploration: 0.0,
-    every: Duration::ZERO,
 };
 
 /// A small model's.

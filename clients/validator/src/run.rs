@@ -9,13 +9,7 @@ use crate::{
 };
 use noesis_model::{checkpoint::pause_after, Batch, CheckpointError};
 use noesis_neuron::Hotkey;
-use std::{
-    future::Future,
-    path::Path,
-    pin::pin,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{future::Future, path::Path, pin::pin, sync::Arc, time::Instant};
 use tokio::sync::{mpsc, watch};
 
 mod attending;

@@ -1,5 +1,7 @@
-//! Back-off: a peer that fails is left alone for a while, twice as long with each failure in a row; first for a moment
-//! only where it was late, which may have been by little.
+//! Back-off: a peer that fails is left alone for a while, twice as long with each failure in a row.
+//!
+//! One that was late may have been so by little: it is left alone for shorter times, and still asked where there is no
+//! hurry, so that what it is worth is known of how it answers and not of how busy the machine was.
 
 use noesis_neuron::Hotkey;
 use std::{
@@ -16,12 +18,18 @@ pub const LATE_PAUSE: Duration = Duration::from_millis(250);
 pub const BUSY_PAUSE: Duration = Duration::from_millis(500);
 /// Longest pause.
 pub const LONGEST_PAUSE: Duration = Duration::from_secs(64);
+/// The same where it was late: however slow its peers, nobody is forgotten who is some milliseconds behind them.
+pub const LONGEST_LATE_PAUSE: Duration = Duration::from_secs(8);
+/// Late so often in a row, in about a minute, it gives the training nothing that it could be paid for.
+pub const TOO_OFTEN_LATE: u32 = 12;
 
 /// How often a peer failed in a row, and until when it is left alone.
 #[derive(Clone, Copy, Debug)]
 struct Pause {
     failures: u32,
     until: Instant,
+    /// Whether the last of them was that it was late.
+    late: bool,
 }
 
 /// The peers that are being left alone.
@@ -34,6 +42,12 @@ impl BackOff {
         self.0.get(peer).is_none_or(|pause| now >= pause.until)
     }
 
+    /// Whether it may be asked now where there is no hurry: whoever was only late too, unless it always is.
+    pub fn may_ask_unhurried(&self, peer: &Hotkey, now: Instant) -> bool {
+        let late = |pause: &Pause| pause.late && pause.failures < TOO_OFTEN_LATE;
+        self.may_ask(peer, now) || self.0.get(peer).is_some_and(late)
+    }
+
     /// The peer answered: its failures are forgotten.
     pub fn answered(&mut self, peer: &Hotkey) {
         self.0.remove(peer);
@@ -41,35 +55,52 @@ impl BackOff {
 
     /// The peer failed: it is left alone for 1, 2, 4, ... up to 64 seconds. Returns the pause.
     pub fn failed(&mut self, peer: Hotkey, now: Instant) -> Duration {
-        self.longer(FIRST_PAUSE, peer, now)
-    }
-
-    /// The peer was no longer waited for: the same, from a quarter of a second on.
-    pub fn late(&mut self, peer: Hotkey, now: Instant) -> Duration {
-        self.longer(LATE_PAUSE, peer, now)
-    }
-
-    fn longer(&mut self, first: Duration, peer: Hotkey, now: Instant) -> Duration {
-        let before = self.0.get(&peer).map_or(0, |pause| pause.failures);
-        let pause = first
-            .saturating_mul(2u32.saturating_pow(before))
-            .min(LONGEST_PAUSE);
-        self.0.insert(
+        let pause = self.doubled(&peer, FIRST_PAUSE, LONGEST_PAUSE);
+        self.pause(
             peer,
-            Pause {
-                failures: before.saturating_add(1),
-                until: now + pause,
-            },
+            self.failures(&peer).saturating_add(1),
+            now + pause,
+            false,
+        );
+        pause
+    }
+
+    /// The peer was no longer waited for: the same, from a quarter of a second up to 8.
+    pub fn late(&mut self, peer: Hotkey, now: Instant) -> Duration {
+        let pause = self.doubled(&peer, LATE_PAUSE, LONGEST_LATE_PAUSE);
+        self.pause(
+            peer,
+            self.failures(&peer).saturating_add(1),
+            now + pause,
+            true,
         );
         pause
     }
 
     /// The peer said that it is busy: it is left alone for a moment, and that is no failure.
     pub fn busy(&mut self, peer: Hotkey, now: Instant) -> Duration {
-        let failures = self.0.get(&peer).map_or(0, |pause| pause.failures);
-        let until = now + BUSY_PAUSE;
-        self.0.insert(peer, Pause { failures, until });
+        self.pause(peer, self.failures(&peer), now + BUSY_PAUSE, false);
         BUSY_PAUSE
+    }
+
+    /// In a row.
+    fn failures(&self, peer: &Hotkey) -> u32 {
+        self.0.get(peer).map_or(0, |pause| pause.failures)
+    }
+
+    fn doubled(&self, peer: &Hotkey, first: Duration, longest: Duration) -> Duration {
+        first
+            .saturating_mul(2u32.saturating_pow(self.failures(peer)))
+            .min(longest)
+    }
+
+    fn pause(&mut self, peer: Hotkey, failures: u32, until: Instant, late: bool) {
+        let pause = Pause {
+            failures,
+            until,
+            late,
+        };
+        self.0.insert(peer, pause);
     }
 
     /// Forgets all but these, so that it never grows beyond the market.
@@ -103,5 +134,26 @@ mod tests {
         assert_eq!(back_off.late(peer, now), 4 * LATE_PAUSE);
         back_off.keep_only(&BTreeSet::new());
         assert!(back_off.may_ask(&peer, now));
+    }
+
+    #[test]
+    fn who_is_late_is_left_alone_for_less_and_still_asked_where_there_is_no_hurry() {
+        let (peer, now) = ([1; 32], Instant::now());
+        let mut back_off = BackOff::default();
+        let pauses: Vec<u128> = (0..8)
+            .map(|_| back_off.late(peer, now).as_millis())
+            .collect();
+        assert_eq!(pauses, [250, 500, 1000, 2000, 4000, 8000, 8000, 8000]);
+        assert!(!back_off.may_ask(&peer, now));
+        assert!(back_off.may_ask_unhurried(&peer, now));
+        back_off.busy(peer, now);
+        assert!(!back_off.may_ask_unhurried(&peer, now));
+        (8..TOO_OFTEN_LATE).for_each(|_| drop(back_off.late(peer, now)));
+        assert!(!back_off.may_ask_unhurried(&peer, now), "always late");
+        back_off.answered(&peer);
+        assert!(back_off.may_ask_unhurried(&peer, now));
+        back_off.failed(peer, now);
+        assert!(!back_off.may_ask_unhurried(&peer, now));
+        assert!(back_off.may_ask_unhurried(&peer, now + FIRST_PAUSE));
     }
 }

@@ -52,7 +52,7 @@ impl Answers {
 }
 
 /// A peer's answers, or why it was given up.
-pub type Fetched = (Hotkey, Result<Answers, Missed>);
+pub type Fetched = (Hotkey, Result<Answers, Failure>);
 
 /// Asks each peer for all its batches, one after the other, the peers side by side. A peer is given up at its first
 /// failure; each call has until the deadline. When enough of the peers are through, as [`Patience`] has it, the rest have
@@ -85,12 +85,15 @@ pub async fn fetch(
             one(&client, &peer, batches, &model, deadline).await
         }
     });
-    let answers = answers
-        .await
-        .answers
-        .into_iter()
-        .map(|answer| answer.outcome);
-    peers.iter().map(|peer| peer.hotkey).zip(answers).collect()
+    let answers = answers.await.answers.into_iter();
+    let outcomes = answers.map(|answer| {
+        answer.outcome.map_err(|missed| match missed {
+            // Not by little, with as much time as there was.
+            Missed::Late => Failure::Deadline,
+            Missed::Failed(failure) => failure,
+        })
+    });
+    peers.iter().map(|peer| peer.hotkey).zip(outcomes).collect()
 }
 
 async fn one(

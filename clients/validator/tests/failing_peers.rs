@@ -109,16 +109,21 @@ fn delay(milliseconds: u64) -> Option<Arc<AtomicU64>> {
     Some(Arc::new(AtomicU64::new(milliseconds)))
 }
 
-/// A small validator on text of no meaning.
+/// A small validator on text of no meaning that assesses nobody.
 fn validator(client: Client) -> Validator {
+    validator_with(Settings::default(), 1_000_000, client)
+}
+
+/// The same that assesses so often, on few examples.
+fn validator_with(settings: Settings, assess_every: u64, client: Client) -> Validator {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("text");
     std::fs::write(&file, "In the beginning was the word.\n".repeat(1000)).unwrap();
     let mut settings = Settings {
         batch: 2,
         own_data: 4096,
-        assess_every: 1_000_000,
-        ..Settings::default()
+        assess_every,
+        ..settings
     };
     settings.learner.model = NetworkConfig::Transformer(TransformerConfig {
         width: 16,
@@ -220,4 +225,35 @@ async fn a_peer_that_fails_is_asked_ever_more_seldom_and_comes_back_by_answering
             "it never came back"
         );
     }
+}
+
+/// What a peer is worth is known of how it answers where there is time, not of how the training's clock goes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_is_late_for_the_training_is_still_assessed() {
+    noesis_model::set_threads(1);
+    let slow = delay(20);
+    let (client, candidates) = peers(&[delay(20), delay(20), delay(20), slow.clone()]).await;
+    let settings = Settings {
+        examples: 8,
+        batches_before: 1,
+        ..Settings::default()
+    };
+    let mut validator = validator_with(settings, 4, client);
+    // Until it knows what a step takes.
+    for _ in 0..40 {
+        validator.step(&candidates).await.unwrap();
+    }
+    slow.unwrap().store(400, Relaxed);
+    let (mut assessed, mut late) = (0, 0);
+    while assessed < 6 {
+        let step = validator.step(&candidates).await.unwrap();
+        let answers = step.answers.iter();
+        late += answers.filter(|one| one.outcome == "late").count();
+        assessed += usize::from(step.assessed);
+    }
+    assert!(late > 0, "it was waited for");
+    let standing = validator.ledger().get(&candidates[3].hotkey).unwrap();
+    let standing = serde_json::to_value(standing).unwrap();
+    assert_eq!(standing["missed"], 0, "{standing}");
+    assert_ne!(standing["assessments"], 0, "{standing}");
 }

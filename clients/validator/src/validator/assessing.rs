@@ -33,7 +33,7 @@ impl Validator {
         });
         let expected: BTreeSet<Hotkey> = due.clone().map(|candidate| candidate.hotkey).collect();
         let ready: Vec<Candidate> = due
-            .filter(|candidate| self.back_off.may_ask(&candidate.hotkey, now))
+            .filter(|candidate| self.back_off.may_ask_unhurried(&candidate.hotkey, now))
             .cloned()
             .collect();
         if ready.is_empty() {
@@ -93,12 +93,12 @@ impl Validator {
         let (mut answers, mut compared) = (Vec::new(), Vec::new());
         for (peer, result) in fetched {
             let orders = fetching.orders.get(&peer).map_or(&[][..], Vec::as_slice);
-            match result.and_then(|one| self.in_order(&one, orders).map_err(Missed::Failed)) {
+            match result.and_then(|one| self.in_order(&one, orders)) {
                 Ok((judged, some)) => {
                     answers.push((peer, judged));
                     compared.push((peer, some));
                 }
-                Err(missed) => self.failed(peer, uid(&peer), &missed),
+                Err(failure) => self.failed(peer, uid(&peer), &Missed::Failed(failure)),
             }
         }
         self.compare(&fetching.examples, &compared, &uid);

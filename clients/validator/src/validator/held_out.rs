@@ -56,7 +56,7 @@ impl Validator {
                 .filter(|candidate| {
                     let peer = &candidate.hotkey;
                     self.ledger.may_train(peer)
-                        && self.back_off.may_ask(peer, now)
+                        && self.back_off.may_ask_unhurried(peer, now)
                         && self.ledger.batches(peer) >= self.settings.batches_before
                 })
                 .collect();

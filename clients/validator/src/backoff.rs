@@ -148,7 +148,8 @@ mod tests {
         assert!(back_off.may_ask_unhurried(&peer, now));
         back_off.busy(peer, now);
         assert!(!back_off.may_ask_unhurried(&peer, now));
-        (8..TOO_OFTEN_LATE).for_each(|_| drop(back_off.late(peer, now)));
+        let pauses = (8..TOO_OFTEN_LATE).map(|_| back_off.late(peer, now));
+        assert!(pauses.max() == Some(LONGEST_LATE_PAUSE));
         assert!(!back_off.may_ask_unhurried(&peer, now), "always late");
         back_off.answered(&peer);
         assert!(back_off.may_ask_unhurried(&peer, now));

@@ -16,7 +16,7 @@ use crate::{
 use market_primitives::Modality;
 use noesis_model::{tch::Device, NetworkConfig};
 use noesis_neuron::{Client, Failure, Hotkey, Peer, Tensor};
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, future::ready, sync::Arc, time::Duration};
 
 /// A peer's answers, row by row as it was asked.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -78,7 +78,7 @@ pub async fn fetch(
         .map(|(candidate, batches)| (candidate.hotkey, batches))
         .collect();
     let questions = Arc::new(questions);
-    let answers = query(&peers, patience, |peer| {
+    let answers = query(&peers, patience, ready(()), |peer| {
         let (client, model, questions) = (client.clone(), model.clone(), Arc::clone(&questions));
         async move {
             let batches = questions.get(&peer.hotkey).map_or(&[][..], Vec::as_slice);

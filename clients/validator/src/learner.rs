@@ -1,7 +1,7 @@
 //! What the validator trains: its local model and, for each peer, an adapter and a row of the gate.
 //!
 //! One batch takes two calls: [`Learner::begin`] lets the gate choose whom to ask, and, with their answers,
-//! [`Learner::finish`] joins, takes the loss, goes backward through model, join and gate out to the answers, steps
+//! [`Learner::finish`], which may come when the next has begun, joins, takes the loss, goes backward through model, join and gate out to the answers, steps
 //! the optimizers and returns what the peers are to be sent. What they are worth [`Learner::assess`] measures.
 
 use crate::{
@@ -74,8 +74,6 @@ impl Default for LearnerConfig {
 pub struct Round {
     targets: Tensor,
     inputs: Tensor,
-    representation: Tensor,
-    features: Tensor,
     draws: BTreeMap<Hotkey, f64>,
     /// Whom the gate chose of the coalition: whose answers are joined and learned from.
     chosen: Vec<Hotkey>,
@@ -207,32 +205,26 @@ impl Learner {
     /// the student has something to learn from the network, as many of those known to help. A random coalition is no
     /// good teacher: every other one is without the best peer.
     pub fn begin(&mut self, batch: &Batch, coalition: &[Hotkey], helping: &[Hotkey]) -> Round {
-        for peer in coalition {
-            let part = || Part::new(&self.config, self.device);
-            self.parts.entry(*peer).or_insert_with(part);
-        }
-        let representation = self
-            .local
-            .network(Parameters::Latest)
-            .represent(&batch.inputs);
-        let features = features(&representation);
+        self.take_in(coalition);
         let draws = Tensor::randn([coalition.len() as i64], (Kind::Double, Device::Cpu));
         let draws: Vec<f64> = Vec::try_from(draws).unwrap_or_default();
         let draws: BTreeMap<Hotkey, f64> = coalition.iter().copied().zip(draws).collect();
+        let local = self.local.network(Parameters::Latest);
+        let features = || features(&local.represent(&batch.inputs));
+        let chosen = self.top_k(coalition, |peers| {
+            self.noisy_scores(&features(), &draws, peers)
+        });
         let mut round = Round {
             targets: batch.targets.shallow_clone(),
             inputs: batch.inputs.shallow_clone(),
-            representation,
-            features,
             draws,
-            chosen: Vec::new(),
+            chosen,
             teachers: Vec::new(),
             lesson: None,
         };
-        round.chosen = self.top_k(coalition, |peers| self.noisy_scores(&round, peers));
         if self.teaches() {
             round.teachers = self.top_k(helping, |peers| {
-                gate::scores(&round.features, &self.rows(peers, Parameters::Average))
+                gate::scores(&features(), &self.rows(peers, Parameters::Average))
             });
         }
         if let (Some(student), false) = (&self.student, round.teachers.is_empty()) {
@@ -242,6 +234,14 @@ impl Learner {
         let lesson = round.lesson.as_ref().map_or(0, |lesson| lesson.size()[0]);
         self.question_rows = round.inputs.size()[0] + lesson;
         round
+    }
+
+    /// Makes parts for those of the peers that have none.
+    fn take_in<'a>(&mut self, peers: impl IntoIterator<Item = &'a Hotkey>) {
+        for peer in peers {
+            let part = || Part::new(&self.config, self.device);
+            self.parts.entry(*peer).or_insert_with(part);
+        }
     }
 
     /// Whether there is a student, and the network knew more than it when they were last assessed.
@@ -260,7 +260,8 @@ impl Learner {
         batch + lesson.unwrap_or(0)
     }
 
-    /// The `k` of these peers, those with parts, whose scores `[b, n]` over the batch are best.
+    /// The `k` of these peers, those with parts, whose scores `[b, n]` over the batch are best; asked for only where there
+    /// are more.
     fn top_k(&self, peers: &[Hotkey], scores: impl Fn(&[Hotkey]) -> Tensor) -> Vec<Hotkey> {
         let known = peers.iter().filter(|peer| self.parts.contains_key(*peer));
         let known: Vec<Hotkey> = known.copied().collect();
@@ -289,6 +290,8 @@ impl Learner {
         round: Round,
         answers: Vec<(Hotkey, Tensor)>,
     ) -> Result<Finished, Diverged> {
+        // The batch before may have let go of some, when they had not answered yet.
+        self.take_in(answers.iter().map(|(peer, _)| peer));
         for (peer, answer) in &answers {
             if let Some(part) = self.parts.get_mut(peer) {
                 part.measure(&round.of_batch(answer));
@@ -306,16 +309,17 @@ impl Learner {
             })
             .collect();
         let peers: Vec<Hotkey> = answers.iter().map(|(peer, _)| *peer).collect();
+        let local = self.local.network(Parameters::Latest);
+        let representation = local.represent(&round.inputs);
         let joined = if peers.is_empty() {
-            round.representation.shallow_clone()
+            representation
         } else {
-            let scores = self.noisy_scores(&round, &peers);
+            let scores = self.noisy_scores(&features(&representation), &round.draws, &peers);
             let weights = gate::weights(&scores, &all(&scores));
             let adapted = self.adapted(&answers, Parameters::Latest);
-            let local = join::at_times(&round.representation, &self.draws(&round));
-            join::joined(&local, &adapted, &weights)
+            let at_times = join::at_times(&representation, &self.draws(&round));
+            join::joined(&at_times, &adapted, &weights)
         };
-        let local = self.local.network(Parameters::Latest);
         let loss = local.loss(&joined, &round.targets);
         let value = loss.double_value(&[]);
         if !value.is_finite() {
@@ -346,7 +350,7 @@ impl Learner {
     /// A number in [0, 1) for each example, `[b]`; seed and step decide it.
     fn draws(&self, round: &Round) -> Tensor {
         let mut rng = StdRng::seed_from_u64(self.config.seed ^ (self.step << 20));
-        let examples = 0..round.representation.size()[0];
+        let examples = 0..round.inputs.size()[0];
         let draws: Vec<f32> = examples.map(|_| rng.random()).collect();
         Tensor::from_slice(&draws).to_device(self.device)
     }
@@ -446,17 +450,22 @@ impl Learner {
     }
 
     /// The gate's scores of these peers for the batch, `[b, n]`, with the batch's noise.
-    fn noisy_scores(&self, round: &Round, peers: &[Hotkey]) -> Tensor {
+    fn noisy_scores(
+        &self,
+        features: &Tensor,
+        draws: &BTreeMap<Hotkey, f64>,
+        peers: &[Hotkey],
+    ) -> Tensor {
         let parts = peers.iter().filter_map(|peer| self.parts.get(peer));
         let noise: Vec<&Tensor> = parts.map(|part| &part.noise).collect();
         let draws: Vec<f32> = (peers.iter())
-            .map(|peer| round.draws.get(peer).map_or(0.0, |draw| *draw as f32))
+            .map(|peer| draws.get(peer).map_or(0.0, |draw| *draw as f32))
             .collect();
         let draws = Tensor::from_slice(&draws)
             .to_device(self.device)
             .unsqueeze(0);
-        let clean = gate::scores(&round.features, &self.rows(peers, Parameters::Latest));
-        gate::noisy(&clean, &round.features, &Tensor::stack(&noise, 0), &draws)
+        let clean = gate::scores(features, &self.rows(peers, Parameters::Latest));
+        gate::noisy(&clean, features, &Tensor::stack(&noise, 0), &draws)
     }
 
     /// All that a checkpoint keeps, by name: parameters and the optimizers' state.

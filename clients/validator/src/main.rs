@@ -180,6 +180,7 @@ async fn validate(config: Config) -> anyhow::Result<()> {
         ourselves,
         places: config.peers.into(),
         exploration: 0.25,
+        every: Duration::from_millis(config.step_every.into()),
     };
 
     tracing::info!(
@@ -265,7 +266,6 @@ fn settings(config: &Config, model: NetworkConfig, seed: u64) -> Settings {
         },
         batch: config.batch.into(),
         own_data: config.own_data.unwrap_or(own_data),
-        every: Duration::from_millis(config.step_every.into()),
         assess_every: config.assess_every,
         examples: config.examples.into(),
         seed,

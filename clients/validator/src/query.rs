@@ -1,15 +1,16 @@
 //! The query: all chosen peers asked at once, and no longer waited for than is worth it.
 //!
-//! There is a deadline for all. As soon as enough peers have answered, the rest get a short grace, and then
-//! the step goes on without them; with nobody answering it goes on too, at the deadline. The grace is a share of the
+//! There is a deadline for all. Answers come while nobody waits for them yet, since a step's questions are sent while the
+//! step before is learned from. Once they are waited for, and enough peers have answered, the rest get a short grace, and
+//! then the step goes on without them; with nobody answering it goes on too, at the deadline. The grace is a share of the
 //! time that those took, or of what a step usually takes without such waiting ([`Pace`]) if that is more, so that dead
 //! and slow peers lengthen a step by no more than that share, once it is known what a step takes.
 
 use noesis_neuron::{Failure, Peer};
-use std::{future::Future, time::Duration};
+use std::{future::Future, pin::pin, time::Duration};
 use tokio::{
     task::JoinSet,
-    time::{timeout_at, Instant},
+    time::{sleep_until, Instant},
 };
 
 /// How long to wait for whom.
@@ -64,11 +65,9 @@ impl Pace {
         }
     }
 
-    /// The patience of the next step, where a step takes no less than `every`: what would be a pause anyhow may be waited.
-    pub fn patience(self, patience: Patience, every: Duration) -> Patience {
-        let usual = self.0.max(every);
-        let grace = usual - self.0 + patience.grace_after(usual);
-        let shortest_grace = patience.shortest_grace.max(grace);
+    /// The patience of the next step.
+    pub fn patience(self, patience: Patience) -> Patience {
+        let shortest_grace = patience.shortest_grace.max(patience.grace_after(self.0));
         Patience {
             shortest_grace,
             ..patience
@@ -105,23 +104,57 @@ pub struct Asked<T> {
     pub rest: Option<Duration>,
 }
 
-/// Asks all `peers` at once. `call` must refuse what cannot be
-/// used (not finite, wrong shape), so that it does not count as an answer. Calls still open at the end are dropped.
-pub async fn query<T, C>(peers: &[Peer], patience: Patience, call: impl Fn(Peer) -> C) -> Asked<T>
+/// Asks all `peers` at once, and waits for none of them by more than the grace once `wanted` is ready. `call` must refuse
+/// what cannot be used (not finite, wrong shape), so that it does not count as an answer. Calls still open at the end are
+/// dropped.
+pub async fn query<T, C>(
+    peers: &[Peer],
+    patience: Patience,
+    wanted: impl Future<Output = ()>,
+    call: impl Fn(Peer) -> C,
+) -> Asked<T>
 where
     T: Send + 'static,
     C: Future<Output = Result<T, Failure>> + Send + 'static,
 {
     let started = Instant::now();
+    let deadline = started + patience.deadline;
     let mut calls = JoinSet::new();
     for (place, peer) in peers.iter().enumerate() {
         let call = call(peer.clone());
         calls.spawn(async move { (place, call.await) });
     }
     let mut answers: Vec<Option<Answer<T>>> = peers.iter().map(|_| None).collect();
-    let mut until = started + patience.deadline;
+    let mut wanted = pin!(wanted);
     let (mut usable, mut enough) = (0, None);
-    while let Ok(Some(ended)) = timeout_at(until, calls.join_next()).await {
+    let mut waiting: Option<Instant> = None;
+    loop {
+        // Since when there is nobody to wait for but the rest.
+        let since = |enough: Instant| waiting.map(|waiting| enough.max(waiting));
+        let grace = |enough| Some(since(enough)? + patience.grace_after(enough - started));
+        let until = enough.and_then(grace).unwrap_or(deadline).min(deadline);
+        let ended = tokio::select! {
+            biased;
+            ended = calls.join_next() => ended,
+            () = &mut wanted, if waiting.is_none() => {
+                waiting = Some(Instant::now());
+                continue;
+            }
+            () = sleep_until(until) => None,
+        };
+        let Some(ended) = ended else {
+            let late = || Answer {
+                outcome: Err(Missed::Late),
+                took: started.elapsed(),
+            };
+            return Asked {
+                rest: enough
+                    .map(|enough| since(enough).map_or(Duration::ZERO, |since| since.elapsed())),
+                answers: (answers.into_iter())
+                    .map(|answer| answer.unwrap_or_else(late))
+                    .collect(),
+            };
+        };
         let Ok((place, outcome)) = ended else {
             continue; // a call that panicked counts as one that never came
         };
@@ -130,7 +163,6 @@ where
             usable += 1;
             if usable == patience.enough(peers.len()) {
                 enough = Some(now);
-                until = until.min(now + patience.grace_after(now - started));
             }
         }
         answers[place] = Some(Answer {
@@ -138,21 +170,12 @@ where
             took: now - started,
         });
     }
-    let late = || Answer {
-        outcome: Err(Missed::Late),
-        took: started.elapsed(),
-    };
-    Asked {
-        rest: enough.map(|enough| enough.elapsed()),
-        answers: (answers.into_iter())
-            .map(|answer| answer.unwrap_or_else(late))
-            .collect(),
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::future::ready;
     use tokio::time::sleep;
 
     const PATIENCE: Patience = Patience {
@@ -164,6 +187,11 @@ mod tests {
 
     /// Peers that answer after so many milliseconds; none: never.
     async fn ask(after: &[Option<u64>]) -> (Vec<bool>, Duration) {
+        ask_ahead(Duration::ZERO, after).await
+    }
+
+    /// The same, with nobody waiting for the answers before so long.
+    async fn ask_ahead(ahead: Duration, after: &[Option<u64>]) -> (Vec<bool>, Duration) {
         let peers: Vec<Peer> = (0..after.len())
             .map(|place| Peer {
                 hotkey: [place as u8; 32],
@@ -172,7 +200,7 @@ mod tests {
             })
             .collect();
         let started = Instant::now();
-        let asked = query(&peers, PATIENCE, |peer| {
+        let asked = query(&peers, PATIENCE, sleep(ahead), |peer| {
             let after = after[usize::from(peer.hotkey[0])];
             async move {
                 match after {
@@ -201,6 +229,15 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn nobody_is_late_for_whom_nobody_waits_yet() {
+        let ahead = Duration::from_millis(1500);
+        let (answered, took) = ask_ahead(ahead, &[Some(0), Some(1000), Some(0), None]).await;
+        assert_eq!(answered, [true, true, true, false]);
+        let expected = ahead + PATIENCE.shortest_grace;
+        assert!(took >= expected && took < 2 * expected, "{took:?}");
+    }
+
+    #[tokio::test]
     async fn the_grace_grows_with_the_time_that_the_others_took() {
         let (answered, took) = ask(&[Some(1500), None, Some(1500)]).await;
         assert_eq!(answered, [true, false, true]);
@@ -222,20 +259,13 @@ mod tests {
             pace.took(milliseconds(100), Some(milliseconds(0)));
             pace.took(milliseconds(4000), None);
         }
-        let grace = pace.patience(least, Duration::ZERO).shortest_grace;
+        let grace = pace.patience(least).shortest_grace;
         assert!(
             grace > milliseconds(39) && grace < milliseconds(41),
             "{grace:?}"
         );
-        // Of steps that come every 200 milliseconds it has the 100 that nothing is done in, and its share of all 200.
-        let grace = pace.patience(least, milliseconds(200)).shortest_grace;
-        assert!(
-            grace > milliseconds(179) && grace < milliseconds(181),
-            "{grace:?}"
-        );
         (0..100).for_each(|_| pace.took(milliseconds(1), Some(milliseconds(0))));
-        let grace = pace.patience(least, Duration::ZERO).shortest_grace;
-        assert_eq!(grace, milliseconds(20));
+        assert_eq!(pace.patience(least).shortest_grace, milliseconds(20));
     }
 
     #[tokio::test]
@@ -268,7 +298,7 @@ mod tests {
             endpoint: String::new(),
             certificate: None,
         };
-        let asked = query::<(), _>(&[peer.clone(), peer], PATIENCE, |_| async {
+        let asked = query::<(), _>(&[peer.clone(), peer], PATIENCE, ready(()), |_| async {
             Err(Failure::NotFinite)
         })
         .await;

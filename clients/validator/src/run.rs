@@ -9,7 +9,13 @@ use crate::{
 };
 use noesis_model::{checkpoint::pause_after, Batch, CheckpointError};
 use noesis_neuron::Hotkey;
-use std::{future::Future, path::Path, pin::pin, sync::Arc, time::Instant};
+use std::{
+    future::Future,
+    path::Path,
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::sync::{mpsc, watch};
 
 mod attending;
@@ -43,6 +49,9 @@ pub struct Attention {
     pub places: usize,
     /// Share of the places for those that are not the best, in turn.
     pub exploration: f64,
+    /// Least time from one step to the next, with or without peers: a small model on a fast machine would ask them hundreds of
+    /// times a second, and know its own data by heart before they have shown what they are worth.
+    pub every: Duration,
 }
 
 /// When a run ends by itself, and what is measured then.
@@ -147,7 +156,7 @@ pub async fn run(
                 stopped = true;
                 break;
             }
-            () = tokio::time::sleep(validator.every().saturating_sub(begun.elapsed())) => {}
+            () = tokio::time::sleep(attention.every.saturating_sub(begun.elapsed())) => {}
         }
     }
     if !validator.learner().is_finite() {

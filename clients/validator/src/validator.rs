@@ -5,7 +5,6 @@
 use crate::{
     backoff::BackOff,
     backward::{Backward, Treated},
-    coalition,
     copies::{Copies, Order},
     discover::Candidate,
     events::{Answered, Event, Events},
@@ -14,7 +13,7 @@ use crate::{
     kept_answers::KeptAnswers,
     learner::{Diverged, Learner, LearnerConfig},
     ledger::{Ledger, Memory},
-    query::{query, Missed, Pace, Patience},
+    query::{Missed, Pace, Patience},
     saved::{self, State},
     wire,
 };
@@ -33,8 +32,11 @@ use std::{
 };
 use tokio::{task::JoinHandle, time::Instant};
 
+mod asking;
 mod assessing;
 mod held_out;
+
+use asking::Asking;
 
 /// All that a validator is told.
 #[derive(Clone, Debug)]
@@ -47,9 +49,6 @@ pub struct Settings {
     pub own_data: usize,
     /// How long a step waits for whom.
     pub patience: Patience,
-    /// Least time from one step to the next, with or without peers: a small model on a fast machine would ask them hundreds of
-    /// times a second, and know its own data by heart before they have shown what they are worth.
-    pub every: Duration,
     /// How long a gradient, or an answer to a kept-apart example, may take.
     pub unhurried: Duration,
     /// Probability with which a peer is kept in a coalition.
@@ -80,7 +79,6 @@ impl Default for Settings {
                 grace: 0.4,
                 shortest_grace: Duration::from_millis(20),
             },
-            every: Duration::ZERO,
             unhurried: Duration::from_secs(3),
             keep: 0.5,
             assess_every: 20,
@@ -153,12 +151,6 @@ struct Fetching {
     answers: JoinHandle<Vec<Fetched>>,
 }
 
-/// What one peer was sent.
-struct Question {
-    order: Order,
-    inputs: Arc<noesis_neuron::Tensor>,
-}
-
 /// A validator without its chain.
 pub struct Validator {
     settings: Settings,
@@ -171,6 +163,8 @@ pub struct Validator {
     back_off: BackOff,
     pace: Pace,
     backward: Backward,
+    /// The next step's questions.
+    asking: Option<Asking>,
     fetching: Option<Fetching>,
     /// When an assessment last said of somebody that it missed it.
     counted: Instant,
@@ -221,6 +215,7 @@ impl Validator {
             copies: Copies::default(),
             back_off: BackOff::default(),
             pace: Pace::default(),
+            asking: None,
             fetching: None,
             counted: Instant::now(),
             kept_answers: KeptAnswers::default(),
@@ -254,11 +249,6 @@ impl Validator {
         self.copies.share(self.ledger.scores(), takes)
     }
 
-    /// Least time from one step to the next.
-    pub fn every(&self) -> Duration {
-        self.settings.every
-    }
-
     /// Bytes of data it trains on.
     pub fn own_bytes(&self) -> usize {
         self.own.bytes()
@@ -278,49 +268,33 @@ impl Validator {
         self.backward.keep_only(members);
     }
 
-    /// One step over a random coalition of these candidates. With nobody there, or nobody answering, it
-    /// trains the local model alone.
+    /// One step over a random coalition of the candidates; before it learns from their answers it asks those of the next. With
+    /// nobody there, or nobody answering, it trains the local model alone.
     ///
     /// # Errors
     ///
     /// [`Diverged`] when the loss was not finite; nothing was learned, and the next step may go well.
     pub async fn step(&mut self, candidates: &[Candidate]) -> Result<Step, Diverged> {
+        let began = Instant::now();
         let assessed = self.finish_assessment(candidates).await;
-        let (now, device) = (Instant::now(), self.learner.device());
-        let usable: Vec<Hotkey> = candidates
-            .iter()
-            .map(|candidate| candidate.hotkey)
-            .filter(|peer| self.ledger.may_train(peer) && self.back_off.may_ask(peer, now))
-            .collect();
-        let coalition = coalition::draw(&usable, self.settings.keep, &mut self.rng);
-        let batch = self.own.sample(self.settings.batch, device, &mut self.rng);
-        let helping: Vec<Hotkey> = usable
-            .into_iter()
-            .filter(|peer| self.ledger.helps(peer))
-            .collect();
-        let round = self.learner.begin(&batch, &coalition, &helping);
-        let asked: Vec<&Candidate> = candidates
-            .iter()
-            .filter(|candidate| round.asks(&candidate.hotkey))
-            .collect();
-
-        let questions = self.questions(&asked, &round.inputs());
-        let patience = self
-            .pace
-            .patience(self.settings.patience, self.settings.every);
-        let (answers, answered, rest) = self.ask(&asked, &questions, patience).await;
-        let finished = self.learner.finish(round, answers)?;
+        let under_way = self.asking.take();
+        let asking = under_way.unwrap_or_else(|| self.begin_step(candidates));
+        let mut answers = self.answers(asking.questions).await;
+        // Who left meanwhile, or comes back as another, is to leave no trace.
+        let there = |peer: &Hotkey| candidates.iter().find(|one| one.hotkey == *peer);
+        answers.usable.retain(|(peer, _)| there(peer).is_some());
+        self.asking = Some(self.begin_step(candidates));
+        let finished = self.learner.finish(asking.round, answers.usable)?;
 
         // Through an adapter that has learned nothing yet, a gradient is noise to its peer.
         let settled = |peer: &Hotkey| self.ledger.batches(peer) >= self.settings.batches_before;
         let gradients = finished.gradients.iter();
         let mut treated = Vec::new();
         let modality = self.learner.modality();
-        let inputs = wire::inputs(&batch.inputs).map(Arc::new);
+        let inputs = wire::inputs(&asking.batch.inputs).map(Arc::new);
         for (peer, gradient) in gradients.filter(|(peer, _)| settled(peer)) {
-            let candidate = asked.iter().find(|candidate| candidate.hotkey == *peer);
             if let (Some(candidate), Ok(inputs), Ok(gradient)) =
-                (candidate, &inputs, wire::gradient(gradient))
+                (there(peer), &inputs, wire::gradient(gradient))
             {
                 let inputs = Arc::clone(inputs);
                 let sent = self.backward.send(candidate, modality, inputs, gradient);
@@ -330,7 +304,7 @@ impl Validator {
         for peer in finished.joined {
             self.ledger.took_part(peer);
         }
-        self.pace.took(now.elapsed(), rest);
+        self.pace.took(began.elapsed(), answers.rest);
         let step = self.learner.step_count();
         if step.is_multiple_of(self.settings.assess_every) && self.fetching.is_none() {
             self.begin_assessment(candidates);
@@ -338,7 +312,7 @@ impl Validator {
         let step = Step {
             step,
             loss: finished.loss,
-            answers: answered,
+            answers: answers.answered,
             gradients: treated,
             assessed,
         };
@@ -349,87 +323,6 @@ impl Validator {
             gradients: step.gradients.clone(),
         });
         Ok(step)
-    }
-
-    /// What each is asked, in an order of the peer's own: who returns what another was asked answers the wrong rows.
-    fn questions(&mut self, asked: &[&Candidate], inputs: &Tensor) -> HashMap<Hotkey, Question> {
-        let rows = inputs.size().first().copied().unwrap_or(0) as usize;
-        let mut questions = HashMap::new();
-        for candidate in asked {
-            let order = Order::draw(rows, &mut self.rng);
-            match wire::inputs(&order.sent(inputs)) {
-                Ok(inputs) => {
-                    let inputs = Arc::new(inputs);
-                    questions.insert(candidate.hotkey, Question { order, inputs });
-                }
-                Err(failure) => tracing::error!("a batch could not be sent: {failure}"),
-            }
-        }
-        questions
-    }
-
-    /// Asks them all; returns the usable answers in the order of the batch, what came of each for the record, and how long
-    /// the rest were waited for.
-    async fn ask(
-        &mut self,
-        asked: &[&Candidate],
-        questions: &HashMap<Hotkey, Question>,
-        patience: Patience,
-    ) -> (Vec<(Hotkey, Tensor)>, Vec<Answered>, Option<Duration>) {
-        let (modality, model) = (self.learner.modality(), self.settings.learner.model.clone());
-        let device = self.learner.device();
-        let asked: Vec<(&Candidate, &Question)> = (asked.iter())
-            .filter_map(|candidate| Some((*candidate, questions.get(&candidate.hotkey)?)))
-            .collect();
-        let shape = |question: &Question| wire::answer_shape(&model, &question.inputs.shape);
-        let peers: Vec<_> = asked
-            .iter()
-            .map(|(candidate, _)| candidate.peer())
-            .collect();
-        let results = query(&peers, patience, |peer| {
-            let client = self.client.clone();
-            let question = questions.get(&peer.hotkey);
-            let asked = question.map(|one| (Arc::clone(&one.inputs), shape(one)));
-            async move {
-                let missing = || Failure::Internal("a peer without a question".into());
-                let (inputs, shape) = asked.ok_or_else(missing)?;
-                let answer = client.forward(&peer, modality, &inputs, patience.deadline);
-                wire::answer(answer.await?, &shape)
-            }
-        })
-        .await;
-        let (mut answers, mut answered) = (Vec::new(), Vec::new());
-        for ((candidate, question), result) in asked.into_iter().zip(results.answers) {
-            let outcome = result.outcome.and_then(|values| {
-                let answer = wire::torch(&values, &shape(question), device);
-                let answer = answer.map_err(Missed::Failed)?;
-                Ok(question.order.returned(&answer))
-            });
-            // Who is cut off took at least so long, and who says no as long as could be: left out of the average, the slow
-            // would look quick, and a relay could answer only when its original was.
-            let waited = match outcome {
-                Err(Missed::Failed(_)) => patience.deadline,
-                _ => result.took,
-            };
-            (self.ledger).waited_for(candidate.hotkey, milliseconds(waited), self.settings.memory);
-            let words = match outcome {
-                Ok(answer) => {
-                    self.back_off.answered(&candidate.hotkey);
-                    answers.push((candidate.hotkey, answer));
-                    "ok".to_owned()
-                }
-                Err(missed) => {
-                    self.failed(candidate.hotkey, Some(candidate.uid), &missed);
-                    missed.to_string()
-                }
-            };
-            answered.push(Answered {
-                uid: candidate.uid,
-                outcome: words,
-                milliseconds: milliseconds(result.took),
-            });
-        }
-        (answers, answered, results.rest)
     }
 
     /// Leaves it alone for a while; it has no slot any more where it is no candidate.

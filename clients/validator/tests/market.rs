@@ -380,6 +380,7 @@ async fn a_crash_costs_hardly_more_than_the_current_step() {
         ourselves: [0; 32],
         places: 4,
         exploration: 0.25,
+        every: std::time::Duration::ZERO,
     };
     let (sender, mut done) = watch::channel(0);
     let stop = async move { drop(done.wait_for(|steps| *steps >= 25).await) };

@@ -63,8 +63,7 @@ impl Validator {
             self.client.clone(),
             questions,
             model,
-            self.pace
-                .patience(self.settings.patience, self.settings.every),
+            self.pace.patience(self.settings.patience),
             self.settings.unhurried,
         );
         self.fetching = Some(Fetching {

@@ -51,17 +51,15 @@ impl Validator {
         for batch in batches.iter().flat_map(|batch| parts(batch, rows)) {
             let batch = batch.to_device(self.learner.device());
             let now = Instant::now();
-            let asked: Vec<&Candidate> = candidates
-                .iter()
-                .filter(|candidate| {
-                    let peer = &candidate.hotkey;
-                    self.ledger.may_train(peer)
-                        && self.back_off.may_ask_unhurried(peer, now)
-                        && self.ledger.batches(peer) >= self.settings.batches_before
-                })
-                .collect();
-            let questions = self.questions(&asked, &batch.inputs);
-            let (answers, _, _) = self.ask(&asked, &questions, patience).await;
+            let takes_part = |candidate: &&Candidate| {
+                let peer = &candidate.hotkey;
+                self.ledger.may_train(peer)
+                    && self.back_off.may_ask_unhurried(peer, now)
+                    && self.ledger.batches(peer) >= self.settings.batches_before
+            };
+            let asked: Vec<&Candidate> = candidates.iter().filter(takes_part).collect();
+            let questions = self.ask(asked.into_iter(), &batch.inputs, patience);
+            let answers = self.answers(questions).await.usable;
             let answers: Vec<(Hotkey, Tensor)> = answers
                 .into_iter()
                 .map(|(peer, answer)| (peer, self.learner.summarised(&answer)))

@@ -19,6 +19,7 @@ const ATTENTION: Attention = Attention {
     ourselves: [0; 32],
     places: 1,
     exploration: 0.0,
+    every: Duration::ZERO,
 };
 
 /// A small model's.

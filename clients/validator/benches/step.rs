@@ -2,7 +2,8 @@
 //!
 //! `cargo bench --workspace --bench step` takes steps of both in turn: of the validator, whose eight peers answer over
 //! signed gRPC on loopback, and of a learner of the same settings, for which the same networks compute one after the
-//! other in its own thread. Assessments are left out on both sides. Gradients are left out of a first run and sent in a
+//! other in its own thread. A step of the validator lasts until its peers have answered what it asks for the next one too,
+//! which a validator does not wait for. Assessments are left out on both sides. Gradients are left out of a first run and sent in a
 //! second, where a step lasts until all peers have followed theirs, on both sides; a validator does not wait for that, so
 //! that its own steps are shorter. Peers of the network may compute on other cores, so it is the processor time of both that
 //! is compared too. Last comes the same model trained by itself, without peers. `-- --device cuda` computes on a GPU.
@@ -105,11 +106,11 @@ async fn compare(data: &DataSet, device: Device, gradients: bool) -> (Means, Mea
     let key = noesis_chain::keypair("//Validator").unwrap();
     let callers = Callers::from_iter([(key.public_key().0, 1000)]);
     let callers = watch::channel(Arc::new(callers)).1;
-    let (through, mut followed) = watch::channel(0);
-    let through = Arc::new(through);
+    let (counts, mut peers_do) = watch::channel(Counts::default());
+    let counts = Arc::new(counts);
     for seed in 0..PEERS {
         let trainer = peers::trained(data, seed.into(), 0, device);
-        let counts = Arc::clone(&through);
+        let counts = Arc::clone(&counts);
         let (candidate, worker) = miner(seed, trainer, rules, counts, callers.clone()).await;
         candidates.push(candidate);
         workers.push(worker);
@@ -134,9 +135,9 @@ async fn compare(data: &DataSet, device: Device, gradients: bool) -> (Means, Mea
         assert!(taken.answers.iter().all(|one| one.outcome == "ok"));
         if gradients {
             sent += taken.answers.len();
-            let all = followed.wait_for(|followed| *followed >= sent);
-            drop(timeout(PATIENCE, all).await.unwrap().unwrap());
         }
+        let all = peers_do.wait_for(|counts| counts.answering == 0 && counts.followed >= sent);
+        drop(timeout(PATIENCE, all).await.unwrap().unwrap());
         finish(device);
         let ended = (begun.0.elapsed(), processor_time() - begun.1);
         assert!((taken.gradients.iter()).all(|(_, treated)| *treated == Treated::Applied));
@@ -211,10 +212,19 @@ impl Means {
     }
 }
 
-/// A miner, and how many gradients all of them are through with.
+/// What all miners do.
+#[derive(Default)]
+struct Counts {
+    /// Questions that are being answered.
+    answering: usize,
+    /// Gradients that they are through with.
+    followed: usize,
+}
+
+/// A miner of theirs.
 struct Counted {
     miner: Miner,
-    through: Arc<watch::Sender<usize>>,
+    counts: Arc<watch::Sender<Counts>>,
 }
 
 impl Model for Counted {
@@ -223,7 +233,10 @@ impl Model for Counted {
     }
 
     async fn forward(&self, caller: Caller, inputs: Tensor) -> Result<Tensor, Failure> {
-        self.miner.forward(caller, inputs).await
+        self.counts.send_modify(|counts| counts.answering += 1);
+        let answer = self.miner.forward(caller, inputs).await;
+        self.counts.send_modify(|counts| counts.answering -= 1);
+        answer
     }
 
     async fn backward(
@@ -233,7 +246,7 @@ impl Model for Counted {
         gradient: Tensor,
     ) -> Result<Treatment, Failure> {
         let treated = self.miner.backward(caller, inputs, gradient).await;
-        self.through.send_modify(|through| *through += 1);
+        self.counts.send_modify(|counts| counts.followed += 1);
         treated
     }
 }
@@ -243,7 +256,7 @@ async fn miner(
     seed: u8,
     trainer: Trainer,
     feedback: FeedbackRules,
-    through: Arc<watch::Sender<usize>>,
+    counts: Arc<watch::Sender<Counts>>,
     callers: watch::Receiver<Arc<Callers>>,
 ) -> (Candidate, Worker) {
     let identity = noesis_chain::keypair(&format!("//Miner//{seed}")).unwrap();
@@ -269,7 +282,7 @@ async fn miner(
     };
     let serving = serve(
         listener,
-        Counted { miner, through },
+        Counted { miner, counts },
         identity,
         GENESIS,
         callers,

@@ -50,7 +50,10 @@ async fn a_client_outlives_its_node() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_commonest_refusals_come_as_errors_of_the_market() -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let mut node = Node::start(folder.path(), free_port()?)?;
+    // The first row is awaited until it is final; where that takes longer than the limit of the chain of development,
+    // five blocks, a second row would be taken.
+    let limit = [("weights_rate_limit", 100.into())];
+    let mut node = Node::start_with(&limit, folder.path(), free_port()?)?;
     let chain = node.chain().await?;
     let (alice, bob) = (keypair("//Alice")?, keypair("//Bob")?);
     let hotkeys = [keypair("//Alice//hotkey")?, keypair("//Bob//hotkey")?];

@@ -1,7 +1,8 @@
 //! Back-off: a peer that fails is left alone for a while, twice as long with each failure in a row.
 //!
 //! One that was late may have been so by little: it is left alone for shorter times, and still asked where there is no
-//! hurry, so that what it is worth is known of how it answers and not of how busy the machine was.
+//! hurry, so that what it is worth is known of how it answers and not of how busy the machine was. One that hardly ever
+//! answers in time is treated as if it failed.
 
 use noesis_neuron::Hotkey;
 use std::{
@@ -18,18 +19,22 @@ pub const LATE_PAUSE: Duration = Duration::from_millis(250);
 pub const BUSY_PAUSE: Duration = Duration::from_millis(500);
 /// Longest pause.
 pub const LONGEST_PAUSE: Duration = Duration::from_secs(64);
-/// The same where it was late: however slow its peers, nobody is forgotten who is some milliseconds behind them.
+/// The same where it was late: nobody is forgotten who is some milliseconds behind the others.
 pub const LONGEST_LATE_PAUSE: Duration = Duration::from_secs(8);
-/// Late so often in a row, in about a minute, it gives the training nothing that it could be paid for.
+/// Late so often, in about a minute, with hardly an answer between, it gives the training nothing that it could be paid
+/// for. An answer makes up for half of the times: who has one in six in time does not come here.
 pub const TOO_OFTEN_LATE: u32 = 12;
 
-/// How often a peer failed in a row, and until when it is left alone.
+/// How often a peer failed, and until when it is left alone.
 #[derive(Clone, Copy, Debug)]
 struct Pause {
+    /// In a row.
     failures: u32,
+    /// How often it was late, halved by each answer.
+    late: u32,
     until: Instant,
-    /// Whether the last of them was that it was late.
-    late: bool,
+    /// Whether it is left alone because it was late.
+    for_lateness: bool,
 }
 
 /// The peers that are being left alone.
@@ -44,61 +49,69 @@ impl BackOff {
 
     /// Whether it may be asked now where there is no hurry: whoever was only late too, unless it always is.
     pub fn may_ask_unhurried(&self, peer: &Hotkey, now: Instant) -> bool {
-        let late = |pause: &Pause| pause.late && pause.failures < TOO_OFTEN_LATE;
+        let late = |pause: &Pause| pause.for_lateness && pause.late < TOO_OFTEN_LATE;
         self.may_ask(peer, now) || self.0.get(peer).is_some_and(late)
     }
 
-    /// The peer answered: its failures are forgotten.
-    pub fn answered(&mut self, peer: &Hotkey) {
-        self.0.remove(peer);
+    /// The peer answered: its failures are forgotten, and half of the times that it was late.
+    pub fn answered(&mut self, peer: &Hotkey, now: Instant) {
+        let late = self.0.get(peer).map_or(0, |pause| pause.late / 2);
+        if late == 0 {
+            self.0.remove(peer);
+        } else {
+            self.pause(*peer, 0, late, now, false);
+        }
     }
 
     /// The peer failed: it is left alone for 1, 2, 4, ... up to 64 seconds. Returns the pause.
     pub fn failed(&mut self, peer: Hotkey, now: Instant) -> Duration {
-        let pause = self.doubled(&peer, FIRST_PAUSE, LONGEST_PAUSE);
-        self.pause(
-            peer,
-            self.failures(&peer).saturating_add(1),
-            now + pause,
-            false,
-        );
+        let (failures, late) = self.counts(&peer);
+        let pause = doubled(FIRST_PAUSE, failures).min(LONGEST_PAUSE);
+        self.pause(peer, failures.saturating_add(1), late, now + pause, false);
         pause
     }
 
-    /// The peer was no longer waited for: the same, from a quarter of a second up to 8.
+    /// The peer was no longer waited for: the same, from a quarter of a second up to 8, and up to 64 once it was so too
+    /// often.
     pub fn late(&mut self, peer: Hotkey, now: Instant) -> Duration {
-        let pause = self.doubled(&peer, LATE_PAUSE, LONGEST_LATE_PAUSE);
-        self.pause(
-            peer,
-            self.failures(&peer).saturating_add(1),
-            now + pause,
-            true,
-        );
+        let (failures, late) = self.counts(&peer);
+        let late = late.saturating_add(1);
+        let longest = if late < TOO_OFTEN_LATE {
+            LONGEST_LATE_PAUSE
+        } else {
+            LONGEST_PAUSE
+        };
+        let pause = doubled(LATE_PAUSE, late - 1).min(longest);
+        self.pause(peer, failures, late, now + pause, true);
         pause
     }
 
     /// The peer said that it is busy: it is left alone for a moment, and that is no failure.
     pub fn busy(&mut self, peer: Hotkey, now: Instant) -> Duration {
-        self.pause(peer, self.failures(&peer), now + BUSY_PAUSE, false);
+        let (failures, late) = self.counts(&peer);
+        self.pause(peer, failures, late, now + BUSY_PAUSE, false);
         BUSY_PAUSE
     }
 
-    /// In a row.
-    fn failures(&self, peer: &Hotkey) -> u32 {
-        self.0.get(peer).map_or(0, |pause| pause.failures)
+    /// How often it failed, and how often it was late.
+    fn counts(&self, peer: &Hotkey) -> (u32, u32) {
+        let counts = |pause: &Pause| (pause.failures, pause.late);
+        self.0.get(peer).map_or((0, 0), counts)
     }
 
-    fn doubled(&self, peer: &Hotkey, first: Duration, longest: Duration) -> Duration {
-        first
-            .saturating_mul(2u32.saturating_pow(self.failures(peer)))
-            .min(longest)
-    }
-
-    fn pause(&mut self, peer: Hotkey, failures: u32, until: Instant, late: bool) {
+    fn pause(
+        &mut self,
+        peer: Hotkey,
+        failures: u32,
+        late: u32,
+        until: Instant,
+        for_lateness: bool,
+    ) {
         let pause = Pause {
             failures,
-            until,
             late,
+            until,
+            for_lateness,
         };
         self.0.insert(peer, pause);
     }
@@ -107,6 +120,11 @@ impl BackOff {
     pub fn keep_only(&mut self, peers: &BTreeSet<Hotkey>) {
         self.0.retain(|peer, _| peers.contains(peer));
     }
+}
+
+/// `first`, doubled so often.
+fn doubled(first: Duration, times: u32) -> Duration {
+    first.saturating_mul(2u32.saturating_pow(times))
 }
 
 #[cfg(test)]
@@ -124,14 +142,14 @@ mod tests {
         assert!(!back_off.may_ask(&peer, now + Duration::from_secs(63)));
         assert!(back_off.may_ask(&peer, now + Duration::from_secs(64)));
         assert!(back_off.may_ask(&[2; 32], now));
-        back_off.answered(&peer);
+        back_off.answered(&peer, now);
         assert!(back_off.may_ask(&peer, now));
         assert_eq!(back_off.failed(peer, now), FIRST_PAUSE);
         for _ in 0..9 {
             assert_eq!(back_off.busy(peer, now), BUSY_PAUSE);
         }
         assert_eq!(back_off.failed(peer, now), 2 * FIRST_PAUSE);
-        assert_eq!(back_off.late(peer, now), 4 * LATE_PAUSE);
+        assert_eq!(back_off.late(peer, now), LATE_PAUSE);
         back_off.keep_only(&BTreeSet::new());
         assert!(back_off.may_ask(&peer, now));
     }
@@ -149,12 +167,31 @@ mod tests {
         back_off.busy(peer, now);
         assert!(!back_off.may_ask_unhurried(&peer, now));
         let pauses = (8..TOO_OFTEN_LATE).map(|_| back_off.late(peer, now));
-        assert!(pauses.max() == Some(LONGEST_LATE_PAUSE));
+        assert_eq!(pauses.max(), Some(LONGEST_PAUSE));
         assert!(!back_off.may_ask_unhurried(&peer, now), "always late");
-        back_off.answered(&peer);
-        assert!(back_off.may_ask_unhurried(&peer, now));
+        back_off.answered(&peer, now);
+        assert!(back_off.may_ask(&peer, now));
         back_off.failed(peer, now);
         assert!(!back_off.may_ask_unhurried(&peer, now));
         assert!(back_off.may_ask_unhurried(&peer, now + FIRST_PAUSE));
+    }
+
+    #[test]
+    fn a_peer_with_one_answer_in_six_in_time_is_asked_where_there_is_no_hurry_and_with_less_it_is_not(
+    ) {
+        let (peer, now) = ([1; 32], Instant::now());
+        let always_asked = |late_between: u32| {
+            let mut back_off = BackOff::default();
+            (0..20).all(|_| {
+                let asked = (0..late_between).all(|_| {
+                    back_off.late(peer, now);
+                    back_off.may_ask_unhurried(&peer, now)
+                });
+                back_off.answered(&peer, now);
+                asked
+            })
+        };
+        assert!(always_asked(1) && always_asked(5));
+        assert!(!always_asked(7) && !always_asked(11));
     }
 }

@@ -83,7 +83,7 @@ pub struct Answered {
     pub uid: Uid,
     /// `ok`, `late`, or what went wrong in words.
     pub outcome: String,
-    /// How long it took.
+    /// How long after the question it answered or was given up.
     pub milliseconds: f64,
 }
 
@@ -174,7 +174,11 @@ fn samples(event: &Event) -> Vec<Sample> {
                 let seconds = answer.milliseconds / 1e3;
                 let name = "noesis_validator_answer_seconds_total";
                 // No gauge: only some of the peers are asked in a step.
-                let took = Sample::counter(name, "Time that a peer was waited for.", seconds);
+                let took = Sample::counter(
+                    name,
+                    "Time from the questions to the answers of a peer, or to when it was given up.",
+                    seconds,
+                );
                 samples.push(took.of("uid", answer.uid));
             }
             for (uid, treated) in gradients {

@@ -56,13 +56,14 @@ pub type Fetched = (Hotkey, Result<Answers, Failure>);
 
 /// Asks each peer for all its batches, one after the other, the peers side by side. A peer is given up at its first
 /// failure; each call has until the deadline. When enough of the peers are through, as [`Patience`] has it, the rest have
-/// as long again, and at least the time of a call and twice what the training grants for each question: one that
-/// answers each just before its deadline holds up nobody, and who keeps up with the training is not cut off.
+/// as long again, and at least the time of a call and twice what the training grants for each question, `granted`: one
+/// that answers each just before its deadline holds up nobody, and who keeps up with the training is not cut off.
 pub async fn fetch(
     client: Client,
     questions: Vec<(Candidate, Vec<Tensor>)>,
     model: NetworkConfig,
     patience: Patience,
+    granted: Duration,
     deadline: Duration,
 ) -> Vec<Fetched> {
     let peers: Vec<Peer> = questions.iter().map(|(one, _)| one.peer()).collect();
@@ -71,7 +72,7 @@ pub async fn fetch(
     let patience = Patience {
         deadline: deadline.saturating_mul(batches),
         grace: 1.0,
-        shortest_grace: deadline.max(patience.shortest_grace.saturating_mul(2 * batches)),
+        shortest_grace: deadline.max(granted.saturating_mul(2 * batches)),
         ..patience
     };
     let questions: HashMap<Hotkey, Vec<Tensor>> = (questions.into_iter())

@@ -49,7 +49,7 @@ pub struct Standing {
     /// Batches in which it took part.
     #[serde(default)]
     batches: u64,
-    /// How long it was waited for, in milliseconds.
+    /// How long it took from the question on, in milliseconds.
     #[serde(default)]
     pub took: MovingAverage,
     /// Its ablation.
@@ -129,7 +129,7 @@ impl Ledger {
         standing.batches = standing.batches.saturating_add(1);
     }
 
-    /// The peer was waited for so many milliseconds, until it answered or was given up.
+    /// So many milliseconds after the question the peer answered, or was given up.
     pub fn waited_for(&mut self, peer: Hotkey, milliseconds: f64, memory: Memory) {
         let standing = self.0.entry(peer).or_default();
         standing.took.add(milliseconds, memory.answer);

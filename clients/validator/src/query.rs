@@ -1,10 +1,11 @@
 //! The query: all chosen peers asked at once, and no longer waited for than is worth it.
 //!
-//! There is a deadline for all. Answers come while nobody waits for them yet, since a step's questions are sent while the
-//! step before is learned from. Once they are waited for, and enough peers have answered, the rest get a short grace, and
-//! then the step goes on without them; with nobody answering it goes on too, at the deadline. The grace is a share of the
-//! time that those took, or of what a step usually takes without such waiting ([`Pace`]) if that is more, so that dead
-//! and slow peers lengthen a step by no more than that share, once it is known what a step takes.
+//! There is a deadline for all, from the questions on. Answers come while nobody waits for them yet, since a step's
+//! questions are sent while the step before is learned from. Once they are waited for, and enough peers have answered,
+//! the rest get a short grace, and then the step goes on without them; with nobody answering it goes on too, at the
+//! deadline. The grace is a share of the time that those took, or of what a step usually takes without such waiting
+//! ([`Pace`]) if that is more, so that dead and slow peers lengthen a step by no more than that share, once it is known
+//! what a step takes.
 
 use noesis_neuron::{Failure, Peer};
 use std::{future::Future, pin::pin, time::Duration};
@@ -41,14 +42,22 @@ impl Patience {
     }
 }
 
-/// What a step takes apart from its wait for the rest, a moving average.
+/// What the steps take, moving averages.
 #[derive(Clone, Copy, Debug)]
-pub struct Pace(Duration);
+pub struct Pace {
+    /// A step, apart from its wait for the rest.
+    step: Duration,
+    /// How long its questions were under way before their answers were waited for.
+    ahead: Duration,
+}
 
 impl Default for Pace {
-    /// Half a second, until the first steps were taken.
+    /// Half a second a step, until the first were taken.
     fn default() -> Self {
-        Self(Duration::from_millis(500))
+        Self {
+            step: Duration::from_millis(500),
+            ahead: Duration::ZERO,
+        }
     }
 }
 
@@ -56,22 +65,31 @@ impl Pace {
     /// What one step keeps of the average.
     const MEMORY: f64 = 0.9;
 
-    /// A step took so long, and waited so long for the rest once enough had answered. One in which there never were enough
-    /// waited to the deadline, and says nothing.
-    pub fn took(&mut self, step: Duration, rest: Option<Duration>) {
-        if let Some(rest) = rest {
-            let own = step.saturating_sub(rest);
-            self.0 = self.0.mul_f64(Self::MEMORY) + own.mul_f64(1.0 - Self::MEMORY);
+    /// A step took so long, and waited so for its answers. One in which there never were enough waited to the deadline,
+    /// and says nothing.
+    pub fn took(&mut self, step: Duration, waited: Waited) {
+        let averaged = |old: Duration, new: Duration| {
+            old.mul_f64(Self::MEMORY) + new.mul_f64(1.0 - Self::MEMORY)
+        };
+        if let Some(rest) = waited.rest {
+            self.step = averaged(self.step, step.saturating_sub(rest));
+            self.ahead = averaged(self.ahead, waited.ahead);
         }
     }
 
     /// The patience of the next step.
     pub fn patience(self, patience: Patience) -> Patience {
-        let shortest_grace = patience.shortest_grace.max(patience.grace_after(self.0));
+        let shortest_grace = patience.shortest_grace.max(patience.grace_after(self.step));
         Patience {
             shortest_grace,
             ..patience
         }
+    }
+
+    /// What a question of the next step is granted, even where the others answer at once.
+    pub fn question(self, patience: Patience) -> Duration {
+        let granted = self.ahead + self.patience(patience).shortest_grace;
+        granted.min(patience.deadline)
     }
 }
 
@@ -91,8 +109,17 @@ pub enum Missed {
 pub struct Answer<T> {
     /// What it answered, or why there is nothing.
     pub outcome: Result<T, Missed>,
-    /// How long that took.
+    /// How long that took, from the question on.
     pub took: Duration,
+}
+
+/// How long was waited.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Waited {
+    /// How long the questions were under way before anybody waited for their answers.
+    pub ahead: Duration,
+    /// How long the rest were waited for once enough had answered; none where there never were enough.
+    pub rest: Option<Duration>,
 }
 
 /// What came of asking them all.
@@ -100,8 +127,8 @@ pub struct Answer<T> {
 pub struct Asked<T> {
     /// In the order of the peers.
     pub answers: Vec<Answer<T>>,
-    /// How long the rest were waited for once enough had answered; none where there never were enough.
-    pub rest: Option<Duration>,
+    /// How long was waited for them.
+    pub waited: Waited,
 }
 
 /// Asks all `peers` at once, and waits for none of them by more than the grace once `wanted` is ready. `call` must refuse
@@ -147,9 +174,14 @@ where
                 outcome: Err(Missed::Late),
                 took: started.elapsed(),
             };
+            let rest =
+                |enough| since(enough).map_or(Duration::ZERO, |since: Instant| since.elapsed());
+            let waited = Waited {
+                ahead: waiting.unwrap_or_else(Instant::now) - started,
+                rest: enough.map(rest),
+            };
             return Asked {
-                rest: enough
-                    .map(|enough| since(enough).map_or(Duration::ZERO, |since| since.elapsed())),
+                waited,
                 answers: (answers.into_iter())
                     .map(|answer| answer.unwrap_or_else(late))
                     .collect(),
@@ -248,6 +280,13 @@ mod tests {
     #[test]
     fn the_grace_follows_what_a_step_takes_without_waiting() {
         let milliseconds = Duration::from_millis;
+        let took = |pace: &mut Pace, step, rest: Option<u64>| {
+            let waited = Waited {
+                ahead: milliseconds(60),
+                rest: rest.map(milliseconds),
+            };
+            pace.took(milliseconds(step), waited);
+        };
         let mut pace = Pace::default();
         let least = Patience {
             shortest_grace: milliseconds(20),
@@ -255,16 +294,21 @@ mod tests {
         };
         for _ in 0..100 {
             // However long the rest had.
-            pace.took(milliseconds(1100), Some(milliseconds(1000)));
-            pace.took(milliseconds(100), Some(milliseconds(0)));
-            pace.took(milliseconds(4000), None);
+            took(&mut pace, 1100, Some(1000));
+            took(&mut pace, 100, Some(0));
+            took(&mut pace, 4000, None);
         }
         let grace = pace.patience(least).shortest_grace;
         assert!(
             grace > milliseconds(39) && grace < milliseconds(41),
             "{grace:?}"
         );
-        (0..100).for_each(|_| pace.took(milliseconds(1), Some(milliseconds(0))));
+        let question = pace.question(least);
+        assert!(
+            question > milliseconds(97) && question < milliseconds(101),
+            "{question:?}"
+        );
+        (0..100).for_each(|_| took(&mut pace, 1, Some(0)));
         assert_eq!(pace.patience(least).shortest_grace, milliseconds(20));
     }
 
@@ -302,7 +346,7 @@ mod tests {
             Err(Failure::NotFinite)
         })
         .await;
-        assert_eq!(asked.rest, None);
+        assert_eq!(asked.waited.rest, None);
         for answer in asked.answers {
             assert!(matches!(
                 answer.outcome,

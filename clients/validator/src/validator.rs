@@ -275,14 +275,11 @@ impl Validator {
     ///
     /// [`Diverged`] when the loss was not finite; nothing was learned, and the next step may go well.
     pub async fn step(&mut self, candidates: &[Candidate]) -> Result<Step, Diverged> {
-        let began = Instant::now();
         let assessed = self.finish_assessment(candidates).await;
+        let began = Instant::now();
         let under_way = self.asking.take();
         let asking = under_way.unwrap_or_else(|| self.begin_step(candidates));
-        let mut answers = self.answers(asking.questions).await;
-        // Who left meanwhile, or comes back as another, is to leave no trace.
-        let there = |peer: &Hotkey| candidates.iter().find(|one| one.hotkey == *peer);
-        answers.usable.retain(|(peer, _)| there(peer).is_some());
+        let answers = self.answers(asking.questions, candidates).await;
         self.asking = Some(self.begin_step(candidates));
         let finished = self.learner.finish(asking.round, answers.usable)?;
 
@@ -293,8 +290,9 @@ impl Validator {
         let modality = self.learner.modality();
         let inputs = wire::inputs(&asking.batch.inputs).map(Arc::new);
         for (peer, gradient) in gradients.filter(|(peer, _)| settled(peer)) {
+            let candidate = candidates.iter().find(|one| one.hotkey == *peer);
             if let (Some(candidate), Ok(inputs), Ok(gradient)) =
-                (there(peer), &inputs, wire::gradient(gradient))
+                (candidate, &inputs, wire::gradient(gradient))
             {
                 let inputs = Arc::clone(inputs);
                 let sent = self.backward.send(candidate, modality, inputs, gradient);
@@ -304,7 +302,7 @@ impl Validator {
         for peer in finished.joined {
             self.ledger.took_part(peer);
         }
-        self.pace.took(began.elapsed(), answers.rest);
+        self.pace.took(began.elapsed(), answers.waited);
         let step = self.learner.step_count();
         if step.is_multiple_of(self.settings.assess_every) && self.fetching.is_none() {
             self.begin_assessment(candidates);

@@ -1,5 +1,5 @@
 //! The questions of a step, which are under way while the step before is learned from: an answer may take as long as that
-//! does before anybody waits for it.
+//! does, within the deadline, before anybody waits for it.
 
 use super::{milliseconds, Validator};
 use crate::{
@@ -8,12 +8,12 @@ use crate::{
     discover::Candidate,
     events::Answered,
     learner::Round,
-    query::{query, Asked, Missed, Patience},
+    query::{query, Asked, Missed, Patience, Waited},
     wire,
 };
 use noesis_model::{tch::Tensor, Batch};
 use noesis_neuron::{Failure, Hotkey};
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc};
 use tokio::{sync::oneshot, task::JoinSet, time::Instant};
 
 /// A batch whose questions are under way.
@@ -46,8 +46,8 @@ pub(super) struct Answers {
     pub(super) usable: Vec<(Hotkey, Tensor)>,
     /// What came of each, for the record.
     pub(super) answered: Vec<Answered>,
-    /// How long the rest were waited for, see [`Asked`].
-    pub(super) rest: Option<Duration>,
+    /// How long was waited for them.
+    pub(super) waited: Waited,
 }
 
 impl Validator {
@@ -129,8 +129,13 @@ impl Validator {
         }
     }
 
-    /// Waits for the answers, and takes down what came of each.
-    pub(super) async fn answers(&mut self, questions: Questions) -> Answers {
+    /// Waits for the answers, and takes down what came of each. Who is no candidate any more, has moved, or was set apart
+    /// since it was asked leaves no trace.
+    pub(super) async fn answers(
+        &mut self,
+        questions: Questions,
+        candidates: &[Candidate],
+    ) -> Answers {
         let Questions {
             asked,
             mut results,
@@ -141,15 +146,19 @@ impl Validator {
         let mut answers = Answers {
             usable: Vec::new(),
             answered: Vec::new(),
-            rest: None,
+            waited: Waited::default(),
         };
         let Some(Ok(results)) = results.join_next().await else {
             return answers; // it panicked
         };
-        answers.rest = results.rest;
+        answers.waited = results.waited;
         let device = self.learner.device();
         let (deadline, memory) = (self.settings.patience.deadline, self.settings.memory);
         for ((candidate, question), result) in asked.into_iter().zip(results.answers) {
+            let there = candidates.iter().any(|one| one.peer() == candidate.peer());
+            if !there || !self.ledger.may_train(&candidate.hotkey) {
+                continue;
+            }
             let outcome = result.outcome.and_then(|values| {
                 let answer = wire::torch(&values, &question.shape, device);
                 let answer = answer.map_err(Missed::Failed)?;
@@ -164,7 +173,7 @@ impl Validator {
             (self.ledger).waited_for(candidate.hotkey, milliseconds(waited), memory);
             let words = match outcome {
                 Ok(answer) => {
-                    self.back_off.answered(&candidate.hotkey);
+                    self.back_off.answered(&candidate.hotkey, Instant::now());
                     answers.usable.push((candidate.hotkey, answer));
                     "ok".to_owned()
                 }

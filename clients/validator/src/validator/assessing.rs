@@ -63,7 +63,8 @@ impl Validator {
             self.client.clone(),
             questions,
             model,
-            self.pace.patience(self.settings.patience),
+            self.settings.patience,
+            self.pace.question(self.settings.patience),
             self.settings.unhurried,
         );
         self.fetching = Some(Fetching {

@@ -59,7 +59,7 @@ impl Validator {
             };
             let asked: Vec<&Candidate> = candidates.iter().filter(takes_part).collect();
             let questions = self.ask(asked.into_iter(), &batch.inputs, patience);
-            let answers = self.answers(questions).await.usable;
+            let answers = self.answers(questions, candidates).await.usable;
             let answers: Vec<(Hotkey, Tensor)> = answers
                 .into_iter()
                 .map(|(peer, answer)| (peer, self.learner.summarised(&answer)))

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use noesis_neuron::{Caller, Failure};
+use noesis_neuron::{Caller, Failure, Tensor, Treatment};
 use noesis_telemetry::{Sample, Telemetry};
 use serde::Serialize;
 
@@ -30,7 +30,7 @@ pub enum Event<'a> {
         /// Loss of the step's batch, in nats a token or an example.
         loss: f64,
     },
-    /// A call that the model answered.
+    /// A call of the model. What is refused before it comes there, as a gradient beyond the quota, is none.
     Served {
         /// `forward` or `backward`.
         method: &'a str,
@@ -40,7 +40,7 @@ pub enum Event<'a> {
         batch: usize,
         /// Time that the model took; its share, where calls were computed together.
         milliseconds: f64,
-        /// `ok`, or what was wrong, in words.
+        /// `ok`; or why a gradient was refused, after `refused: `; or what was wrong.
         outcome: &'a str,
     },
     /// Calls of a minute, beyond those that have lines of their own; told when it is over, or the miner is.
@@ -65,6 +65,28 @@ pub enum Event<'a> {
         step: u64,
     },
 }
+
+/// What a model gives back.
+pub(crate) trait Outcome {
+    /// What became of the call, in words.
+    fn words(&self) -> String {
+        "ok".to_owned()
+    }
+}
+
+impl Outcome for Tensor {}
+
+impl Outcome for Treatment {
+    fn words(&self) -> String {
+        match self {
+            Self::Applied | Self::Queued => "ok".to_owned(),
+            Self::Refused(reason) => format!("{REFUSED}: {reason}"),
+        }
+    }
+}
+
+/// What the words of a refusal begin with.
+pub(crate) const REFUSED: &str = "refused";
 
 /// Where the lines go; nowhere when no file was named.
 #[derive(Clone, Debug, Default)]
@@ -124,14 +146,17 @@ impl Events {
         caller: &Caller,
         batch: usize,
         took: Duration,
-        failure: Option<&Failure>,
+        answer: &Result<impl Outcome, Failure>,
     ) {
         self.record(&Event::Served {
             method,
             caller: hex::encode(caller.hotkey),
             batch,
             milliseconds: took.as_secs_f64() * 1e3,
-            outcome: &failure.map_or("ok".to_owned(), ToString::to_string),
+            outcome: &match answer {
+                Ok(answer) => answer.words(),
+                Err(failure) => failure.to_string(),
+            },
         });
     }
 }
@@ -203,8 +228,13 @@ fn samples(event: &Event) -> (u64, Vec<Sample>) {
             ..
         } => {
             // What was wrong, in words, may quote the caller: a label says only whether.
-            let outcome = if *outcome == "ok" { "ok" } else { "failed" };
-            let calls = Sample::counter("noesis_miner_calls_total", "Calls answered.", 1.0);
+            let outcome = match *outcome {
+                "ok" => "ok",
+                refused if refused.starts_with(REFUSED) => REFUSED,
+                _ => "failed",
+            };
+            let help = "Calls of the model, and what became of them.";
+            let calls = Sample::counter("noesis_miner_calls_total", help, 1.0);
             let seconds = Sample::counter(
                 "noesis_miner_model_seconds_total",
                 "Time that the model took for calls.",

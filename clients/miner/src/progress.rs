@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use noesis_telemetry::terminal::Line;
 
-use crate::events::{Event, Events};
+use crate::events::{Event, Events, REFUSED};
 
 /// Time from one look at what is done to the next.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -16,8 +16,10 @@ pub struct Done {
     trained: Option<(u64, f64)>,
     /// Questions that were answered.
     answers: u64,
-    /// Gradients that were heard.
+    /// Gradients that were taken.
     gradients: u64,
+    /// Gradients that the model refused.
+    refused: u64,
     /// Calls of both kinds at which the model failed.
     failed: u64,
 }
@@ -27,6 +29,7 @@ impl Done {
     pub(crate) fn take(&mut self, event: &Event) {
         match event {
             Event::Train { step, loss } => self.trained = Some((*step, *loss)),
+            Event::Served { outcome, .. } if outcome.starts_with(REFUSED) => self.refused += 1,
             Event::Served { outcome, .. } if *outcome != "ok" => self.failed += 1,
             Event::Served { method, .. } if *method == "backward" => self.gradients += 1,
             Event::Served { .. } => self.answers += 1,
@@ -42,6 +45,9 @@ impl fmt::Display for Done {
             write!(to, "step {step}, loss {loss:.3}, ")?;
         }
         write!(to, "{} answers, {} gradients", self.answers, self.gradients)?;
+        if self.refused > 0 {
+            write!(to, ", {} refused", self.refused)?;
+        }
         if self.failed > 0 {
             write!(to, ", {} failed", self.failed)?;
         }
@@ -86,6 +92,10 @@ mod tests {
         let words = "3 answers, 1 gradients";
         assert_eq!(events.done().to_string(), words);
         served("forward", "the model failed");
+        served(
+            "backward",
+            "refused: the gradient of the parameters is not finite",
+        );
         events.record(&Event::Train {
             step: 40,
             loss: 2.5,
@@ -93,6 +103,9 @@ mod tests {
         events.record(&Event::Checkpoint { step: 40 });
         // A clone tells of the same.
         let said = events.clone().done().to_string();
-        assert_eq!(said, format!("step 40, loss 2.500, {words}, 1 failed"));
+        assert_eq!(
+            said,
+            format!("step 40, loss 2.500, {words}, 1 refused, 1 failed")
+        );
     }
 }

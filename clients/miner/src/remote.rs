@@ -27,7 +27,7 @@ use tonic::{
 };
 
 use crate::{
-    events::Events,
+    events::{Events, Outcome},
     quota::Feedback,
     seldom::Seldom,
     settings::{CallSize, Settings},
@@ -269,7 +269,7 @@ impl Remote {
     ///
     /// A call that was begun is not broken off where its caller goes away: the process would be at it still, and the
     /// next one would wait there.
-    async fn ask<T: Send + 'static, A: Send + 'static>(
+    async fn ask<T: Send + 'static, A: Outcome + Send + 'static>(
         &self,
         (method, caller, batch): (&'static str, Caller, usize),
         call: impl Future<Output = Result<Response<T>, Status>> + Send + 'static,
@@ -285,13 +285,7 @@ impl Remote {
                 Ok(answer) => read(answer.map(Response::into_inner)),
                 Err(_) => Err(Failure::Deadline),
             };
-            events.served(
-                method,
-                &caller,
-                batch,
-                begin.elapsed(),
-                answer.as_ref().err(),
-            );
+            events.served(method, &caller, batch, begin.elapsed(), &answer);
             answer
         });
         match asked.await {

@@ -24,10 +24,10 @@ use tokio::sync::oneshot;
 
 use crate::{
     batch::{join, split, together},
-    events::Event,
+    events::{Event, Outcome},
     miner::Miner,
     seldom::Seldom,
-    settings::{FeedbackRules, Settings},
+    settings::{FeedbackRules, Settings, LEAST_DUTY},
 };
 
 /// What the model thread is asked to do. Tensors in it have been checked.
@@ -264,7 +264,7 @@ impl ModelThread {
                 if step % 100 == 0 {
                     tracing::info!("trained {step} steps, loss {loss:.3}");
                 }
-                let rest = (1.0 / training.duty.clamp(0.01, 1.0) - 1.0).max(0.0);
+                let rest = (1.0 / training.duty.clamp(LEAST_DUTY, 1.0) - 1.0).max(0.0);
                 self.next_step = Instant::now() + begin.elapsed().mul_f64(rest);
             }
             Err(error) => {
@@ -310,8 +310,7 @@ impl ModelThread {
             } => {
                 let begin = Instant::now();
                 let result = self.backward(&inputs, &gradient);
-                let failure = result.as_ref().err();
-                self.served("backward", &caller, &inputs, begin.elapsed(), failure);
+                self.served("backward", &caller, &inputs, begin.elapsed(), &result);
                 let _ = answer.send(result);
             }
         }
@@ -336,8 +335,7 @@ impl ModelThread {
         // Each its share, so that all together are the time that the model took.
         let took = begin.elapsed() / calls.len().max(1) as u32;
         for (call, answer) in calls.into_iter().zip(answers) {
-            let failure = answer.as_ref().err();
-            self.served("forward", &call.caller, &call.inputs, took, failure);
+            self.served("forward", &call.caller, &call.inputs, took, &answer);
             let _ = call.answer.send(answer);
         }
     }
@@ -384,12 +382,12 @@ impl ModelThread {
         caller: &Caller,
         inputs: &Inputs,
         took: Duration,
-        failure: Option<&Failure>,
+        answer: &Result<impl Outcome, Failure>,
     ) {
         let batch = inputs.batch_len();
         self.settings
             .events
-            .served(method, caller, batch, took, failure);
+            .served(method, caller, batch, took, answer);
     }
 
     /// A model of the user's own may fail on some inputs: that call is told, and the next one is served.

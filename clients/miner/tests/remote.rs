@@ -83,7 +83,7 @@ async fn each_call_that_reached_it_is_an_event() {
     assert_eq!(lines.len(), 3, "{lines:?}");
     for (line, (method, outcome)) in lines.iter().zip([
         ("forward", "\"outcome\":\"ok\""),
-        ("backward", "\"outcome\":\"ok\""),
+        ("backward", "refused: the model takes no gradients"),
         ("forward", "nonsense: not finite"),
     ]) {
         assert!(line.contains("\"event\":\"served\""), "{line}");

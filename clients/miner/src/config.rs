@@ -19,7 +19,7 @@ use noesis_neuron::Limits;
 use crate::{
     fault::{Fault, NOTHING_TO_LEAK},
     remote::{loopback, RemoteConfig},
-    settings::{FeedbackRules, QUEUE},
+    settings::{FeedbackRules, LEAST_DUTY, QUEUE},
 };
 
 /// The file of the checkpoint, in the folder that `--checkpoint` names.
@@ -28,10 +28,6 @@ const CHECKPOINT_FILE: &str = "model.safetensors";
 const CERTIFICATE_FILE: &str = "tls.pem";
 /// Longest time between checkpoints, in seconds.
 const YEAR: u64 = 365 * 24 * 3600;
-/// Steps after which `--train-only` ends, and over which the learning rate falls.
-const DEFAULT_STEPS: u64 = 1500;
-/// Shortest share of the time that training may take.
-const LEAST_DUTY: f64 = 0.01;
 /// Calls that may be let wait: with so many, callers can claim 17 GiB of memory ([`Limits`]).
 const MOST_QUEUE: i64 = 128;
 /// Calls that are admitted beside those that wait: they are being computed, or their answers read.
@@ -142,7 +138,7 @@ pub struct Config {
     #[arg(long, value_name = "SHARE", default_value_t = 0.25)]
     pub duty: f64,
     /// Examples in a step of training.
-    #[arg(long, default_value_t = 32)]
+    #[arg(long, default_value_t = TrainingConfig::default().batch)]
     pub batch: usize,
     /// Length of the vectors that are answered: the market's.
     #[arg(long, value_name = "LENGTH", default_value_t = 64)]
@@ -394,7 +390,7 @@ impl Config {
             decay_steps: self
                 .steps
                 .filter(|steps| *steps > 0)
-                .unwrap_or(DEFAULT_STEPS),
+                .unwrap_or(TrainingConfig::default().decay_steps),
             seed: self.seed.unwrap_or_else(rand::random),
             ..TrainingConfig::default()
         }
@@ -413,7 +409,7 @@ impl Config {
     /// Steps after which training ends.
     pub fn until_step(&self) -> u64 {
         let all = match self.model() {
-            _ if self.train_only => DEFAULT_STEPS,
+            _ if self.train_only => TrainingConfig::default().decay_steps,
             Ok(ModelChoice::Builtin) => u64::MAX,
             // What its owner trained is not changed unasked.
             _ => 0,

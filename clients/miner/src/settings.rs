@@ -45,9 +45,12 @@ pub struct OwnTraining {
     pub data: Arc<DataSet>,
     /// Steps after which it is over, those before a restart included.
     pub until_step: u64,
-    /// Share of the time that it may take, from 0.01 to 1.
+    /// Share of the time that it may take, from [`LEAST_DUTY`] to 1.
     pub duty: f64,
 }
+
+/// Shortest share of the time that training may take.
+pub const LEAST_DUTY: f64 = 0.01;
 
 /// Where checkpoints go, and how often.
 #[derive(Clone, Debug)]
@@ -83,7 +86,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Serves, follows gradients, neither trains by itself nor keeps anything: what a test needs.
+    /// Serves, follows gradients, neither trains by itself nor keeps anything.
     pub fn new(hotkey: Hotkey) -> Self {
         Self {
             hotkey,

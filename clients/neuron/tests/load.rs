@@ -549,7 +549,7 @@ async fn median_call(neuron: &common::Running, client: &Client) -> Duration {
 }
 
 #[tokio::test]
-async fn callers_without_stake_do_not_keep_those_with_stake_waiting() {
+async fn those_with_stake_never_queue_behind_callers_without() {
     let limits = Limits {
         connections_per_address: 200,
         ..limits()

@@ -1,4 +1,7 @@
-//! What validator and experiments measure with: rank correlation, and the spread of a few values.
+//! What validator and experiments measure with: rank correlation, the spread of a few values, and what of a mean is no chance.
+
+/// Standard errors a mean must be away from zero to have a sign.
+pub const SIGNIFICANCE: f64 = 2.0;
 
 /// Spearman's correlation of two lists of the same length: Pearson's, of their ranks, equals sharing their
 /// mean rank. `None` for fewer than two values or if all of a list are equal.

@@ -15,10 +15,8 @@ use noesis_model::{
     held_out::losses,
     tch::{no_grad, Kind, Tensor},
 };
+use noesis_statistics::SIGNIFICANCE;
 use serde::{Deserialize, Serialize};
-
-/// Standard errors a mean must be away from zero to have a sign.
-const SIGNIFICANCE: f64 = 2.0;
 
 /// A mean difference of loss, in nats, and what it rests on.
 #[derive(Clone, Copy, Debug, PartialEq)]

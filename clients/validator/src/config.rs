@@ -6,6 +6,8 @@ use noesis_model::DeviceChoice;
 use noesis_neuron::Formats;
 use std::{ffi::OsString, path::PathBuf};
 
+use crate::{learner::LearnerConfig, validator::Settings};
+
 const EXAMPLE: &str = "\
 Example, with a local node:
   noesis-validator --coldkey //Alice --hotkey //Alice//hotkey \\
@@ -169,13 +171,13 @@ pub struct Config {
     #[arg(long, value_name = "BYTES")]
     pub own_data: Option<usize>,
     /// Examples in a batch.
-    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(long, default_value_t = Settings::default().batch as u16, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub batch: u16,
     /// Learning rate of the local model, above 0 and at most 1.
-    #[arg(long, default_value_t = 4e-3, value_parser = rate)]
+    #[arg(long, default_value_t = LearnerConfig::default().rate, value_parser = rate)]
     pub rate: f64,
     /// Most peers in a gate.
-    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
+    #[arg(long, default_value_t = LearnerConfig::default().k as u16, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub top_k: u16,
     /// Most peers attended to at a time. A quarter of the places are for those that are not the best, in turn.
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=256))]
@@ -185,11 +187,11 @@ pub struct Config {
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 100)]
     pub step_every: u32,
     /// Steps between two assessments of the peers.
-    #[arg(long, value_name = "STEPS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "STEPS", default_value_t = Settings::default().assess_every, value_parser = clap::value_parser!(u64).range(1..))]
     pub assess_every: u64,
     /// Most examples in an assessment, on which no gradient is ever sent: where there are fewer than a dozen times as many, a
     /// twelfth of those there are.
-    #[arg(long, value_name = "NUMBER", default_value_t = 256, value_parser = clap::value_parser!(u16).range(16..=8192))]
+    #[arg(long, value_name = "NUMBER", default_value_t = Settings::default().examples as u16, value_parser = clap::value_parser!(u16).range(16..=8192))]
     pub examples: u16,
     /// Encodings in which peers may answer: f32, f16, bf16, int8 and zstd, with commas between them. A peer sends
     /// the narrowest that carries every value.

@@ -252,7 +252,7 @@ fn not_followed(ended: Result<Result<(), ChainError>, JoinError>) -> anyhow::Err
 fn settings(config: &Config, model: NetworkConfig, seed: u64) -> Settings {
     // A text has a target a byte, an image one in all.
     let own_data = match model.modality() {
-        Modality::Text => 256 * 1024,
+        Modality::Text => Settings::default().own_data,
         Modality::Image | Modality::Tensor => 4000 * 28 * 28,
     };
     Settings {

@@ -1,11 +1,11 @@
 //! The student: a small model distilled from the joined representation (Hinton et al., 2015), that needs no peers.
 //!
 //! It learns from every batch beside the network: the ordinary loss, and the divergence of its prediction from the
-//! network's, joined of all who are known to help, as long as the network is the better on examples that neither learns
-//! from. At first it is not: a teacher that is behind its student only holds it up. Of what the network predicts it is
-//! told beyond the batch, too: of inputs that are made up, for which nobody has a target (`learner/lessons.rs`). It has
-//! the sizes, the first parameters, the batches and the optimizer of the twin that is trained alone, so what it knows
-//! beyond the twin it has from the peers.
+//! network's, joined of those who are known to help (of many, the first by the gate), as long as the network is the
+//! better on examples that neither learns from. At first it is not: a teacher that is behind its student only holds it
+//! up. Of what the network predicts it is told beyond the batch, too: of inputs that are made up, for which nobody has a
+//! target (`learner/lessons.rs`). It has the sizes, the first parameters, the batches and the optimizer of the twin that
+//! is trained alone, so what it knows beyond the twin it has from the peers.
 //!
 //! [`export`] writes it to a folder for others to use, [`evaluate`] compares it offline.
 

@@ -198,7 +198,7 @@ async fn without_answers_it_goes_on_alone() {
 /// Whoever has little text of its own learns from the network what its text alone does not teach; what is exported
 /// answers as the student does, and the comparison needs no peer.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_student_keeps_what_the_peers_gave() {
+async fn a_student_is_better_than_the_same_model_alone() {
     let _alone = ALONE.lock().await;
     let mut market = Market::new();
     market.add(model(TRAINED), None, refuses()).await;
@@ -365,7 +365,7 @@ async fn pictures_and_vectors_are_traded_as_text_is() {
 
 /// What a kill at any moment would leave is looked at after each step.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_crash_costs_hardly_more_than_the_current_step() {
+async fn a_crash_costs_few_steps_where_a_checkpoint_takes_longer_than_they() {
     let _alone = ALONE.lock().await;
     let market = Market::new();
     let mut validator = market.validator(settings(9));

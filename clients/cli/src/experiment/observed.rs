@@ -3,12 +3,10 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use noesis_statistics::SIGNIFICANCE;
 
 use super::figures::HeldOut;
 use crate::local::events::{Event, Scored};
-
-/// Standard errors that an ablation must be above zero to show that a peer helps: those that a validator pays by.
-const SIGNIFICANCE: f64 = 2.0;
 
 /// Losses of a validator on the way, at the kept-back targets of the examples by which it scores its peers.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -178,6 +178,11 @@ impl Validator {
                     "ok".to_owned()
                 }
                 Err(missed) => {
+                    // Whoever's clock said so first.
+                    let missed = match missed {
+                        Missed::Failed(Failure::Deadline) => Missed::Late,
+                        other => other,
+                    };
                     self.failed(candidate.hotkey, Some(candidate.uid), &missed);
                     missed.to_string()
                 }

@@ -57,7 +57,7 @@ fn run(config: Config) -> Result<()> {
         feedback: config.feedback(),
         threads: config.threads,
         events: events.and(telemetry),
-        ..Settings::new([0; 32])
+        ..Settings::default()
     };
     // Whatever is kept there, a checkpoint or only the certificate.
     let _folder = config.checkpoint.as_deref().map(Folder::take).transpose()?;
@@ -65,7 +65,13 @@ fn run(config: Config) -> Result<()> {
         return runtime.block_on(async {
             let remote = Remote::connect(config.remote(address), &settings).await?;
             tracing::info!("model at {address}: {}", remote.describe().model);
-            serve(&config, Source::Remote(remote), settings.events, stop).await
+            serve(
+                &config,
+                Source::Remote(Box::new(remote)),
+                settings.events,
+                stop,
+            )
+            .await
         });
     }
     let device = config.device.resolve()?;
@@ -114,7 +120,7 @@ enum Source {
     /// A model thread of this program.
     Thread(Box<Trainer>, Settings),
     /// Another process.
-    Remote(Remote),
+    Remote(Box<Remote>),
 }
 
 /// Trains without a chain.
@@ -234,20 +240,15 @@ async fn serve(
         limits: config.limits(),
         stop: stop.clone(),
     };
-    let ours = front.hotkey.public_key().0;
     let client = Client::new(front.hotkey.clone(), front.genesis);
     let relay = Relay::new(chain.clone(), market, client);
     let (mut worker, mut server) = match source {
         Source::Thread(trainer, settings) => {
-            let settings = Settings {
-                hotkey: ours,
-                ..settings
-            };
             let (worker, miner) = Worker::spawn(*trainer, settings)?;
             let miner = Faulty::new(miner, config.fault).with_relay(relay);
             (Some(worker), front.open(miner))
         }
-        Source::Remote(remote) => (None, front.open(remote.serving(ours))),
+        Source::Remote(remote) => (None, front.open(*remote)),
     };
     tracing::info!("serving market {market} as uid {uid} at {endpoint}; Ctrl-C ends it");
     let showing = tokio::spawn(show(events));

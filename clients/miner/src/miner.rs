@@ -5,7 +5,7 @@ use std::sync::Arc;
 use noesis_model::{NetworkConfig, Trainer, Values};
 use noesis_neuron::{
     queue::{Refused, Sender},
-    Caller, Data, Description, Failure, Model, Tensor, Treatment,
+    Caller, Data, Description, Failure, Hotkey, Model, Tensor, Treatment,
 };
 use tokio::sync::oneshot;
 
@@ -31,7 +31,7 @@ impl Miner {
         let size = |size: i64| u32::try_from(size).unwrap_or(u32::MAX);
         let parameters = trainer.parameter_count();
         let description = Description {
-            hotkey: settings.hotkey,
+            hotkey: Hotkey::default(), // the server puts in its own
             modality: config.modality(),
             response_dim: size(config.response_dim()),
             sequence_limit: size(config.inputs().sequence_limit().unwrap_or(0)),
@@ -157,7 +157,7 @@ mod tests {
         let (jobs, _waiting) = queue(1, Job::is_gone);
         let model = TransformerConfig::default().into();
         let trainer = Trainer::new(&model, TrainingConfig::default(), Device::Cpu).unwrap();
-        let miner = Miner::new(jobs, &trainer, &Settings::new([0; 32]));
+        let miner = Miner::new(jobs, &trainer, &Settings::default());
         let caller = |stake| Caller {
             hotkey: [1; 32],
             stake,
@@ -181,7 +181,7 @@ mod tests {
         drop(waiting);
         let model = TransformerConfig::default().into();
         let trainer = Trainer::new(&model, TrainingConfig::default(), Device::Cpu).unwrap();
-        let miner = Miner::new(jobs, &trainer, &Settings::new([0; 32]));
+        let miner = Miner::new(jobs, &trainer, &Settings::default());
         let caller = Caller {
             hotkey: [1; 32],
             stake: 0,

@@ -161,7 +161,7 @@ impl Remote {
             });
         }
         let description = Description {
-            hotkey: settings.hotkey,
+            hotkey: Hotkey::default(), // the server puts in its own
             modality,
             response_dim,
             sequence_limit: answer.sequence_limit,
@@ -196,13 +196,6 @@ impl Remote {
             }),
             _ => Ok(remote),
         }
-    }
-
-    /// The same under the hotkey that serves.
-    #[must_use]
-    pub fn serving(mut self, hotkey: Hotkey) -> Self {
-        Arc::make_mut(&mut self.description).hotkey = hotkey;
-        self
     }
 
     /// Two random examples of what the market sends.

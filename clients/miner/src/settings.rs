@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use noesis_model::DataSet;
-use noesis_neuron::{Caller, Failure, Hotkey, POSITIONS_A_CALL};
+use noesis_neuron::{Caller, Failure, POSITIONS_A_CALL};
 
 use crate::events::Events;
 
@@ -64,8 +64,6 @@ pub struct Keeping {
 /// All that a [`Worker`] is told.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Public key under which it answers.
-    pub hotkey: Hotkey,
     /// Jobs that wait at most; of one more than that, the one with the least stake is answered `busy`.
     pub queue: usize,
     /// Positions that the answer to one call may have, over its whole batch.
@@ -85,11 +83,10 @@ pub struct Settings {
     pub threads: u16,
 }
 
-impl Settings {
+impl Default for Settings {
     /// Serves, follows gradients, neither trains by itself nor keeps anything.
-    pub fn new(hotkey: Hotkey) -> Self {
+    fn default() -> Self {
         Self {
-            hotkey,
             queue: QUEUE.into(),
             positions_a_call: POSITIONS_A_CALL,
             positions_a_batch: 1 << 12,
@@ -100,7 +97,9 @@ impl Settings {
             threads: 1,
         }
     }
+}
 
+impl Settings {
     pub(crate) fn call_size(&self) -> CallSize {
         CallSize {
             most: self.positions_a_call,
@@ -181,7 +180,7 @@ mod tests {
 
     #[test]
     fn a_large_call_takes_stake() {
-        let mut settings = Settings::new([7; 32]);
+        let mut settings = Settings::default();
         settings.feedback.stake = 10;
         let (few, many) = (settings.positions_a_batch, settings.positions_a_call);
         assert!(few < many);

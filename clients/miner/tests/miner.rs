@@ -49,7 +49,7 @@ fn training_config() -> TrainingConfig {
 }
 
 fn settings() -> Settings {
-    Settings::new([7; 32])
+    Settings::default()
 }
 
 fn caller(number: u8) -> Caller {
@@ -84,7 +84,6 @@ async fn it_answers_what_the_model_represents() {
     assert_eq!(values(&answer), Vec::<f32>::try_from(expected).unwrap());
 
     let description = miner.describe();
-    assert_eq!(description.hotkey, [7; 32]);
     assert_eq!(description.response_dim as usize, DIM);
     assert_eq!(description.sequence_limit, 8);
     assert!(description.parameters > 1000);

@@ -75,9 +75,7 @@ async fn a_pretrained_encoder_in_python_answers_text_and_never_looks_ahead() {
         network: NetworkConfig::builtin(Modality::Text, 64, DIM as i64),
         patience: Duration::from_secs(60),
     };
-    let remote = Remote::connect(config, &Settings::new([7; 32]))
-        .await
-        .unwrap();
+    let remote = Remote::connect(config, &Settings::default()).await.unwrap();
     assert!(remote.describe().model.contains("MiniLM"));
 
     let ask = async |words: &str| {

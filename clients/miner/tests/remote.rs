@@ -26,12 +26,11 @@ fn tokens() -> Tensor {
 #[tokio::test]
 async fn its_answers_are_passed_on_under_the_miners_name() {
     let process = Running::start("127.0.0.1:0", Mode::Honest).await;
-    let remote = process.connect().await.unwrap().serving([9; 32]);
+    let remote = process.connect().await.unwrap();
     let answer = remote.forward(caller(), tokens()).await.unwrap();
     let expected = vec![4.0, 4.0, 4.0, 250.0, 250.0, 250.0];
     assert_eq!(answer, Tensor::f32(vec![1, 2, DIM], expected).unwrap());
     let description = remote.describe();
-    assert_eq!(description.hotkey, [9; 32]);
     assert_eq!(description.sequence_limit, 6);
     assert!(description.model.contains("stand-in"));
 }
@@ -155,7 +154,7 @@ async fn a_caller_without_stake_cannot_keep_it_from_the_others_for_long() {
             stake: 10,
             ..FeedbackRules::default()
         },
-        ..Settings::new([7; 32])
+        ..Settings::default()
     };
     let remote = Remote::connect(process.config(), &settings).await.unwrap();
     let ask = async |stake: u64, count: usize| {
@@ -188,7 +187,7 @@ async fn nor_can_it_with_images_larger_than_the_markets() {
             stake: 10,
             ..FeedbackRules::default()
         },
-        ..Settings::new([7; 32])
+        ..Settings::default()
     };
     let remote = Remote::connect(config, &settings).await.unwrap();
     let ask = async |stake: u64, count: usize, side: usize| {

@@ -263,7 +263,7 @@ async fn miner(
     let hotkey = identity.public_key().0;
     let settings = MinerSettings {
         feedback,
-        ..MinerSettings::new(hotkey)
+        ..MinerSettings::default()
     };
     let (worker, miner) = Worker::spawn(trainer, settings).unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -256,6 +256,6 @@ pub fn settings() -> Settings {
             quota: 2,
             ..FeedbackRules::default()
         },
-        ..Settings::new([7; 32])
+        ..Settings::default()
     }
 }

@@ -209,7 +209,7 @@ async fn serving(settings: &Settings) -> (Worker, Candidate) {
     let hotkey = identity.public_key().0;
     let limited = noesis_miner::Settings {
         positions_a_call: settings.batch * 8,
-        ..noesis_miner::Settings::new(hotkey)
+        ..noesis_miner::Settings::default()
     };
     let (worker, miner) = Worker::spawn(trainer, limited).unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -2,6 +2,9 @@
 
 #![allow(dead_code)] // each test program uses a part
 
+#[path = "../../../model/tests/common/cache.rs"]
+mod cache;
+
 use noesis_miner::{Fault, Faulty, FeedbackRules, Settings as MinerSettings, Worker};
 use noesis_model::{
     tch::{Device, Tensor},
@@ -18,7 +21,6 @@ use noesis_validator::{
 use rand::{rngs::StdRng, SeedableRng};
 use std::{
     future::pending,
-    path::PathBuf,
     sync::{Arc, LazyLock, OnceLock},
     time::Duration,
 };
@@ -35,14 +37,7 @@ pub static ALONE: LazyLock<Mutex<()>> = LazyLock::new(Mutex::default);
 
 fn text() -> &'static Text {
     static TEXT: OnceLock<Text> = OnceLock::new();
-    TEXT.get_or_init(|| {
-        let cache = std::env::var_os("NOESIS_CACHE").map(PathBuf::from);
-        let cache = cache.unwrap_or_else(|| {
-            let home = std::env::var_os("HOME").expect("HOME or NOESIS_CACHE is set");
-            PathBuf::from(home).join(".cache/noesis")
-        });
-        Text::load(cache.join("data/king-james.txt")).expect("run scripts/setup first")
-    })
+    TEXT.get_or_init(|| Text::load(cache::data("king-james.txt")).expect("run scripts/setup first"))
 }
 
 pub fn data() -> DataSet {
@@ -105,12 +100,12 @@ impl Market {
     ) -> Hotkey {
         let settings = MinerSettings {
             feedback,
-            ..MinerSettings::new(Hotkey::default())
+            ..MinerSettings::default()
         };
         self.add_with(trainer, fault, settings).await
     }
 
-    /// The same with all of its settings but for the hotkey.
+    /// The same with all of its settings.
     pub async fn add_with(
         &mut self,
         trainer: Trainer,
@@ -120,7 +115,6 @@ impl Market {
         let uid = self.candidates.len() as u16;
         let identity = noesis_chain::keypair(&format!("//Miner//{uid}")).unwrap();
         let hotkey = identity.public_key().0;
-        let settings = MinerSettings { hotkey, ..settings };
         let (worker, miner) = Worker::spawn(trainer, settings).unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         self.candidates.push(Candidate {

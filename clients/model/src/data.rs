@@ -90,6 +90,23 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// Of windows of a text, `i64 [b, s + 1]`: at each position the token after it is to be found out.
+    pub fn of_tokens(windows: &Tensor) -> Self {
+        let length = windows.size()[1] - 1;
+        Self {
+            inputs: windows.narrow(1, 0, length),
+            targets: windows.narrow(1, 1, length),
+        }
+    }
+
+    /// Of images, as vectors.
+    pub fn laid_flat(self) -> Self {
+        Self {
+            inputs: self.inputs.flatten(2, 3),
+            ..self
+        }
+    }
+
     /// The same on another device.
     pub fn to_device(&self, device: Device) -> Self {
         Self {
@@ -185,21 +202,11 @@ impl DataSet {
     ) -> Result<Batch, DataError> {
         match self {
             Self::Text { text, length } => {
-                let tokens = text.sample(split, batch, length + 1, rng)?;
-                let length = dimension(*length);
-                Ok(Batch {
-                    inputs: tokens.narrow(1, 0, length),
-                    targets: tokens.narrow(1, 1, length),
-                })
+                let windows = text.sample(split, batch, length + 1, rng)?;
+                Ok(Batch::of_tokens(&windows))
             }
             Self::Images(images) => Ok(images.sample(split, batch, rng)),
-            Self::Vectors { images, .. } => {
-                let batch = images.sample(split, batch, rng);
-                Ok(Batch {
-                    inputs: batch.inputs.flatten(2, 3),
-                    targets: batch.targets,
-                })
-            }
+            Self::Vectors { images, .. } => Ok(images.sample(split, batch, rng).laid_flat()),
         }
     }
 }

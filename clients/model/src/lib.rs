@@ -49,16 +49,5 @@ pub use training::{Evaluation, Trainer, TrainingConfig, TrainingError};
 pub use transformer::TransformerConfig;
 
 #[cfg(test)]
-mod tests {
-    use std::path::PathBuf;
-
-    /// What scripts/setup put into the cache.
-    pub(crate) fn data(name: &str) -> PathBuf {
-        let cache = std::env::var_os("NOESIS_CACHE").map(PathBuf::from);
-        let cache = cache.unwrap_or_else(|| {
-            let home = std::env::var_os("HOME").expect("HOME or NOESIS_CACHE is set");
-            PathBuf::from(home).join(".cache/noesis")
-        });
-        cache.join("data").join(name)
-    }
-}
+#[path = "../tests/common/cache.rs"]
+mod cache;

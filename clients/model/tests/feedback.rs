@@ -4,7 +4,8 @@
 
 #![allow(clippy::unwrap_used)] // in a test, a panic is the message
 
-use std::path::PathBuf;
+#[path = "common/cache.rs"]
+mod cache;
 
 use noesis_model::{
     optimizer::trainable,
@@ -19,12 +20,7 @@ const DIM: i64 = 32;
 const ROUNDS: u64 = 240;
 
 fn text() -> DataSet {
-    let cache = std::env::var_os("NOESIS_CACHE").map(PathBuf::from);
-    let cache = cache.unwrap_or_else(|| {
-        let home = std::env::var_os("HOME").expect("HOME or NOESIS_CACHE is set");
-        PathBuf::from(home).join(".cache/noesis")
-    });
-    let path = cache.join("data/king-james.txt");
+    let path = cache::data("king-james.txt");
     DataSet::load(Modality::Text, &path, 32).expect("run scripts/setup first")
 }
 

@@ -79,7 +79,7 @@ impl OwnData {
                         pieces.i((piece, begin..begin + window))
                     })
                     .collect();
-                next_tokens(&Tensor::stack(&windows, 0))
+                Batch::of_tokens(&Tensor::stack(&windows, 0))
             }
             Self::Labelled(all) => {
                 let count = all.inputs.size()[0];
@@ -120,7 +120,7 @@ impl KeptApart {
             DataSet::Text { text, length } => {
                 let mut places = text.apart(Split::Validation, length + 1, GAP, rng)?;
                 let (chosen, _) = places.partial_shuffle(rng, most);
-                next_tokens(&text.pieces(chosen, length + 1))
+                Batch::of_tokens(&text.pieces(chosen, length + 1))
             }
             DataSet::Images(images) | DataSet::Vectors { images, .. } => {
                 let chosen = some(images, Split::Validation, most, rng);
@@ -166,15 +166,6 @@ impl KeptApart {
 /// after it, and be filled in rather than predicted.
 const GAP: usize = 32;
 
-/// Windows `i64 [b, s + 1]` as inputs and the token after each.
-fn next_tokens(windows: &Tensor) -> Batch {
-    let length = windows.size()[1] - 1;
-    Batch {
-        inputs: windows.narrow(1, 0, length),
-        targets: windows.narrow(1, 1, length),
-    }
-}
-
 /// Numbers of at most so many images of a split, each once; at least one.
 fn some(images: &Images, split: Split, most: usize, rng: &mut impl Rng) -> Vec<usize> {
     let mut numbers: Vec<usize> = (0..images.count(split)).collect();
@@ -186,10 +177,7 @@ fn some(images: &Images, split: Split, most: usize, rng: &mut impl Rng) -> Vec<u
 fn labelled(data: &DataSet, images: &Images, split: Split, numbers: &[usize]) -> Batch {
     let batch = images.examples(split, numbers);
     match data {
-        DataSet::Vectors { .. } => Batch {
-            inputs: batch.inputs.flatten(2, 3),
-            targets: batch.targets,
-        },
+        DataSet::Vectors { .. } => batch.laid_flat(),
         _ => batch,
     }
 }

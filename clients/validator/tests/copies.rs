@@ -9,6 +9,9 @@
 // The configuration lets tests unwrap, and does not take their helpers for tests.
 #![allow(clippy::unwrap_used)]
 
+#[path = "../../model/tests/common/cache.rs"]
+mod cache;
+
 use noesis_model::{
     tch::{no_grad, Device, Kind, Tensor},
     DataSet, Modality, Split, Trainer, TrainingConfig,
@@ -16,7 +19,6 @@ use noesis_model::{
 use noesis_neuron::Hotkey;
 use noesis_validator::copies::{agreements, positions, Copies, Order, THRESHOLD};
 use rand::{rngs::StdRng, seq::SliceRandom, Rng, SeedableRng};
-use std::path::PathBuf;
 
 /// Examples in an assessment.
 const EXAMPLES: usize = 256;
@@ -30,14 +32,9 @@ const LENGTH: usize = 64;
 const RESPONSE_DIM: i64 = 64;
 
 fn data(modality: Modality) -> DataSet {
-    let cache = std::env::var_os("NOESIS_CACHE").map(PathBuf::from);
-    let cache = cache.unwrap_or_else(|| {
-        let home = std::env::var_os("HOME").expect("HOME or NOESIS_CACHE is set");
-        PathBuf::from(home).join(".cache/noesis")
-    });
-    let path = cache.join(match modality {
-        Modality::Text => "data/king-james.txt",
-        Modality::Image | Modality::Tensor => "data/fashion-mnist",
+    let path = cache::data(match modality {
+        Modality::Text => "king-james.txt",
+        Modality::Image | Modality::Tensor => "fashion-mnist",
     });
     DataSet::load(modality, &path, LENGTH).expect("run scripts/setup first")
 }

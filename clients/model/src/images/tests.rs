@@ -116,7 +116,7 @@ fn files_that_are_missing_or_do_not_belong_together_are_told_in_words() {
 
 #[test]
 fn the_real_data_set_has_ten_classes_of_known_sizes() {
-    let images = Images::load(crate::tests::data("fashion-mnist")).unwrap();
+    let images = Images::load(crate::cache::data("fashion-mnist")).unwrap();
     assert_eq!(
         (images.height(), images.width(), images.classes()),
         (28, 28, 10)

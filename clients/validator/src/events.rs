@@ -48,7 +48,7 @@ pub enum Event {
         /// With all peers assessed.
         joined: f64,
         /// Of the same model trained alone.
-        alone: Option<f64>,
+        alone: f64,
         /// Of the student, where there is one.
         #[serde(skip_serializing_if = "Option::is_none")]
         student: Option<f64>,
@@ -230,13 +230,9 @@ fn samples(event: &Event) -> Vec<Sample> {
                 let help = "Loss on the examples that peers are scored by, in nats.";
                 Sample::gauge("noesis_validator_kept_apart_loss", help, loss).of("model", model)
             };
-            let others = [("alone", alone), ("student", student)];
-            let others = others
-                .into_iter()
-                .filter_map(|(model, value)| Some(loss(model, (*value)?)));
-            std::iter::once(loss("network", *joined))
-                .chain(others)
-                .collect()
+            let student = student.map(|student| loss("student", student));
+            let both = [loss("network", *joined), loss("alone", *alone)];
+            both.into_iter().chain(student).collect()
         }
         Event::HeldOut {
             joined,
@@ -304,13 +300,13 @@ mod tests {
             Event::Evaluation {
                 step: 3,
                 joined: 2.0,
-                alone: Some(2.5),
+                alone: 2.5,
                 student: None,
             },
             Event::Evaluation {
                 step: 4,
                 joined: 2.0,
-                alone: None,
+                alone: 2.5,
                 student: Some(2.25),
             },
             Event::Weights {
@@ -333,7 +329,7 @@ mod tests {
                 "\n",
                 r#"{"event":"evaluation","step":3,"joined":2.0,"alone":2.5}"#,
                 "\n",
-                r#"{"event":"evaluation","step":4,"joined":2.0,"alone":null,"student":2.25}"#,
+                r#"{"event":"evaluation","step":4,"joined":2.0,"alone":2.5,"student":2.25}"#,
                 "\n",
                 r#"{"event":"weights","epoch":4,"weights":[[0,65535]]}"#,
                 "\n"

@@ -23,7 +23,7 @@ pub struct Assessed {
     /// Loss at the kept-back targets with all peers assessed, in nats.
     pub joined: f64,
     /// The twin's loss there.
-    pub alone: Option<f64>,
+    pub alone: f64,
     /// The student's loss there.
     pub student: Option<f64>,
     /// What each peer showed.
@@ -46,7 +46,7 @@ pub struct Compared {
     /// The student's.
     pub student: Option<Vec<f64>>,
     /// The twin's, trained alone.
-    pub alone: Option<Vec<f64>>,
+    pub alone: Vec<f64>,
 }
 
 /// What the models of our own say at the kept-back targets of `b` examples.
@@ -58,26 +58,20 @@ struct Own {
     /// What the gate sees, `[b, f]`.
     features: Tensor,
     /// The twin's losses, `[b]`.
-    alone: Option<Tensor>,
+    alone: Tensor,
     /// The student's losses, `[b]`.
     student: Option<Tensor>,
 }
 
 impl Learner {
     /// Losses, in nats: of the join of these answers `[b, s, d]`, and of the twin alone; of a text over all positions,
-    /// where a leaking peer would be seen at its most flattering. Nothing is learned.
-    pub fn evaluate(&self, batch: &Batch, answers: &[(Hotkey, Tensor)]) -> (f64, Option<f64>) {
+    /// which tells more of few examples, and where a leaking peer would be seen at its most flattering. Nothing is learned.
+    pub fn evaluate(&self, batch: &Batch, answers: &[(Hotkey, Tensor)]) -> (f64, f64) {
         no_grad(|| {
-            let alone = self.twin.as_ref().map(|twin| {
-                let network = twin.network(Parameters::Average);
-                let loss = network.loss(&network.represent(&batch.inputs), &batch.targets);
-                loss.double_value(&[])
-            });
-            let joined = self.predict(&batch.inputs, answers);
-            (
-                cross_entropy(&joined, &batch.targets).double_value(&[]),
-                alone,
-            )
+            let joined = cross_entropy(&self.predict(&batch.inputs, answers), &batch.targets);
+            let network = self.twin.network(Parameters::Average);
+            let alone = network.loss(&network.represent(&batch.inputs), &batch.targets);
+            (joined.double_value(&[]), alone.double_value(&[]))
         })
     }
 
@@ -95,7 +89,7 @@ impl Learner {
             let (peers, answers) = self.known(answers);
             let assessed = Assessed {
                 joined: mean(&self.joined_losses(&own, &peers, &answers)),
-                alone: own.alone.as_ref().map(mean),
+                alone: mean(&own.alone),
                 student: own.student.as_ref().map(mean),
                 measured: Vec::new(),
             };
@@ -141,7 +135,7 @@ impl Learner {
             Compared {
                 network: values(&self.joined_losses(&own, &peers, &answers)),
                 student: own.student.as_ref().map(values),
-                alone: own.alone.as_ref().map(values),
+                alone: values(&own.alone),
             }
         })
     }
@@ -169,12 +163,11 @@ impl Learner {
         let chunks = batch.inputs.split(CHUNK, 0);
         no_grad(|| {
             let known = chunks.iter().map(|inputs| {
-                let models = std::iter::once(&self.local).chain(&self.twin);
-                let seen = models.map(|one| {
+                let seen = [&self.local, &self.twin].map(|one| {
                     let network = one.network(Parameters::Average);
                     network.represent(inputs).index_select(1, &positions)
                 });
-                Tensor::cat(&seen.collect::<Vec<_>>(), -1)
+                Tensor::cat(&seen, -1)
             });
             Tensor::cat(&known.collect::<Vec<_>>(), 0)
         })
@@ -197,16 +190,15 @@ impl Learner {
                 let seen = summary(modality, &network.represent(inputs));
                 losses(&network.logits(&seen), targets)
             };
-            alone.extend(self.twin.as_ref().map(loss));
+            alone.push(loss(&self.twin));
             student.extend(self.student.as_ref().map(loss));
         }
-        let all = |losses: Vec<Tensor>| (!losses.is_empty()).then(|| Tensor::cat(&losses, 0));
         Own {
             targets,
             local: Tensor::cat(&local, 0),
             features: Tensor::cat(&seen, 0),
-            alone: all(alone),
-            student: all(student),
+            alone: Tensor::cat(&alone, 0),
+            student: (self.student.as_ref()).map(|_| Tensor::cat(&student, 0)),
         }
     }
 

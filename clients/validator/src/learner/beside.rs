@@ -1,7 +1,7 @@
 //! What is trained beside the network: its twin, which has no peers, and the student, which learns from what the
 //! network predicts.
 
-use super::{features, rising, Learner, Round};
+use super::{features, round::rising, Learner, Round};
 use crate::{join, part::Parameters, student};
 use noesis_model::{
     network::cross_entropy,
@@ -18,12 +18,9 @@ pub(super) struct Taught {
 impl Learner {
     pub(super) fn train_twin(&mut self, round: &Round) {
         let rate = rising(self.config.rate, self.step);
-        let Some(twin) = self.twin.as_mut() else {
-            return;
-        };
-        let network = twin.network(Parameters::Latest);
+        let network = self.twin.network(Parameters::Latest);
         let loss = network.loss(&network.represent(&round.inputs), &round.targets);
-        twin.minimise(&loss, rate, self.config.clip);
+        self.twin.minimise(&loss, rate, self.config.clip);
     }
 
     /// What the teachers were sent, and what the network predicts for it as well as it can: with all of them who answered,

@@ -1,5 +1,6 @@
 use super::*;
 use noesis_model::network::cross_entropy;
+use noesis_model::Batch;
 
 const PEER: Hotkey = [1; 32];
 
@@ -128,7 +129,7 @@ fn the_rows_of_a_question_are_told_with_a_lesson_and_without() {
 fn the_average_begins_as_the_parameters_and_then_lags_behind_them() {
     let mut learner = learner();
     let predictions = |learner: &Learner, which| {
-        let network = learner.twin().unwrap().network(which);
+        let network = learner.twin().network(which);
         no_grad(|| network.predict(&network.represent(&batch().inputs)))
     };
     let step = |learner: &mut Learner| {

@@ -109,9 +109,8 @@ pub fn compare(
         let with_one = learner.compare_each(&examples, &answers);
         all.take(learner.compare(&examples, &answers), with_one);
     }
-    let over_all =
-        |model: Option<&Trained>| model.map(|model| evaluation_loss(model, data)).transpose();
-    let (student, alone) = (learner.student(), learner.twin());
+    let over_all = |model: &Trained| evaluation_loss(model, data);
+    let student = learner.student();
 
     let network = all.line("network", &all.network, None);
     let (with_one, best) = all.best();
@@ -119,8 +118,12 @@ pub fn compare(
     let lines = vec![
         network,
         best,
-        all.line("student", &all.student, over_all(student)?),
-        all.line("the same model alone", &all.alone, over_all(alone)?),
+        all.line("student", &all.student, student.map(over_all).transpose()?),
+        all.line(
+            "the same model alone",
+            &all.alone,
+            Some(over_all(learner.twin())?),
+        ),
     ];
     let kept_back = |line: usize| lines[line].kept_back;
     let kept_share = match (kept_back(0), kept_back(2), kept_back(3)) {
@@ -155,7 +158,7 @@ impl Gathered {
         }
         self.network.extend(compared.network);
         self.student.extend(compared.student.unwrap_or_default());
-        self.alone.extend(compared.alone.unwrap_or_default());
+        self.alone.extend(compared.alone);
     }
 
     /// The name and the losses of the peer with which alone the loss is lowest, of those that answered every time.

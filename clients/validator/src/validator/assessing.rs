@@ -224,14 +224,13 @@ impl Validator {
         // Of two that are one the second is no evidence.
         let paid = self.scores().into_iter().filter(|(_, score)| *score > 0.0);
         let correlation = self.ledger.rank_correlation(paid.map(|(peer, _)| peer));
-        let alone = result.alone.map(|loss| format!(", alone {loss:.3}"));
         let student = result.student.map(|loss| format!(", student {loss:.3}"));
         let correlation_in_words = correlation.map(|rho| format!(", rank correlation {rho:.2}"));
         tracing::info!(
             step,
-            "assessed: joined {:.3}{}{}{}; {}",
+            "assessed: joined {:.3}, alone {:.3}{}{}; {}",
             result.joined,
-            alone.unwrap_or_default(),
+            result.alone,
             student.unwrap_or_default(),
             correlation_in_words.unwrap_or_default(),
             in_words(&scores)

@@ -17,7 +17,7 @@ struct Losses {
 impl Losses {
     fn take(&mut self, compared: Compared) {
         self.network.extend(compared.network);
-        self.alone.extend(compared.alone.unwrap_or_default());
+        self.alone.extend(compared.alone);
         self.student.extend(compared.student.unwrap_or_default());
     }
 

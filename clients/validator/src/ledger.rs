@@ -161,7 +161,6 @@ impl Ledger {
                 if standing.absent_for == 0 {
                     standing.evidence = Evidence::default();
                     standing.assessments = 0;
-                    standing.fisher = MovingAverage::default();
                     standing.batches = 0;
                     changes.push(Change::TriedAgain(*peer));
                 }
@@ -182,6 +181,8 @@ impl Ledger {
                 let absence = FIRST_ABSENCE.saturating_mul(2u32.saturating_pow(standing.absences));
                 standing.absent_for = absence.min(LONGEST_ABSENCE);
                 standing.absences = standing.absences.saturating_add(1);
+                // It has no sign: that of somebody who harms says nothing.
+                standing.fisher = MovingAverage::default();
                 changes.push(Change::LeftOut(*peer, standing.absent_for));
             }
         }
@@ -257,6 +258,7 @@ mod tests {
         // Helps; unclear; harms; never assessed.
         assert_eq!(scores, [4.0, 0.0, 0.0, 0.0]);
         assert_eq!(changes, [Change::LeftOut([3; 32], 4)]);
+        assert_eq!(ledger.get(&[3; 32]).unwrap().fisher.value(), 0.0);
         let may: Vec<bool> = (1..=5).map(|peer| ledger.may_train(&[peer; 32])).collect();
         assert_eq!(may, [true, true, false, true, true]);
     }

@@ -22,7 +22,7 @@ pub const LONGEST_PAUSE: Duration = Duration::from_secs(64);
 /// The same where it was late: nobody is forgotten who is some milliseconds behind the others.
 pub const LONGEST_LATE_PAUSE: Duration = Duration::from_secs(8);
 /// Late so often, in about a minute, with hardly an answer between, it gives the training nothing that it could be paid
-/// for. An answer makes up for half of the times: who has one in six in time does not come here.
+/// for. An answer makes up for half of the times: who has one of every seven in time does not come here.
 pub const TOO_OFTEN_LATE: u32 = 12;
 
 /// How often a peer failed, and until when it is left alone.
@@ -35,6 +35,15 @@ struct Pause {
     until: Instant,
     /// Whether it is left alone because it was late.
     for_lateness: bool,
+}
+
+impl Pause {
+    /// Of two pauses at a time, for an examination and for a question of the training, the longer counts.
+    fn at_least(&mut self, until: Instant, for_lateness: bool) {
+        if until >= self.until {
+            (self.until, self.for_lateness) = (until, for_lateness);
+        }
+    }
 }
 
 /// The peers that are being left alone.
@@ -56,64 +65,50 @@ impl BackOff {
     /// The peer answered: its failures are forgotten, and half of the times that it was late.
     pub fn answered(&mut self, peer: &Hotkey, now: Instant) {
         let late = self.0.get(peer).map_or(0, |pause| pause.late / 2);
-        if late == 0 {
-            self.0.remove(peer);
-        } else {
-            self.pause(*peer, 0, late, now, false);
+        self.0.remove(peer);
+        if late > 0 {
+            self.of(*peer, now).late = late;
         }
     }
 
     /// The peer failed: it is left alone for 1, 2, 4, ... up to 64 seconds. Returns the pause.
     pub fn failed(&mut self, peer: Hotkey, now: Instant) -> Duration {
-        let (failures, late) = self.counts(&peer);
-        let pause = doubled(FIRST_PAUSE, failures).min(LONGEST_PAUSE);
-        self.pause(peer, failures.saturating_add(1), late, now + pause, false);
-        pause
+        let pause = self.of(peer, now);
+        let time = doubled(FIRST_PAUSE, pause.failures).min(LONGEST_PAUSE);
+        pause.failures = pause.failures.saturating_add(1);
+        pause.at_least(now + time, false);
+        time
     }
 
     /// The peer was no longer waited for: the same, from a quarter of a second up to 8, and up to 64 once it was so too
     /// often.
     pub fn late(&mut self, peer: Hotkey, now: Instant) -> Duration {
-        let (failures, late) = self.counts(&peer);
-        let late = late.saturating_add(1);
-        let longest = if late < TOO_OFTEN_LATE {
+        let pause = self.of(peer, now);
+        let time = doubled(LATE_PAUSE, pause.late);
+        pause.late = pause.late.saturating_add(1);
+        let longest = if pause.late < TOO_OFTEN_LATE {
             LONGEST_LATE_PAUSE
         } else {
             LONGEST_PAUSE
         };
-        let pause = doubled(LATE_PAUSE, late - 1).min(longest);
-        self.pause(peer, failures, late, now + pause, true);
-        pause
+        let time = time.min(longest);
+        pause.at_least(now + time, true);
+        time
     }
 
     /// The peer said that it is busy: it is left alone for a moment, and that is no failure.
     pub fn busy(&mut self, peer: Hotkey, now: Instant) -> Duration {
-        let (failures, late) = self.counts(&peer);
-        self.pause(peer, failures, late, now + BUSY_PAUSE, false);
+        self.of(peer, now).at_least(now + BUSY_PAUSE, false);
         BUSY_PAUSE
     }
 
-    /// How often it failed, and how often it was late.
-    fn counts(&self, peer: &Hotkey) -> (u32, u32) {
-        let counts = |pause: &Pause| (pause.failures, pause.late);
-        self.0.get(peer).map_or((0, 0), counts)
-    }
-
-    fn pause(
-        &mut self,
-        peer: Hotkey,
-        failures: u32,
-        late: u32,
-        until: Instant,
-        for_lateness: bool,
-    ) {
-        let pause = Pause {
-            failures,
-            late,
-            until,
-            for_lateness,
-        };
-        self.0.insert(peer, pause);
+    fn of(&mut self, peer: Hotkey, now: Instant) -> &mut Pause {
+        self.0.entry(peer).or_insert(Pause {
+            failures: 0,
+            late: 0,
+            until: now,
+            for_lateness: false,
+        })
     }
 
     /// Forgets all but these, so that it never grows beyond the market.
@@ -164,8 +159,6 @@ mod tests {
         assert_eq!(pauses, [250, 500, 1000, 2000, 4000, 8000, 8000, 8000]);
         assert!(!back_off.may_ask(&peer, now));
         assert!(back_off.may_ask_unhurried(&peer, now));
-        back_off.busy(peer, now);
-        assert!(!back_off.may_ask_unhurried(&peer, now));
         let pauses = (8..TOO_OFTEN_LATE).map(|_| back_off.late(peer, now));
         assert_eq!(pauses.max(), Some(LONGEST_PAUSE));
         assert!(!back_off.may_ask_unhurried(&peer, now), "always late");
@@ -191,7 +184,7 @@ mod tests {
                 asked
             })
         };
-        assert!(always_asked(1) && always_asked(5));
+        assert!(always_asked(1) && always_asked(6));
         assert!(!always_asked(7) && !always_asked(11));
     }
 }

@@ -65,15 +65,15 @@ impl Pace {
     /// What one step keeps of the average.
     const MEMORY: f64 = 0.9;
 
-    /// A step took so long, and waited so for its answers. One in which there never were enough waited to the deadline,
-    /// and says nothing.
-    pub fn took(&mut self, step: Duration, waited: Waited) {
+    /// A step took so long, of which it waited so for the rest once enough had answered, and its questions had been under
+    /// way for so long before. One in which there never were enough waited to the deadline, and says nothing.
+    pub fn took(&mut self, step: Duration, rest: Option<Duration>, ahead: Duration) {
         let averaged = |old: Duration, new: Duration| {
             old.mul_f64(Self::MEMORY) + new.mul_f64(1.0 - Self::MEMORY)
         };
-        if let Some(rest) = waited.rest {
+        if let Some(rest) = rest {
             self.step = averaged(self.step, step.saturating_sub(rest));
-            self.ahead = averaged(self.ahead, waited.ahead);
+            self.ahead = averaged(self.ahead, ahead);
         }
     }
 
@@ -113,22 +113,13 @@ pub struct Answer<T> {
     pub took: Duration,
 }
 
-/// How long was waited.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Waited {
-    /// How long the questions were under way before anybody waited for their answers.
-    pub ahead: Duration,
-    /// How long the rest were waited for once enough had answered; none where there never were enough.
-    pub rest: Option<Duration>,
-}
-
 /// What came of asking them all.
 #[derive(Debug)]
 pub struct Asked<T> {
     /// In the order of the peers.
     pub answers: Vec<Answer<T>>,
-    /// How long was waited for them.
-    pub waited: Waited,
+    /// How long the rest were waited for once enough had answered; none where there never were enough.
+    pub rest: Option<Duration>,
 }
 
 /// Asks all `peers` at once, and waits for none of them by more than the grace once `wanted` is ready. `call` must refuse
@@ -176,12 +167,8 @@ where
             };
             let rest =
                 |enough| since(enough).map_or(Duration::ZERO, |since: Instant| since.elapsed());
-            let waited = Waited {
-                ahead: waiting.unwrap_or_else(Instant::now) - started,
-                rest: enough.map(rest),
-            };
             return Asked {
-                waited,
+                rest: enough.map(rest),
                 answers: (answers.into_iter())
                     .map(|answer| answer.unwrap_or_else(late))
                     .collect(),
@@ -281,11 +268,8 @@ mod tests {
     fn the_grace_follows_what_a_step_takes_without_waiting() {
         let milliseconds = Duration::from_millis;
         let took = |pace: &mut Pace, step, rest: Option<u64>| {
-            let waited = Waited {
-                ahead: milliseconds(60),
-                rest: rest.map(milliseconds),
-            };
-            pace.took(milliseconds(step), waited);
+            let rest = rest.map(milliseconds);
+            pace.took(milliseconds(step), rest, milliseconds(60));
         };
         let mut pace = Pace::default();
         let least = Patience {
@@ -346,7 +330,7 @@ mod tests {
             Err(Failure::NotFinite)
         })
         .await;
-        assert_eq!(asked.waited.rest, None);
+        assert_eq!(asked.rest, None);
         for answer in asked.answers {
             assert!(matches!(
                 answer.outcome,

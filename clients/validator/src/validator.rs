@@ -302,7 +302,7 @@ impl Validator {
         for peer in finished.joined {
             self.ledger.took_part(peer);
         }
-        self.pace.took(began.elapsed(), answers.waited);
+        self.pace.took(began.elapsed(), answers.rest, answers.ahead);
         let step = self.learner.step_count();
         if step.is_multiple_of(self.settings.assess_every) && self.fetching.is_none() {
             self.begin_assessment(candidates);

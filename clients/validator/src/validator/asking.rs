@@ -8,12 +8,12 @@ use crate::{
     discover::Candidate,
     events::Answered,
     learner::Round,
-    query::{query, Asked, Missed, Patience, Waited},
+    query::{query, Asked, Missed, Patience},
     wire,
 };
 use noesis_model::{tch::Tensor, Batch};
 use noesis_neuron::{Failure, Hotkey};
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::{sync::oneshot, task::JoinSet, time::Instant};
 
 /// A batch whose questions are under way.
@@ -29,6 +29,7 @@ pub(super) struct Questions {
     /// One task.
     results: JoinSet<Asked<Vec<f32>>>,
     wanted: oneshot::Sender<()>,
+    since: Instant,
 }
 
 /// What one peer was sent.
@@ -46,8 +47,10 @@ pub(super) struct Answers {
     pub(super) usable: Vec<(Hotkey, Tensor)>,
     /// What came of each, for the record.
     pub(super) answered: Vec<Answered>,
-    /// How long was waited for them.
-    pub(super) waited: Waited,
+    /// How long the rest were waited for, see [`Asked`].
+    pub(super) rest: Option<Duration>,
+    /// How long they were under way before anybody waited for them.
+    pub(super) ahead: Duration,
 }
 
 impl Validator {
@@ -126,6 +129,7 @@ impl Validator {
             asked,
             results,
             wanted,
+            since: Instant::now(),
         }
     }
 
@@ -140,18 +144,21 @@ impl Validator {
             asked,
             mut results,
             wanted,
+            since,
         } = questions;
+        let ahead = since.elapsed();
         // Refused only by a query that is over.
         wanted.send(()).ok();
         let mut answers = Answers {
             usable: Vec::new(),
             answered: Vec::new(),
-            waited: Waited::default(),
+            rest: None,
+            ahead,
         };
         let Some(Ok(results)) = results.join_next().await else {
             return answers; // it panicked
         };
-        answers.waited = results.waited;
+        answers.rest = results.rest;
         let device = self.learner.device();
         let (deadline, memory) = (self.settings.patience.deadline, self.settings.memory);
         for ((candidate, question), result) in asked.into_iter().zip(results.answers) {

@@ -235,6 +235,21 @@ async fn serving(settings: &Settings) -> (Worker, Candidate) {
     (worker, candidate)
 }
 
+/// However soon the answers are there, a peer that takes as long keeps up.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_is_granted_the_time_in_which_nobody_waits_for_it() {
+    const PAUSE: Duration = Duration::from_millis(40);
+    let settings = settings();
+    let (_worker, peer) = serving(&settings).await;
+    let mut validator = validator(settings).unwrap();
+    for _ in 0..80 {
+        validator.step(std::slice::from_ref(&peer)).await.unwrap();
+        tokio::time::sleep(PAUSE).await;
+    }
+    let granted = validator.pace.question(validator.settings.patience);
+    assert!(granted > PAUSE, "{granted:?}");
+}
+
 /// A market of one neuron that serves there.
 fn market_of(hotkey: Hotkey, endpoint: &str) -> Arc<View> {
     let metagraph = Metagraph {

@@ -357,7 +357,7 @@ mod tests {
         let measured = [
             measured(1, 1.0, 0.1, 0.01),
             measured(2, 2.0, 0.2, 0.01),
-            measured(3, 50.0, -0.3, 0.01),
+            measured(3, 50.0, 0.05, 0.01),
         ];
         assess(&mut ledger, &measured);
         assess(&mut ledger, &measured);

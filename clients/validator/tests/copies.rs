@@ -19,6 +19,7 @@ use noesis_model::{
 use noesis_neuron::Hotkey;
 use noesis_validator::copies::{agreements, positions, Copies, Order, THRESHOLD};
 use rand::{rngs::StdRng, seq::SliceRandom, Rng, SeedableRng};
+use std::f32::consts::TAU;
 
 /// Examples in an assessment.
 const EXAMPLES: usize = 256;
@@ -66,22 +67,30 @@ fn answer(model: &Trainer, inputs: &Tensor) -> Tensor {
 const ALL: [usize; 4] = [0, 1, 2, 3];
 
 /// A relayed answer, as it stands or disguised.
-fn disguised(answer: &Tensor, kind: usize) -> Tensor {
-    let dim = answer.size()[2];
-    let options = (Kind::Float, Device::Cpu);
+fn disguised(answer: &Tensor, kind: usize, rng: &mut StdRng) -> Tensor {
+    let [rows, positions, dim] = <[i64; 3]>::try_from(answer.size()).unwrap();
+    let mut normal = |shape: &[i64]| normal(shape, rng);
     match kind {
         0 => answer.shallow_clone(),
-        1 => answer.matmul(&Tensor::randn([dim, dim], options)) + Tensor::randn([dim], options),
-        2 => answer + answer.std(true) * Tensor::randn(answer.size(), options) * 0.1,
+        1 => answer.matmul(&normal(&[dim, dim])) + normal(&[dim]),
+        2 => answer + answer.std(true) * normal(&answer.size()) * 0.1,
         // Half of the numbers mean nothing.
         _ => {
-            let mixed = answer.matmul(&Tensor::randn([dim, dim / 2], options));
-            let spread = mixed.std(true);
-            let noise =
-                spread * Tensor::randn([mixed.size()[0], mixed.size()[1], dim / 2], options);
+            let mixed = answer.matmul(&normal(&[dim, dim / 2]));
+            let noise = mixed.std(true) * normal(&[rows, positions, dim / 2]);
             Tensor::cat(&[mixed, noise], -1)
         }
     }
+}
+
+/// Numbers of mean 0 and spread 1. Not libtorch's, whose generator the tests beside this one draw from, too.
+fn normal(shape: &[i64], rng: &mut StdRng) -> Tensor {
+    let count = shape.iter().product::<i64>();
+    let uniform = |rng: &mut StdRng| 1.0 - rng.random::<f32>();
+    let values: Vec<f32> = (0..count)
+        .map(|_| (-2.0 * uniform(rng).ln()).sqrt() * (TAU * uniform(rng)).cos())
+        .collect();
+    Tensor::from_slice(&values).view(shape)
 }
 
 #[test]
@@ -169,7 +178,7 @@ impl Assessment {
         let relayed = relay.sent(&in_order(members[victim]));
         let heard = &self.answered[members[victim]].1;
         let copied = [
-            relay.returned(&disguised(&relayed, disguise)),
+            relay.returned(&disguised(&relayed, disguise, rng)),
             tap.returned(heard),
         ];
         let honest = members.iter().map(|member| in_order(*member));

@@ -170,8 +170,29 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_with_one_answer_in_six_in_time_is_asked_where_there_is_no_hurry_and_with_less_it_is_not(
-    ) {
+    fn of_two_pauses_at_a_time_the_longer_counts() {
+        let (peer, now) = ([1; 32], Instant::now());
+        let mut back_off = BackOff::default();
+        for _ in 0..3 {
+            back_off.failed(peer, now);
+        }
+        back_off.late(peer, now);
+        back_off.busy(peer, now);
+        let almost = now + 4 * FIRST_PAUSE - LATE_PAUSE;
+        assert!(!back_off.may_ask_unhurried(&peer, almost), "it failed");
+        for _ in 0..6 {
+            back_off.late(peer, now);
+        }
+        assert!(back_off.may_ask_unhurried(&peer, almost));
+        assert!(!back_off.may_ask(&peer, almost));
+        let busy = [2; 32];
+        back_off.busy(busy, now);
+        assert!(!back_off.may_ask_unhurried(&busy, now));
+        assert!(back_off.may_ask_unhurried(&busy, now + BUSY_PAUSE));
+    }
+
+    #[test]
+    fn one_answer_of_seven_in_time_is_enough_where_there_is_no_hurry() {
         let (peer, now) = ([1; 32], Instant::now());
         let always_asked = |late_between: u32| {
             let mut back_off = BackOff::default();

@@ -12,8 +12,12 @@ use crate::{
     wire,
 };
 use noesis_model::{tch::Tensor, Batch};
-use noesis_neuron::{Failure, Hotkey};
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use noesis_neuron::{Failure, Hotkey, Peer};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{sync::oneshot, task::JoinSet, time::Instant};
 
 /// A batch whose questions are under way.
@@ -161,9 +165,9 @@ impl Validator {
         answers.rest = results.rest;
         let device = self.learner.device();
         let (deadline, memory) = (self.settings.patience.deadline, self.settings.memory);
+        let there: HashSet<Peer> = candidates.iter().map(Candidate::peer).collect();
         for ((candidate, question), result) in asked.into_iter().zip(results.answers) {
-            let there = candidates.iter().any(|one| one.peer() == candidate.peer());
-            if !there || !self.ledger.may_train(&candidate.hotkey) {
+            if !there.contains(&candidate.peer()) || !self.ledger.may_train(&candidate.hotkey) {
                 continue;
             }
             let outcome = result.outcome.and_then(|values| {

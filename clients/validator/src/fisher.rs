@@ -2,8 +2,10 @@
 //!
 //! `r_i = mean_b <g_b, dF_ib>^2`, the empirical Fisher form of the paper's pruning score (section 2):
 //! `g_b = dQ_b/dF` at the kept-back target of example `b`, and `dF_ib` the change of the joined
-//! representation there when peer `i`'s answer is removed and the gate renormalised. A square has no
-//! sign; the sign is [`crate::ablation`]'s. One example counts for [`MOST_NATS`] at most.
+//! representation there when peer `i`'s answer is removed and the gate renormalised, or, where that is less, when its share
+//! of the gate is left and its answer taken away, as in its ablation: else one that answers noise would score for the weight
+//! that it takes from others. A square has no sign; the sign is [`crate::ablation`]'s. One example counts for
+//! [`MOST_NATS`] at most.
 //!
 //! Both are taken from the same answers to the same kept-apart examples, over random coalitions. On the batches of the
 //! training a peer could have met the kept-back target in another window, and tell by that when it is not examined; and
@@ -25,36 +27,37 @@ const MOST_NATS: f64 = 1.0;
 /// one half; each member's a mean over those that it is in. `head` turns representations `[b, d]` into logits `[b, v]`;
 /// `uniform` draws `[b, n]` numbers in [0, 1).
 ///
-/// A peer gets `None` where it was in no coalition, and where its score is not finite.
+/// Zero where a peer was in no coalition, and where its score is not finite.
 pub fn measure(
     setting: &Setting,
     members: &Tensor,
     coalitions: usize,
     head: impl Fn(&Tensor) -> Tensor,
     mut uniform: impl FnMut(&[i64]) -> Tensor,
-) -> Vec<Option<f64>> {
-    let (mut sums, mut counts) = (Tensor::from(0.0), Tensor::from(0.0));
+) -> Vec<f64> {
+    let zero = || Tensor::from(0.0);
+    let (mut removed, mut silenced, mut counts) = (zero(), zero(), zero());
     for _ in 0..coalitions {
         let coalition = setting.draw(members, &mut uniform);
         let kept = setting.kept(&coalition);
-        let joined = setting
-            .joined(&setting.weights(&kept))
-            .detach()
-            .set_requires_grad(true);
+        let weights = setting.weights(&kept);
+        let joined = (setting.joined(&weights).detach()).set_requires_grad(true);
         // Summed, so that each example's gradient is that of its own loss.
         let sum = with_grad(|| losses(&head(&joined), setting.targets).sum(Kind::Float));
         let gradients = Tensor::run_backward(&[&sum], &[&joined], false, false);
         no_grad(|| {
-            let changes = removals(setting.adapted, setting.scores, &kept);
-            sums =
-                &sums + squares(&gradients[0], &changes).sum_dim_intlist(-1, false, Kind::Double);
+            let summed = |changes: &Tensor| {
+                squares(&gradients[0], changes).sum_dim_intlist(-1, false, Kind::Double)
+            };
+            removed = &removed + summed(&removals(setting.adapted, setting.scores, &kept));
+            // Their signs are lost in the squares.
+            silenced = &silenced + summed(&(setting.adapted * weights.tr().unsqueeze(-1)));
             // Whom the gate left out of its coalition was of no use there, as in its ablation.
             counts = &counts + coalition.sum_dim_intlist(0, false, Kind::Double);
         });
     }
-    let means: Vec<f64> = Vec::try_from((sums / counts).contiguous()).unwrap_or_default();
-    let finite = |mean: f64| mean.is_finite().then_some(mean);
-    means.into_iter().map(finite).collect()
+    let means = (removed.minimum(&silenced) / counts).nan_to_num(0.0, 0.0, 0.0);
+    Vec::try_from(means.contiguous()).unwrap_or_default()
 }
 
 /// The change `dF [n, b, d]` of the joined representation at one position when each peer in turn is
@@ -163,8 +166,8 @@ mod tests {
             tensor(&drawn, &[2, 1]).expand(shape, false)
         };
         let scores = measure(&setting, &members, 2, Tensor::shallow_clone, uniform);
-        assert!((scores[0].unwrap() - 1.0).abs() < 1e-6, "{scores:?}");
-        assert_eq!(scores[1], None);
+        assert!((scores[0] - 1.0).abs() < 1e-6, "{scores:?}");
+        assert_eq!(scores[1], 0.0);
     }
 
     /// Else one that the gate seldom keeps would be paid as if it always did.
@@ -182,13 +185,29 @@ mod tests {
         let score = |members: [bool; 2]| {
             let all = |shape: &[i64]| Tensor::zeros(shape, (Kind::Float, Device::Cpu));
             let members = Tensor::from_slice(&members);
-            measure(&setting, &members, 1, Tensor::shallow_clone, all)[0].unwrap()
+            measure(&setting, &members, 1, Tensor::shallow_clone, all)[0]
         };
         let (alone, half) = (score([true, false]), score([true, true]));
         assert!(
             alone > 0.0 && (half - alone / 2.0).abs() < 1e-6,
             "{half} of {alone}"
         );
+    }
+
+    #[test]
+    fn who_says_nothing_scores_nothing_for_the_weight_that_it_takes_from_others() {
+        let setting = Setting {
+            local: &tensor(&[0.0, 0.0], &[1, 2]),
+            adapted: &tensor(&[0.0, 0.0, 2.0, 0.0], &[2, 1, 2]),
+            scores: &tensor(&[0.0, 0.0], &[1, 2]),
+            targets: &Tensor::from_slice(&[0i64]),
+            k: 8,
+        };
+        let all = |shape: &[i64]| Tensor::zeros(shape, (Kind::Float, Device::Cpu));
+        let members = Tensor::from_slice(&[true, true]);
+        let scores = measure(&setting, &members, 1, Tensor::shallow_clone, all);
+        assert_eq!(scores[0], 0.0);
+        assert!(scores[1] > 0.0);
     }
 
     #[test]

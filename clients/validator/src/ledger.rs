@@ -44,7 +44,7 @@ pub struct Memory {
 /// What is known of one peer.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Standing {
-    /// Its Fisher score over the assessments in which it took part.
+    /// Its Fisher score over the assessments in which it took part, those in which it did harm included, as of none.
     pub fisher: MovingAverage,
     /// Batches in which it took part.
     #[serde(default)]
@@ -173,9 +173,7 @@ impl Ledger {
             }
             standing.missed = standing.missed.saturating_sub(1);
             (standing.evidence).add(measurement.ablation, memory.evidence);
-            if let Some(fisher) = measurement.fisher {
-                standing.fisher.add(fisher, memory.fisher);
-            }
+            (standing.fisher).add(measurement.fisher, memory.fisher);
             standing.assessments = standing.assessments.saturating_add(1);
             if standing.evidence.sign() == Sign::Negative {
                 let absence = FIRST_ABSENCE.saturating_mul(2u32.saturating_pow(standing.absences));
@@ -225,7 +223,6 @@ mod tests {
 
     fn measured(peer: u8, fisher: f64, mean: f64, error: f64) -> (Hotkey, Measured) {
         let ablation = Measurement { mean, error };
-        let fisher = Some(fisher);
         ([peer; 32], Measured { ablation, fisher })
     }
 

@@ -35,8 +35,8 @@ pub struct Assessed {
 pub struct Measured {
     /// Its ablation.
     pub ablation: Measurement,
-    /// Its Fisher score, beside all who do no harm; of those who do, none.
-    pub fisher: Option<f64>,
+    /// Its Fisher score, beside all who do no harm; zero for those who do.
+    pub fisher: f64,
 }
 
 /// Losses at the kept-back targets in nats, example by example, side by side.

@@ -2,10 +2,10 @@
 //!
 //! `r_i = mean_b <g_b, dF_ib>^2`, the empirical Fisher form of the paper's pruning score (section 2):
 //! `g_b = dQ_b/dF` at the kept-back target of example `b`, and `dF_ib` the change of the joined
-//! representation there when peer `i`'s answer is removed and the gate renormalised, or, where that is less, when its share
-//! of the gate is left and its answer taken away, as in its ablation: else one that answers noise would score for the weight
-//! that it takes from others. A square has no sign; the sign is [`crate::ablation`]'s. One example counts for
-//! [`MOST_NATS`] at most.
+//! representation there when peer `i`'s answer is removed and the gate renormalised. As of its ablation there are two: the
+//! other with its share of the gate left and its answer taken away; the smaller counts, since one that answers noise would
+//! score for the weight that it takes from others. A square has no sign; the sign is [`crate::ablation`]'s. One example counts
+//! for [`MOST_NATS`] at most.
 //!
 //! Both are taken from the same answers to the same kept-apart examples, over random coalitions. On the batches of the
 //! training a peer could have met the kept-back target in another window, and tell by that when it is not examined; and
@@ -208,6 +208,13 @@ mod tests {
         let scores = measure(&setting, &members, 1, Tensor::shallow_clone, all);
         assert_eq!(scores[0], 0.0);
         assert!(scores[1] > 0.0);
+        // Nor who says what another says: removed, it is not missed.
+        let setting = Setting {
+            adapted: &tensor(&[2.0, 0.0, 2.0, 0.0], &[2, 1, 2]),
+            ..setting
+        };
+        let scores = measure(&setting, &members, 1, Tensor::shallow_clone, all);
+        assert_eq!(scores, [0.0, 0.0]);
     }
 
     #[test]

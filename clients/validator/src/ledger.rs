@@ -44,7 +44,7 @@ pub struct Memory {
 /// What is known of one peer.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Standing {
-    /// Its Fisher score over the assessments in which it took part, those in which it did harm included, as of none.
+    /// Its Fisher score over the assessments in which it took part, those in which it did harm included, as 0.
     pub fisher: MovingAverage,
     /// Batches in which it took part.
     #[serde(default)]
@@ -296,6 +296,15 @@ mod tests {
             assess(&mut ledger, &[measured(1, 2.0, 0.4, 0.1)]);
         }
         assert!((score(&ledger, 1) - 2.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn an_assessment_in_which_a_peer_does_harm_lowers_its_score() {
+        let mut ledger = Ledger::default();
+        (0..3).for_each(|_| drop(assess(&mut ledger, &[measured(1, 2.0, 0.4, 0.1)])));
+        assess(&mut ledger, &[measured(1, 0.0, -0.3, 0.1)]);
+        let kept = score(&ledger, 1);
+        assert!(0.0 < kept && kept < 2.0, "{kept}");
     }
 
     #[test]

@@ -69,7 +69,7 @@ pub fn validator(path: &Path) -> Result<(Vec<Point>, HeldOut)> {
 /// Of the peers that were measured and whose ablation is not above two standard errors, the share whose Fisher score is
 /// below that of everybody whose ablation is; `None` where there is nobody to be below.
 ///
-/// While a peer harms no Fisher score is taken of it, and once it is left out for that it has 0. Copies count like
+/// An assessment in which a peer does harm counts as 0, and once it is left out for that its score is 0. Copies count like
 /// everybody, by their own ablations.
 fn others_below(scores: &[Scored]) -> Option<f64> {
     let measured = scores

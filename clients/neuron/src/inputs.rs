@@ -38,7 +38,7 @@ pub fn check_answer(
 }
 
 /// Checks that no value is NaN or infinite.
-pub(crate) fn finite(tensor: &Tensor) -> Result<(), Failure> {
+fn finite(tensor: &Tensor) -> Result<(), Failure> {
     if tensor.is_finite() {
         Ok(())
     } else {

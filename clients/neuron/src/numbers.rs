@@ -5,6 +5,8 @@
 
 use half::{bf16, f16, slice::HalfFloatSliceExt};
 
+use crate::tensor::all;
+
 /// Numbers converted at a time: fits the first-level cache and lets the processor convert in bulk.
 const BLOCK: usize = 512;
 /// Bytes of a scale of [`write_int8`].
@@ -72,45 +74,54 @@ fn write_int8_row(values: &[f32], out: &mut [u8]) -> f32 {
     }
 }
 
-pub(crate) fn read_f32(bytes: &[u8]) -> Vec<f32> {
-    read(bytes, f32::from_le_bytes)
-}
-
 pub(crate) fn read_i64(bytes: &[u8]) -> Vec<i64> {
-    read(bytes, i64::from_le_bytes)
+    let (numbers, _) = bytes.as_chunks();
+    numbers.iter().copied().map(i64::from_le_bytes).collect()
 }
 
-pub(crate) fn read_bf16(bytes: &[u8]) -> Vec<f32> {
-    read(bytes, |[low, high]| f32::from_le_bytes([0, 0, low, high]))
+/// `None` where a number is not finite, as of the next ones.
+pub(crate) fn read_f32(bytes: &[u8]) -> Option<Vec<f32>> {
+    read_singles(bytes, |bytes, singles| {
+        for (single, bytes) in singles.iter_mut().zip(bytes) {
+            *single = f32::from_le_bytes(*bytes);
+        }
+    })
 }
 
-pub(crate) fn read_f16(bytes: &[u8]) -> Vec<f32> {
-    let mut values = Vec::with_capacity(bytes.len() / 2);
-    let (mut halves, mut singles) = ([f16::ZERO; BLOCK], [0.0; BLOCK]);
-    for bytes in bytes.chunks(2 * BLOCK) {
-        let (halves, singles) = (
-            &mut halves[..bytes.len() / 2],
-            &mut singles[..bytes.len() / 2],
-        );
-        for (half, bytes) in halves.iter_mut().zip(bytes.chunks_exact(2)) {
-            *half = f16::from_le_bytes([bytes[0], bytes[1]]);
+pub(crate) fn read_bf16(bytes: &[u8]) -> Option<Vec<f32>> {
+    read_singles(bytes, |bytes, singles| {
+        for (single, bytes) in singles.iter_mut().zip(bytes) {
+            *single = f32::from_bits(u32::from(u16::from_le_bytes(*bytes)) << 16);
+        }
+    })
+}
+
+pub(crate) fn read_f16(bytes: &[u8]) -> Option<Vec<f32>> {
+    let mut halves = [f16::ZERO; BLOCK];
+    read_singles(bytes, |bytes, singles| {
+        let halves = &mut halves[..bytes.len()];
+        for (half, bytes) in halves.iter_mut().zip(bytes) {
+            *half = f16::from_le_bytes(*bytes);
         }
         halves.convert_to_f32_slice(singles);
-        values.extend_from_slice(singles);
-    }
-    values
+    })
 }
 
 /// What [`write_int8`] wrote; `bytes` are a whole number of rows and their scales.
-pub(crate) fn read_int8(bytes: &[u8], row: usize) -> Vec<f32> {
+pub(crate) fn read_int8(bytes: &[u8], row: usize) -> Option<Vec<f32>> {
     let rows = bytes.len() / (row + SCALE_BYTES);
     let (integers, scales) = bytes.split_at(rows * row);
     let mut values = Vec::with_capacity(integers.len());
-    for (integers, scale) in integers.chunks_exact(row).zip(read_f32(scales)) {
+    for (integers, scale) in integers.chunks_exact(row).zip(read_f32(scales)?) {
         let scaled = |byte: &u8| f32::from(i8::from_le_bytes([*byte])) * scale;
         values.extend(integers.iter().map(scaled));
+        // Where the largest product is finite all are.
+        let most = scaled(&(i8::MIN as u8));
+        if !most.is_finite() && !all(&values[values.len() - row..], f32::is_finite) {
+            return None;
+        }
     }
-    values
+    Some(values)
 }
 
 fn write<const N: usize, T: Copy>(values: &[T], to: &mut Vec<u8>, to_bytes: impl Fn(T) -> [u8; N]) {
@@ -124,15 +135,22 @@ fn write<const N: usize, T: Copy>(values: &[T], to: &mut Vec<u8>, to_bytes: impl
     }
 }
 
-fn read<const N: usize, T>(bytes: &[u8], from_bytes: impl Fn([u8; N]) -> T) -> Vec<T> {
-    bytes
-        .chunks_exact(N)
-        .map(|chunk| {
-            from_bytes(
-                chunk
-                    .try_into()
-                    .expect("chunks_exact gives exactly N bytes"),
-            )
-        })
-        .collect()
+/// Makes singles of numbers of `N` bytes, a block at a time, which is looked at while it is in the cache: `None` where one is
+/// not finite.
+fn read_singles<const N: usize>(
+    bytes: &[u8],
+    mut convert: impl FnMut(&[[u8; N]], &mut [f32]),
+) -> Option<Vec<f32>> {
+    let (numbers, _) = bytes.as_chunks();
+    let mut values = Vec::with_capacity(numbers.len());
+    let mut singles = [0.0; BLOCK];
+    for numbers in numbers.chunks(BLOCK) {
+        let singles = &mut singles[..numbers.len()];
+        convert(numbers, singles);
+        if !all(singles, f32::is_finite) {
+            return None;
+        }
+        values.extend_from_slice(singles);
+    }
+    Some(values)
 }

@@ -123,7 +123,7 @@ impl Tensor {
     ///
     /// # Errors
     /// [`Failure::BadShape`] where they do not fit, [`Failure::TooLarge`] beyond the limit,
-    /// [`Failure::Unsupported`] for what is reserved.
+    /// [`Failure::Unsupported`] for what is reserved, [`Failure::NotFinite`] where a number is NaN or infinite.
     pub fn from_wire_within(wire: &v1::Tensor, limit: usize) -> Result<Self, Failure> {
         Head::read(wire, limit)?.tensor(&wire.data)
     }
@@ -176,7 +176,7 @@ impl Head {
         self.dtype == v1::Dtype::I64
     }
 
-    /// The tensor, of the data that came with this.
+    /// The tensor, of the data that came with this; finite.
     ///
     /// # Errors
     /// As [`Tensor::from_wire_within`].
@@ -189,13 +189,18 @@ impl Head {
                 decompressed.as_slice()
             }
         };
-        let data = match self.dtype {
-            v1::Dtype::I64 => Data::I64(numbers::read_i64(bytes)),
-            v1::Dtype::F16 => Data::F32(numbers::read_f16(bytes)),
-            v1::Dtype::Bf16 => Data::F32(numbers::read_bf16(bytes)),
-            v1::Dtype::Int8Scaled => Data::F32(numbers::read_int8(bytes, last(&self.shape))),
-            _ => Data::F32(numbers::read_f32(bytes)),
+        let singles = match self.dtype {
+            v1::Dtype::I64 => {
+                let data = Data::I64(numbers::read_i64(bytes));
+                let shape = self.shape;
+                return Ok(Tensor { shape, data });
+            }
+            v1::Dtype::F16 => numbers::read_f16(bytes),
+            v1::Dtype::Bf16 => numbers::read_bf16(bytes),
+            v1::Dtype::Int8Scaled => numbers::read_int8(bytes, last(&self.shape)),
+            _ => numbers::read_f32(bytes),
         };
+        let data = Data::F32(singles.ok_or(Failure::NotFinite)?);
         let shape = self.shape;
         Ok(Tensor { shape, data })
     }
@@ -278,5 +283,19 @@ mod tests {
                 assert_eq!(message.len(), read.encoded_len());
             }
         }
+    }
+    #[test]
+    fn a_finite_scale_is_not_enough() {
+        let read = |integer: i8| {
+            let data = [&integer.to_le_bytes()[..], &f32::MAX.to_le_bytes()].concat();
+            Tensor::from_wire(&v1::Tensor {
+                dtype: v1::Dtype::Int8Scaled.into(),
+                shape: vec![1, 1],
+                data: data.into(),
+                encoding: v1::Encoding::Raw.into(),
+            })
+        };
+        assert_eq!(read(2), Err(Failure::NotFinite));
+        assert_eq!(read(1), Tensor::f32([1, 1], vec![f32::MAX]));
     }
 }

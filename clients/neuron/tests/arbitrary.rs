@@ -21,6 +21,7 @@ fn assert_sound(wire: &v1::Tensor) {
         return;
     };
     assert_eq!(tensor.check(), Ok(()));
+    assert!(tensor.is_finite());
     assert_eq!(tensor.shape.iter().product::<usize>(), tensor.data.len());
     assert!(tensor.data.len() <= LIMIT);
     if wire.encoding() == v1::Encoding::Raw {
@@ -97,8 +98,8 @@ proptest! {
     #[test]
     fn singles_come_back_as_they_went(shape in shapes(), seed: u32) {
         let count: usize = shape.iter().product();
-        // Every bit pattern, NaN among them.
         let bits = (0..count as u32).map(|index| seed.wrapping_mul(index.wrapping_add(1)));
+        let bits = bits.map(|bits| if f32::from_bits(bits).is_finite() { bits } else { !bits });
         let values: Vec<f32> = bits.clone().map(f32::from_bits).collect();
         let tensor = Tensor::f32(shape.clone(), values).expect("fits");
         let back = Tensor::from_wire(&tensor.to_wire().expect("fits")).expect("sound");
@@ -158,7 +159,6 @@ proptest! {
         let wire = tensor.to_wire_in(formats).expect("fits");
         prop_assert_eq!(wire.data.len(), rows.len() * (5 + 4));
         let back = Tensor::from_wire(&wire).expect("sound");
-        prop_assert!(back.is_finite());
         let Data::F32(back) = back.data else { panic!("singles") };
         for (row, back) in values.chunks(5).zip(back.chunks(5)) {
             let largest = row.iter().fold(0.0_f64, |most, value| most.max(f64::from(value.abs())));
@@ -172,13 +172,13 @@ proptest! {
     }
 
     #[test]
-    fn what_is_not_finite_stays_so(at in 0_usize..12, infinite: bool, names in 0_usize..4) {
-        let mut values = vec![1.0_f32; 12];
+    fn what_is_not_finite_is_not_read(at in 0_usize..1200, infinite: bool, names in 0_usize..4) {
+        let mut values = vec![1.0_f32; 1200];
         values[at] = if infinite { f32::NEG_INFINITY } else { f32::NAN };
         let formats = ["f32", "f16", "bf16", "int8"][names].parse().expect("a name");
-        let tensor = Tensor::f32([3, 4], values).expect("fits");
+        let tensor = Tensor::f32([300, 4], values).expect("fits");
         let back = Tensor::from_wire(&tensor.to_wire_in(formats).expect("fits"));
-        prop_assert!(!back.expect("sound").is_finite());
+        prop_assert_eq!(back, Err(Failure::NotFinite));
     }
 
     #[test]

@@ -154,6 +154,10 @@ pub struct Config {
     /// Learning rate for gradients of callers.
     #[arg(long, value_name = "RATE", default_value_t = FeedbackRules::default().rate)]
     pub gradient_rate: f64,
+    /// Stake from which on a caller is answered. Others are refused before their signature is verified. 0: every registered neuron
+    /// is.
+    #[arg(long, value_name = "NOE", default_value_t = 0)]
+    pub caller_stake: u64,
     /// Most calls that may wait for the model. When one more comes, the one with the least stake is answered `busy`, among
     /// equals the latest. Callers can claim up to 128 MiB of memory for each of these, and for eight more.
     #[arg(long, value_name = "CALLS", default_value_t = QUEUE, value_parser = clap::value_parser!(u16).range(1..=MOST_QUEUE))]
@@ -436,13 +440,14 @@ impl Config {
         folder.join(CERTIFICATE_FILE)
     }
 
-    /// What is admitted: the calls that may wait, and beside them some that are being answered. One caller has at most
-    /// half of them.
+    /// What is admitted: of callers with enough stake the calls that may wait, and beside them some that are being answered.
+    /// One caller has at most half of them.
     pub fn limits(&self) -> Limits {
         let calls = usize::from(self.queue) + BEING_ANSWERED;
         Limits {
             calls,
             calls_per_caller: calls / 2,
+            caller_stake: self.caller_stake.saturating_mul(NOE),
             ..Limits::default()
         }
     }

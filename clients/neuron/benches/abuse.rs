@@ -1,7 +1,7 @@
 //! How much longer a caller with stake waits while others abuse the neuron.
 //!
 //! `cargo bench -p noesis-neuron --bench abuse` measures calls of a caller with stake in calm and, in turn, while
-//! callers without stake open connections, send bytes slowly, call without a signature, call with one and
+//! callers without stake open connections, send bytes slowly, call without a signature, with one and with another's, and
 //! send compression bombs (`tests/common/abuse.rs`), all of that within the bounds of the neuron; and while they
 //! open more streams, calls and connections than these let in beside it. Of several rounds the calmest of each counts. The
 //! abusers have a core of their own, as they would have machines of their own; neuron and caller share another, in calm, too.

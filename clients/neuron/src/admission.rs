@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use market_primitives::NOE;
 use tokio::sync::watch;
 use tonic::codegen::http::HeaderMap;
 
@@ -41,6 +42,7 @@ pub(crate) struct Admission {
     receiver: Hotkey,
     genesis: [u8; 32],
     callers: watch::Receiver<Arc<Callers>>,
+    least_stake: u64,
     skew: u64,
     replay: Mutex<Replay>,
     places: Places,
@@ -60,6 +62,7 @@ impl Admission {
             receiver,
             genesis,
             callers,
+            least_stake: limits.caller_stake,
             skew,
             replay: Mutex::new(Replay::new(
                 start,
@@ -146,6 +149,13 @@ impl Admission {
                 hex::encode(hotkey)
             )));
         };
+        if stake < self.least_stake {
+            return Err(Failure::NotAllowed(format!(
+                "{} NOE of stake, and callers need {} here; stake more on your hotkey, and wait until it is finalized",
+                in_noe(stake),
+                in_noe(self.least_stake)
+            )));
+        }
         Ok(Caller { hotkey, stake })
     }
 
@@ -156,4 +166,8 @@ impl Admission {
         let share = (u128::from(stake) * room as u128).div_ceil(all.max(1));
         usize::try_from(share).unwrap_or(usize::MAX)
     }
+}
+
+fn in_noe(units: u64) -> f64 {
+    units as f64 / NOE as f64
 }

@@ -24,6 +24,8 @@ pub struct Limits {
     pub calls: usize,
     /// Of these, calls of one hotkey.
     pub calls_per_caller: usize,
+    /// Stake from which on a caller is answered, in units: who has less is refused before a signature of its is verified.
+    pub caller_stake: u64,
     /// Open connections; one more takes the room of the one over which the least stake has called, of equals of
     /// the oldest.
     pub connections: usize,
@@ -59,6 +61,7 @@ impl Default for Limits {
             message_bytes: MESSAGE_BYTES,
             calls: 32,
             calls_per_caller: 16,
+            caller_stake: 0,
             connections: 256,
             connections_per_address: 64,
             streams_per_connection: 32,

@@ -7,7 +7,7 @@ use common::{
     Toy, GENESIS, SOON,
 };
 use noesis_neuron::{
-    signature::{now_milliseconds, Method, NONCE_KEY, SIGNATURE_KEY},
+    signature::{now_milliseconds, Envelope, Method, NONCE_KEY, SIGNATURE_KEY},
     Client, Failure, Limits, Modality, Tensor, FAILURE_KEY,
 };
 use noesis_proto::v1;
@@ -295,7 +295,6 @@ async fn a_tampered_body() {
 
 #[tokio::test]
 async fn anything_signed_that_is_changed() {
-    use noesis_neuron::signature::Envelope;
     let changes: [fn(&mut Envelope); 7] = [
         |envelope| envelope.genesis = [1; 32],
         |envelope| envelope.sender = hotkey("//Other"),
@@ -414,6 +413,23 @@ async fn callers_that_the_chain_does_not_know() {
     let neuron = start(Toy::default(), limits()).await;
     let stranger = Client::new(key("//Stranger"), GENESIS);
     let answer = stranger.describe(&neuron.peer(), SOON).await;
+    assert_refused!(neuron, answer, Failure::NotAllowed(_));
+}
+
+#[tokio::test]
+async fn callers_with_less_stake_than_is_asked_for() {
+    let limits = Limits {
+        caller_stake: 1000,
+        ..limits()
+    };
+    let neuron = start(Toy::default(), limits).await;
+    let body = message().encode_to_vec();
+    let (sender, receiver) = (hotkey("//Poor"), hotkey("//Miner"));
+    let envelope = Envelope::new(GENESIS, Method::Forward, sender, receiver, &body);
+    // Another signed it, which nobody looks at.
+    let answer = neuron
+        .send_as(message(), &envelope, &key("//Stranger"))
+        .await;
     assert_refused!(neuron, answer, Failure::NotAllowed(_));
 }
 

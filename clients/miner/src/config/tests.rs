@@ -175,6 +175,8 @@ fn whoever_waits_is_admitted_and_by_default_no_more_than_a_server_admits_by_itse
     for queue in [1, 128] {
         assert!(limits(&format!("--queue {queue}")).calls > queue);
     }
+    assert_eq!(default.caller_stake, ours.caller_stake);
+    assert_eq!(limits("--caller-stake 3").caller_stake, 3 * NOE);
     // As the help of --queue says.
     assert_eq!(ours.message_bytes * 8, 128 << 20);
 }

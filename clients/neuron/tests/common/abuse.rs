@@ -68,6 +68,8 @@ pub fn abuse(address: SocketAddr) -> Abuse {
     all.abusers.spawn(unsigned_streams(address, refused));
     let told = all.counted("calls without stake answered, or told that the neuron is busy");
     all.abusers.spawn(calls_without_stake(address, told));
+    let refused = all.counted("calls in another's name refused");
+    all.abusers.spawn(forged_calls(address, refused));
     let refused = all.counted("bombs refused, or told that the neuron is busy");
     all.abusers.spawn(bombs(address, refused));
     all
@@ -202,6 +204,31 @@ async fn calls_without_stake(address: SocketAddr, told: Count) {
                 let inputs = tokens([1, 64]);
                 let answer = client.forward(&peer, Modality::Text, &inputs, SOON).await;
                 count(matches!(answer, Ok(_) | Err(Failure::Busy)), &told);
+            });
+        }
+        calls.join_all().await;
+        sleep(PAUSE).await;
+    }
+}
+
+/// Calls in the name of a neuron with stake, signed by another: what they are is known only when they are verified.
+async fn forged_calls(address: SocketAddr, refused: Count) {
+    let body = message().encode_to_vec();
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address");
+    let client = NeuronClient::new(endpoint.connect_lazy());
+    let (sender, receiver) = (hotkey("//Validator"), hotkey("//Miner"));
+    let forger = key("//Poor");
+    loop {
+        let mut calls = JoinSet::new();
+        for _ in 0..AT_ONCE {
+            let (mut client, refused) = (client.clone(), refused.clone());
+            let envelope = Envelope::new(GENESIS, Method::Forward, sender, receiver, &body);
+            let mut request = Request::new(message());
+            envelope.write(&forger, request.metadata_mut());
+            calls.spawn(async move {
+                let status = client.forward(request).await.expect_err("refused");
+                let failure = Failure::from_status(&status);
+                count(matches!(failure, Failure::Unauthenticated(_)), &refused);
             });
         }
         calls.join_all().await;
